@@ -1,0 +1,168 @@
+/*
+ * core/client: the engine of one instance.  Sans-I/O: bytes, commands, loaded
+ * records and "now" go in; bytes, commits, replies, timers and events come
+ * out through wagw_client_ops_t.  Not re-entrant: an op must not call back
+ * into the same client before it returns (queue instead).
+ *
+ * Everything that leaves (stanzas, replies, events) waits inside the engine
+ * until the commit it depends on was confirmed by wagw_client_committed(), so
+ * a driver only has to do what it is told, in order.
+ */
+
+#ifndef WAGW_CLIENT_H
+#define WAGW_CLIENT_H
+
+#include "../base/base.h"
+#include "../crypto/crypto.h"
+#include "../store/record.h"
+#include "../store/row.h"
+#include "../signal/signal.h"
+
+#include <cjson/cJSON.h>
+
+typedef struct wagw_client_s  wagw_client_t;
+
+/* Contract 3.2, in this order in the registry. */
+typedef enum {
+    WAGW_STATUS_DISCONNECTED = 0,
+    WAGW_STATUS_CONNECTING,
+    WAGW_STATUS_QR,
+    WAGW_STATUS_PAIRING,
+    WAGW_STATUS_PASSKEY,
+    WAGW_STATUS_CONNECTED,
+    WAGW_STATUS_LOGGED_OUT,
+    WAGW_STATUS_BANNED,
+    WAGW_STATUS_CONFLICT,
+    WAGW_STATUS_PAUSED,
+    WAGW_STATUS_FAILED
+} wagw_status_t;
+
+const char *wagw_status_name(wagw_status_t s);
+
+/* Shared by all clients of an owner; outlives them. */
+typedef struct {
+    wagw_signal_t   *signal;
+    wagw_cache_t    *cache;
+    wagw_random_pt   random;
+    void            *random_data;
+    uint32_t         version[3];        /* 2.3000.x; may change between connects */
+    uint8_t          root[32];          /* Noise root key */
+} wagw_client_shared_t;
+
+typedef struct {
+    const char  *os;                    /* "Mac OS" */
+    const char  *browser;               /* "Chrome" */
+    const char  *country;               /* "US" */
+    bool         always_online;         /* presence available after login */
+    bool         mark_read;             /* markReadOnReceive */
+    bool         ignore_status, ignore_groups, ignore_channels;
+    bool         full_history;
+    bool         check_number;          /* checkNumberBeforeSend */
+    bool         link_preview;
+    uint32_t     timeout_ms;            /* wait for WhatsApp, 60000 */
+} wagw_client_conf_t;
+
+/* The answer to a command.  Views live during the reply op only. */
+typedef struct {
+    int          status;                /* HTTP: 200, 202, 4xx, 5xx */
+    const char  *code;                  /* error code of contract 1.6, NULL on success */
+    const char  *error;                 /* human sentence (error) */
+    const char  *message;               /* human sentence (success), may be NULL */
+    wagw_str_t   data;                  /* JSON for "data", may be empty */
+    wagw_str_t   details;               /* JSON for "details", may be empty */
+    const char  *hint;
+    int          retry_after;           /* s, 0 none */
+    wagw_str_t   message_id;            /* for $wagw_message_id, may be empty */
+} wagw_result_t;
+
+typedef enum {                          /* params: the route's merged fields */
+    WAGW_CMD_SEND = 1,                  /* text; params.to.. (1.9) */
+    WAGW_CMD_REACTION,
+    WAGW_CMD_EDIT,
+    WAGW_CMD_REVOKE,
+    WAGW_CMD_FORWARD,
+    WAGW_CMD_SEEN,                      /* chatId, messageId?, messageIds? */
+    WAGW_CMD_CHATSTATE,                 /* chatId|to, state composing|recording|paused, duration? ms */
+    WAGW_CMD_PRESENCE,                  /* presence, chatId? */
+    WAGW_CMD_PRESENCE_SUBSCRIBE,        /* chatId, wait? */
+    WAGW_CMD_CHECK_EXISTS,              /* phoneNumber | phoneNumbers */
+    WAGW_CMD_PAIRING_CODE,              /* phoneNumber, customCode?, showPushNotification? */
+    WAGW_CMD_QR,                        /* waits for the first QR: {qr raw, expiresIn, attempt} */
+    WAGW_CMD_LOGOUT,
+    WAGW_CMD_LID_OF                     /* phoneNumber: local, else usync */
+} wagw_cmd_t;
+
+/* What an observer (registry, GET instance) may know.  Views live as long as
+ * nothing is called on the client. */
+typedef struct {
+    wagw_status_t  status;
+    bool           linked;              /* credentials of a completed pairing exist */
+    wagw_jid_t     jid, lid;            /* with device; empty when not linked */
+    wagw_str_t     push_name, platform, business_name;
+    wagw_str_t     qr;                  /* text to render while status is qr */
+    int64_t        qr_expires_ms;
+    uint32_t       qr_attempt;
+    wagw_str_t     pairing_code;        /* "XXXXXXXX" while status is pairing */
+    int64_t        connected_ms;
+    int32_t        disconnect_code;
+    wagw_str_t     disconnect_reason;
+    int64_t        disconnect_ms;
+    uint64_t       sent, received, failed, reconnects;
+    uint32_t       queue;               /* sends waiting */
+} wagw_client_info_t;
+
+/* CPU work that must not run on the loop (PBKDF2).  The driver calls run()
+ * in any thread, then wagw_client_worked() on the loop. */
+typedef struct wagw_work_s  wagw_work_t;
+struct wagw_work_s {
+    void         (*run)(wagw_work_t *w);
+    wagw_work_t   *next;                /* the driver's */
+};
+
+typedef enum { WAGW_LOG_DEBUG = 0, WAGW_LOG_INFO, WAGW_LOG_NOTICE, WAGW_LOG_WARN, WAGW_LOG_ERROR } wagw_log_t;
+
+typedef struct {
+    void  (*connect)(void *d);                                  /* open the transport: opened() or closed() follows */
+    void  (*close)(void *d);                                    /* close it now; no closed() follows */
+    void  (*send)(void *d, wagw_str_t bytes);                   /* one WebSocket message */
+    void  (*load)(void *d, const wagw_load_t *asked);           /* answer: loaded() with the same list */
+    void  (*commit)(void *d, wagw_batch_t *batch);              /* takes the batch; answer: committed() in seq order */
+    void  (*reply)(void *d, uint64_t command, const wagw_result_t *r);
+    void  (*timer)(void *d, int64_t at_ms);                     /* the earliest wanted tick(), 0 = none */
+    void  (*work)(void *d, wagw_work_t *w);                     /* answer: worked() */
+    void  (*changed)(void *d);                                  /* wagw_client_info() has news */
+    void  (*log)(void *d, wagw_log_t level, const char *text);
+} wagw_client_ops_t;
+
+/* event_seq: the last event number stored for this instance. */
+wagw_client_t *wagw_client_create(uint32_t instance, const wagw_client_shared_t *sh, const wagw_client_conf_t *conf,
+    const wagw_client_ops_t *ops, void *driver, uint64_t event_seq);
+/* Open commands are answered 503 first.  Uncommitted work is dropped. */
+void wagw_client_destroy(wagw_client_t *c);
+void wagw_client_configure(wagw_client_t *c, const wagw_client_conf_t *conf);
+
+/* Loads credentials, then connects when linked.  Unlinked: stays DISCONNECTED
+ * unless `pair`, which opens a registration connection. */
+void wagw_client_start(wagw_client_t *c, bool pair, int64_t now);
+/* Closes the socket, keeps credentials; status paused (operator) or disconnected. */
+void wagw_client_stop(wagw_client_t *c, bool paused, int64_t now);
+/* Sets the status without connecting (an instance stored as paused, banned...). */
+void wagw_client_set_status(wagw_client_t *c, wagw_status_t s);
+
+void wagw_client_opened(wagw_client_t *c, int64_t now);
+void wagw_client_received(wagw_client_t *c, const uint8_t *p, size_t n, int64_t now);
+/* http_status: of a refused upgrade, else 0; why: static or short-lived text. */
+void wagw_client_closed(wagw_client_t *c, int http_status, const char *why, int64_t now);
+void wagw_client_tick(wagw_client_t *c, int64_t now);
+/* params is borrowed until return (the engine copies what it keeps). */
+void wagw_client_command(wagw_client_t *c, uint64_t id, wagw_cmd_t cmd, const cJSON *params, int64_t now);
+/* The caller went away or timed out: no reply any more (a send goes on). */
+void wagw_client_forget(wagw_client_t *c, uint64_t command);
+/* recs: what was found.  rc: WAGW_OK or WAGW_IO. */
+void wagw_client_loaded(wagw_client_t *c, const wagw_load_t *asked, const wagw_rec_t *recs, int rc, int64_t now);
+void wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now);
+void wagw_client_worked(wagw_client_t *c, wagw_work_t *w, int64_t now);
+
+void wagw_client_info(const wagw_client_t *c, wagw_client_info_t *out);
+
+#endif

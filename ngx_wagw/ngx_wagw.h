@@ -1,0 +1,358 @@
+/*
+ * ngx_wagw: everything that includes nginx.  Two halves that meet only in
+ * frames on a unix socket (ipc) and in the read-only zone (registry):
+ *
+ *   workers   module, request, routes, auth, variables, ipc (client end)
+ *   owner     process, ipc (server end), owner, store, socket, webhook, calls
+ *
+ * Workers hold no key, open no database and never block.  The owner is one
+ * process, or the single process itself with `master_process off`.
+ */
+
+#ifndef NGX_WAGW_H
+#define NGX_WAGW_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include <cjson/cJSON.h>
+
+#include "../core/base/base.h"
+#include "../core/client/client.h"
+#include "../core/store/store.h"
+
+/* after the nginx and library headers: hides every symbol of ours */
+#pragma GCC visibility push(hidden)
+
+#define NGX_WAGW_VERSION        "0.1.0"
+#define NGX_WAGW_PROTO          1               /* of the frames, in the hello */
+#define NGX_WAGW_OWNER_TITLE    "wagw owner process"
+
+
+/* ---- configuration (ngx_http_wagw_module.c) ---------------------------- */
+
+typedef struct {
+    ngx_flag_t    used;                 /* some location serves */
+    ngx_str_t     zone_name;
+    size_t        zone_size;
+    ngx_shm_zone_t  *zone;
+    ngx_str_t     state_dir;            /* absolute, no trailing slash */
+    ngx_str_t     store;                /* "sqlite:FILE", resolved */
+    ngx_str_t     store_password;
+    ngx_str_t     encryption_key;       /* 32 bytes or empty */
+    ngx_flag_t    master_key;           /* one was given */
+    u_char        master_key_hash[32];
+    ngx_str_t     whatsapp_url;
+    ngx_flag_t    whatsapp_tls;
+    ngx_str_t     whatsapp_host;        /* for TLS and Host: */
+    in_port_t     whatsapp_port;
+    ngx_str_t     whatsapp_path;
+    u_char        whatsapp_root[32];
+    ngx_uint_t    whatsapp_version[3];
+    ngx_flag_t    whatsapp_version_auto;
+    ngx_str_t     trusted_certificate;  /* empty: the system's */
+    ngx_array_t  *outbound_allow;       /* of ngx_cidr_t, NULL: public only */
+    ngx_uint_t    owner_connections;
+    ngx_flag_t    process_control;
+    ngx_uint_t    webhook_signature;    /* bits: 1 v1, 2 hub, 4 waha */
+    ngx_uint_t    event_names;          /* 0 canonical, 1 doc */
+    ngx_uint_t    compat;               /* 0 off, 1 seed */
+} ngx_wagw_main_conf_t;
+
+
+/* ---- permissions (contract 1.2) ---------------------------------------- */
+
+#define NGX_WAGW_PERM_READ      0x01
+#define NGX_WAGW_PERM_SEND      0x02
+#define NGX_WAGW_PERM_WRITE     0x04            /* implies SEND */
+#define NGX_WAGW_PERM_CONTROL   0x08
+#define NGX_WAGW_PERM_ADMIN     0x10            /* implies all */
+#define NGX_WAGW_PERM_PUBLIC    0x00
+
+
+/* ---- route table (ngx_wagw_routes.c) ------------------------------------ */
+
+typedef enum {
+    NGX_WAGW_T_STR = 1, NGX_WAGW_T_INT, NGX_WAGW_T_NUM, NGX_WAGW_T_BOOL,
+    NGX_WAGW_T_JID, NGX_WAGW_T_PHONE, NGX_WAGW_T_URL, NGX_WAGW_T_ISO,
+    NGX_WAGW_T_OBJ, NGX_WAGW_T_ARR, NGX_WAGW_T_STRS /* [str] */,
+    NGX_WAGW_T_JIDS /* [jid] */, NGX_WAGW_T_ENUM, NGX_WAGW_T_ANY
+} ngx_wagw_type_t;
+
+typedef struct {
+    const char       *name;             /* canonical */
+    ngx_wagw_type_t   type;
+    unsigned          required:1;
+    unsigned          nullable:1;
+    const char       *alias;            /* accepted instead, or NULL */
+    double            min, max;         /* numbers; lengths in characters of strings; items of arrays; 0,0 = none */
+    const char       *choices;          /* ENUM: "a|b|c" */
+    const char       *dflt;             /* text of the default, or NULL */
+    const char       *help;
+} ngx_wagw_field_t;
+
+typedef struct ngx_wagw_call_s  ngx_wagw_call_t;
+typedef void (*ngx_wagw_call_pt)(ngx_wagw_call_t *call);    /* runs in the owner */
+
+typedef struct {
+    const char              *method;
+    const char              *path;      /* "/api/instance/:instanceId/qr" */
+    const char              *group;     /* "instance", "root", ... */
+    ngx_uint_t               perm;      /* NGX_WAGW_PERM_* */
+    ngx_uint_t               level;
+    const ngx_wagw_field_t  *fields;    /* body and query, ended by name NULL; may be NULL */
+    ngx_wagw_call_pt         handler;   /* NULL: 501 NOT_SUPPORTED */
+    ngx_uint_t               flags;     /* NGX_WAGW_R_* */
+    const char              *section;   /* of the contract */
+    const char              *summary;
+} ngx_wagw_route_t;
+
+#define NGX_WAGW_R_INSTANCE     0x01    /* names an instance (path or body instanceId) that must exist */
+#define NGX_WAGW_R_CONNECTED    0x02    /* needs status connected: else 409 INSTANCE_NOT_CONNECTED */
+#define NGX_WAGW_R_LOCAL        0x04    /* answered in the worker, handler unused: ping, /health, ... */
+#define NGX_WAGW_R_IDEMPOTENT   0x08    /* honours Idempotency-Key (every POST, PUT, DELETE of ours) */
+#define NGX_WAGW_R_OPTIONAL_KEY 0x10    /* public call that shows more with a key */
+
+extern const ngx_wagw_route_t  ngx_wagw_routes[];
+extern const ngx_uint_t        ngx_wagw_nroutes;
+
+
+/* ---- a REST call in the owner (ngx_wagw_ipc.c makes and answers it) ------ */
+
+struct ngx_wagw_call_s {
+    uint64_t                 serial;        /* unique in this owner, used as the engine's command id */
+    void                    *peer;          /* connection of the worker, NULL when it went away */
+    uint32_t                 frame_id;
+    const ngx_wagw_route_t  *route;
+    ngx_str_t                request_id;
+    ngx_str_t                key_id;        /* "master", a key's id, or empty */
+    ngx_uint_t               perm;
+    ngx_str_t                key_instances; /* JSON array of ids, empty = all */
+    ngx_str_t                instance_id;   /* from path or body, or empty */
+    ngx_str_t                idempotency_key;
+    u_char                   body_hash[32];
+    ngx_str_t                path;          /* normalised, for idempotency */
+    ngx_msec_t               timeout;
+    ngx_uint_t               from_loopback; /* bit 0; bit 1: carries X-Forwarded-For/Forwarded */
+    ngx_str_t                accept;
+    cJSON                   *params;        /* path parameters, query and body merged, validated, defaults filled in, aliases made canonical */
+    ngx_pool_t              *pool;          /* the call's; everything above lives in it */
+    ngx_event_t              timer;         /* the owner's, for waits of its own */
+    void                    *data;          /* the handler's */
+    ngx_queue_t              queue;         /* the owner's list of open calls */
+};
+
+/* Exactly one of these ends a call; it is freed. */
+/* Success envelope (contract 1.4).  data: JSON or empty = {}; extra: further
+ * top-level members as JSON fragment `"count":3,"pagination":{..}` or empty. */
+void ngx_wagw_call_ok(ngx_wagw_call_t *call, ngx_uint_t status, wagw_str_t data, const char *message, wagw_str_t extra);
+/* Error envelope (1.5).  details: JSON or empty. */
+void ngx_wagw_call_fail(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error, wagw_str_t details);
+void ngx_wagw_call_fail_retry(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error, wagw_str_t details, const char *hint, ngx_uint_t retry_after);
+/* From an engine's result. */
+void ngx_wagw_call_result(ngx_wagw_call_t *call, const wagw_result_t *r);
+/* Any body: QR pictures, media. */
+void ngx_wagw_call_raw(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body);
+
+/* Owner end: listens in the state directory and hands calls to
+ * ngx_wagw_owner_call().  Worker end: ngx_wagw_ipc_send() of the request. */
+ngx_int_t ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_ipc_close(void);
+
+
+/* ---- registry (ngx_wagw_registry.c); only the owner writes ---------------- */
+
+typedef struct {
+    ngx_str_t    id, name;
+    ngx_uint_t   status;                /* wagw_status_t */
+    ngx_str_t    jid;
+    uint32_t     reason;
+    int64_t      created, connected, last_seen;
+    uint64_t     sent, received, webhook_failed;
+    uint32_t     queue;
+} ngx_wagw_slot_info_t;
+
+ngx_int_t ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf);     /* owner start: rebuild, everything absent */
+void ngx_wagw_registry_ready(ngx_uint_t store_open);               /* owner answers; store is open or not */
+ngx_int_t ngx_wagw_registry_set(const ngx_wagw_slot_info_t *i);    /* NGX_DECLINED: zone full */
+void ngx_wagw_registry_remove(ngx_str_t *id);
+ngx_int_t ngx_wagw_registry_key_set(const wagw_api_key_t *k);      /* insert or replace by id */
+void ngx_wagw_registry_key_remove(wagw_str_t id);
+
+
+/* ---- owner (ngx_wagw_owner.c) -------------------------------------------- */
+
+/* Called in the owner process (or the single process) once its loop is set up,
+ * and at its end; flush takes at most ~2 s. */
+ngx_int_t ngx_wagw_owner_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_owner_stop(ngx_cycle_t *cycle);
+/* From ipc: takes the call.  Checks instance and state, then route->handler. */
+void ngx_wagw_owner_call(ngx_wagw_call_t *call);
+/* The worker that asked went away. */
+void ngx_wagw_owner_call_gone(ngx_wagw_call_t *call);
+/* A reload handed over new settings (hot ones only). */
+void ngx_wagw_owner_settings(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+
+typedef struct ngx_wagw_instance_s  ngx_wagw_instance_t;
+
+struct ngx_wagw_instance_s {
+    uint32_t            num;
+    ngx_str_t           id, name, phone;    /* malloc'ed */
+    cJSON              *settings, *metadata;
+    ngx_uint_t          active, auto_connect;
+    int64_t             created_ms, updated_ms;
+    wagw_client_t      *client;
+    void               *socket;             /* ngx_wagw_socket_t, NULL when closed */
+    ngx_event_t         timer;              /* the engine's tick */
+    ngx_queue_t         webhooks;           /* ngx_wagw_hook_t, this instance's */
+    ngx_queue_t         queue;              /* all instances, by creation */
+    ngx_str_node_t      node;               /* lookup by id */
+    unsigned            deleting:1;
+};
+
+ngx_wagw_instance_t *ngx_wagw_instance_find(const u_char *id, size_t len);
+/* The instance of a call that has NGX_WAGW_R_INSTANCE, already checked. */
+ngx_wagw_instance_t *ngx_wagw_call_instance(ngx_wagw_call_t *call);
+/* Each instance in order of creation. */
+ngx_queue_t *ngx_wagw_instances(void);
+/* Gives the call to the engine; the reply goes to the caller by itself. */
+void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd);
+wagw_client_shared_t *ngx_wagw_shared(void);
+int64_t ngx_wagw_now_ms(void);
+
+
+/* ---- store thread (ngx_wagw_store.c) ------------------------------------- */
+
+/*
+ * Jobs run in order on one thread.  A `write` job and an engine's batch join
+ * the running group transaction; done() is called on the loop after it is
+ * durable (rc WAGW_OK) or was rolled back (WAGW_IO).
+ */
+typedef struct ngx_wagw_job_s  ngx_wagw_job_t;
+struct ngx_wagw_job_s {
+    int            (*run)(wagw_store_t *s, ngx_wagw_job_t *job);     /* on the thread; its rc is kept */
+    void           (*done)(ngx_wagw_job_t *job);                     /* on the loop */
+    unsigned         write:1;
+    int              rc;            /* of run(), or WAGW_IO when the commit failed */
+    void            *data;
+    ngx_wagw_job_t  *next;
+};
+
+ngx_int_t ngx_wagw_store_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_store_stop(void);                     /* drains the queue */
+void ngx_wagw_store_post(ngx_wagw_job_t *job);
+ngx_uint_t ngx_wagw_store_is_open(void);
+/* For a handler: runs `run` on the store thread with the call as job->data and
+ * then `done`; the call may have lost its worker meanwhile (answering is still right). */
+void ngx_wagw_call_store(ngx_wagw_call_t *call, ngx_uint_t write, int (*run)(wagw_store_t *s, ngx_wagw_job_t *job), void (*done)(ngx_wagw_job_t *job));
+
+
+/* ---- WebSocket client (ngx_wagw_socket.c) --------------------------------- */
+
+/* Used by the owner's driver: opens for the instance; calls
+ * wagw_client_opened / received / closed from events of the loop. */
+ngx_int_t ngx_wagw_socket_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_socket_open(ngx_wagw_instance_t *in);
+void ngx_wagw_socket_send(ngx_wagw_instance_t *in, wagw_str_t bytes);   /* one binary message; buffered, one write per loop turn */
+void ngx_wagw_socket_close(ngx_wagw_instance_t *in);                    /* silent for the client */
+
+
+/* ---- webhooks (ngx_wagw_webhook.c) ---------------------------------------- */
+
+typedef struct {
+    wagw_webhook_t   w;             /* strings malloc'ed, owned */
+    cJSON           *events;        /* parsed, NULL = all */
+    ngx_queue_t      queue;         /* in the instance, or the global list */
+    ngx_uint_t       failures;      /* consecutive, for the breaker */
+} ngx_wagw_hook_t;
+
+ngx_int_t ngx_wagw_webhook_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_webhook_done(void);
+/* From the owner, before a batch goes to the store: for each event op adds a
+ * DELIVERY op per matching hook. */
+void ngx_wagw_webhook_expand(ngx_wagw_instance_t *in, wagw_batch_t *batch);
+/* From the owner, when such a batch is durable: deliver. */
+void ngx_wagw_webhook_kick(void);
+/* Loads hooks at owner start (on the loop, from rows read by the store). */
+ngx_wagw_hook_t *ngx_wagw_webhook_add(const wagw_webhook_t *w);     /* insert or replace by id */
+void ngx_wagw_webhook_remove(wagw_str_t id);
+ngx_queue_t *ngx_wagw_webhook_global(void);
+/* Outbound-address policy: NGX_OK when the address may be reached. */
+ngx_int_t ngx_wagw_outbound_allowed(ngx_wagw_main_conf_t *wmcf, struct sockaddr *sa);
+
+
+/* ---- handlers by resource (ngx_wagw_calls_*.c) ---------------------------- */
+
+#define NGX_WAGW_HANDLER(name)  void ngx_wagw_call_##name(ngx_wagw_call_t *call)
+
+NGX_WAGW_HANDLER(key_create);
+NGX_WAGW_HANDLER(instance_create);
+NGX_WAGW_HANDLER(instance_list);
+NGX_WAGW_HANDLER(instance_get);
+NGX_WAGW_HANDLER(instance_status);
+NGX_WAGW_HANDLER(instance_qr);
+NGX_WAGW_HANDLER(instance_pairing_code);
+NGX_WAGW_HANDLER(instance_pairing_code_get);
+NGX_WAGW_HANDLER(instance_info);
+NGX_WAGW_HANDLER(instance_update);
+NGX_WAGW_HANDLER(instance_restart);
+NGX_WAGW_HANDLER(instance_logout);
+NGX_WAGW_HANDLER(instance_delete);
+NGX_WAGW_HANDLER(instance_connect);
+NGX_WAGW_HANDLER(instance_disconnect);
+NGX_WAGW_HANDLER(instance_webhook_list);
+NGX_WAGW_HANDLER(instance_webhook_put);
+NGX_WAGW_HANDLER(send_text);
+NGX_WAGW_HANDLER(message_forward);
+NGX_WAGW_HANDLER(message_seen);
+NGX_WAGW_HANDLER(message_read);
+NGX_WAGW_HANDLER(typing_start);
+NGX_WAGW_HANDLER(typing_stop);
+NGX_WAGW_HANDLER(typing);
+NGX_WAGW_HANDLER(message_presence);
+NGX_WAGW_HANDLER(reaction_put);
+NGX_WAGW_HANDLER(reaction_delete);
+NGX_WAGW_HANDLER(message_edit);
+NGX_WAGW_HANDLER(message_revoke);
+NGX_WAGW_HANDLER(message_chats);
+NGX_WAGW_HANDLER(message_chat);
+NGX_WAGW_HANDLER(message_all);
+NGX_WAGW_HANDLER(message_get);
+NGX_WAGW_HANDLER(message_receipts);
+NGX_WAGW_HANDLER(message_reactions);
+NGX_WAGW_HANDLER(message_delete);
+NGX_WAGW_HANDLER(chats_list);
+NGX_WAGW_HANDLER(chats_overview);
+NGX_WAGW_HANDLER(chats_get);
+NGX_WAGW_HANDLER(chats_messages);
+NGX_WAGW_HANDLER(chats_read);
+NGX_WAGW_HANDLER(chats_message_get);
+NGX_WAGW_HANDLER(chats_message_delete);
+NGX_WAGW_HANDLER(chats_message_put);
+NGX_WAGW_HANDLER(new_message_id);
+NGX_WAGW_HANDLER(check_exists);
+NGX_WAGW_HANDLER(check_exists_many);
+NGX_WAGW_HANDLER(contacts_all);
+NGX_WAGW_HANDLER(contacts_get);
+NGX_WAGW_HANDLER(lids);
+NGX_WAGW_HANDLER(lids_count);
+NGX_WAGW_HANDLER(lid_get);
+NGX_WAGW_HANDLER(lid_of);
+NGX_WAGW_HANDLER(presence_set);
+NGX_WAGW_HANDLER(webhook_test);
+NGX_WAGW_HANDLER(webhook_logs);
+NGX_WAGW_HANDLER(webhook_log_get);
+NGX_WAGW_HANDLER(webhook_retry);
+NGX_WAGW_HANDLER(webhook_stats);
+NGX_WAGW_HANDLER(webhook_logs_delete);
+NGX_WAGW_HANDLER(observability_health);
+NGX_WAGW_HANDLER(observability_version);
+NGX_WAGW_HANDLER(observability_environment);
+NGX_WAGW_HANDLER(observability_status);
+NGX_WAGW_HANDLER(health);
+
+#pragma GCC visibility pop
+
+#endif
