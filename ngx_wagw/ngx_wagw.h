@@ -142,6 +142,10 @@ struct ngx_wagw_call_s {
     ngx_event_t              timer;         /* the owner's, for waits of its own */
     void                    *data;          /* the handler's */
     ngx_queue_t              queue;         /* the owner's list of open calls */
+    void                    *owner;         /* the owner's: idempotency, open jobs */
+    ngx_str_t                message_id;    /* for $wagw_message_id, set by whoever answers */
+    ngx_uint_t               retry_after;   /* s, 0 none: Retry-After */
+    unsigned                 replayed:1;    /* Idempotent-Replayed: true */
 };
 
 /* Exactly one of these ends a call; it is freed. */
@@ -156,8 +160,18 @@ void ngx_wagw_call_result(ngx_wagw_call_t *call, const wagw_result_t *r);
 /* Any body: QR pictures, media. */
 void ngx_wagw_call_raw(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body);
 
-/* Owner end: listens in the state directory and hands calls to
- * ngx_wagw_owner_call().  Worker end: ngx_wagw_ipc_send() of the request. */
+/*
+ * The four above build status, content type (NULL: JSON) and body, and give
+ * them to ngx_wagw_owner_answered() (owner), which stores an idempotent answer
+ * first and then calls ngx_wagw_ipc_answer() (ipc): that one writes the frame
+ * with message_id, retry_after and replayed of the call, takes the call off
+ * its peer, and frees its pool.  body is borrowed until return in both.
+ */
+void ngx_wagw_owner_answered(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body);
+void ngx_wagw_ipc_answer(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body);
+
+/* Owner end: called by the owner once it holds the state directory's lock;
+ * listens there and hands calls to ngx_wagw_owner_call().  Worker end: ngx_wagw_ipc_send() of the request. */
 ngx_int_t ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_ipc_close(void);
 
@@ -210,8 +224,27 @@ struct ngx_wagw_instance_s {
     ngx_queue_t         queue;              /* all instances, by creation */
     ngx_str_node_t      node;               /* lookup by id */
     unsigned            deleting:1;
+
+    /* the driver's own */
+    ngx_queue_t         dirty;              /* registry slot to be written this turn */
+    ngx_queue_t         start;              /* waits for its staggered start */
+    ngx_str_t           jid;                /* as stored, until the engine knows better; malloc'ed */
+    uint32_t            jobs;               /* store jobs that will come back */
+    uint32_t            epoch;              /* of batches; a failed one fails the rest of its epoch */
+    uint32_t            failed_epoch;       /* the store thread's */
+    unsigned            is_dirty:1;
+    unsigned            is_starting:1;
+    unsigned            autostart:1;        /* the staggered start connects; else it was asked for */
 };
 
+/* Makes the engine and the registry slot of a stored row (at start, and after
+ * wagw_store_instance_create); does not connect.  NULL: no memory, or the
+ * registry is full (call it CAPACITY). */
+ngx_wagw_instance_t *ngx_wagw_instance_make(const wagw_instance_t *row);
+/* Closes it, answers its open commands, removes the slot.  `in` is gone. */
+void ngx_wagw_instance_drop(ngx_wagw_instance_t *in);
+/* Settings, name or phone changed: tells engine and registry. */
+void ngx_wagw_instance_conf(ngx_wagw_instance_t *in);
 ngx_wagw_instance_t *ngx_wagw_instance_find(const u_char *id, size_t len);
 /* The instance of a call that has NGX_WAGW_R_INSTANCE, already checked. */
 ngx_wagw_instance_t *ngx_wagw_call_instance(ngx_wagw_call_t *call);
