@@ -171,6 +171,9 @@ int wagw_row_delivery_decode(wagw_delivery_t *d, wagw_str_t in);
 typedef int (*wagw_delivery_pt)(void *data, const wagw_delivery_t *d);
 /* Pending ones due at or before now, oldest first, at most limit. */
 int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data);
+/* The same for one webhook, by row number.  ordered: only the oldest pending row of each (instance, chat), so that a
+ * row waiting for its retry holds back its chat.  *next_ms: the earliest later due time of that webhook, 0 none. */
+int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit, wagw_delivery_pt cb, void *data, int64_t *next_ms);
 /* Result of an attempt, by delivery id: status, status_code, response, error, attempts, next_ms, updated_ms, duration_ms. */
 int wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d);
 int wagw_store_deliveries(wagw_store_t *s, uint32_t instance, int status, wagw_str_t event, int64_t since_ms, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count, uint64_t *total);
