@@ -24,14 +24,14 @@ typedef enum {
     WAGW_CONTENT_NODES,         /* possibly zero children */
     WAGW_CONTENT_BYTES,
     WAGW_CONTENT_TEXT           /* goes through the string encoder */
-} wagw_content_t;
+} wagw_node_content_t;
 
 struct wagw_node_s {
     wagw_str_t    tag;
     wagw_attr_t  *attrs;        /* in wire order */
     wagw_attr_t  *attrs_last;
     uint32_t      nattrs;
-    uint8_t       content;      /* wagw_content_t */
+    uint8_t       content;      /* wagw_node_content_t */
     bool          text_is_jid;  /* TEXT that is a JID */
     wagw_str_t    data;         /* BYTES and TEXT */
     wagw_node_t  *child;        /* first child */
