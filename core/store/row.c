@@ -1,7 +1,6 @@
 #include "row.h"
 #include "store.h"
 
-
 /*
  * A field on the wire: tag, form, then the bytes.  Form 0..8 is an unsigned
  * integer in that many little-endian bytes; FORM_SHORT and FORM_LONG are byte
@@ -18,36 +17,30 @@ typedef struct {
     uint16_t at;
 } row_field_t;
 
-#define F(row, tag, type, member) {tag, type, offsetof(row, member)}
-#define F_END {0, 0, 0}
+#define F(row, tag, type, member)                                                                                      \
+    {                                                                                                                  \
+        tag, type, offsetof(row, member)                                                                               \
+    }
+#define F_END                                                                                                          \
+    {                                                                                                                  \
+        0, 0, 0                                                                                                        \
+    }
 
 /* Tags are stored in databases: never reuse or renumber one. */
-static const row_field_t message_fields[] = {F(wagw_row_message_t, 1, T_STR, chat),
-                                             F(wagw_row_message_t, 2, T_STR, id),
-                                             F(wagw_row_message_t, 3, T_STR, sender),
-                                             F(wagw_row_message_t, 4, T_STR, sender_alt),
-                                             F(wagw_row_message_t, 5, T_BOOL, from_me),
-                                             F(wagw_row_message_t, 6, T_U8, status),
-                                             F(wagw_row_message_t, 7, T_U32, flags),
-                                             F(wagw_row_message_t, 8, T_I64, t_ms),
-                                             F(wagw_row_message_t, 9, T_I64, created_ms),
-                                             F(wagw_row_message_t, 10, T_I64, edited_ms),
-                                             F(wagw_row_message_t, 11, T_STR, type),
-                                             F(wagw_row_message_t, 12, T_STR, body),
-                                             F(wagw_row_message_t, 13, T_STR, push_name),
-                                             F(wagw_row_message_t, 14, T_STR, to),
-                                             F(wagw_row_message_t, 15, T_STR, quoted),
-                                             F(wagw_row_message_t, 16, T_STR, mentions),
-                                             F(wagw_row_message_t, 17, T_STR, media),
-                                             F(wagw_row_message_t, 18, T_STR, content),
-                                             F(wagw_row_message_t, 19, T_STR, secret),
-                                             F(wagw_row_message_t, 20, T_STR, ref),
-                                             F(wagw_row_message_t, 21, T_STR, stanza),
-                                             F(wagw_row_message_t, 22, T_STR, edit),
-                                             F(wagw_row_message_t, 23, T_STR, stanza_type),
-                                             F(wagw_row_message_t, 24, T_U32, error),
-                                             F(wagw_row_message_t, 25, T_U32, expiration),
-                                             F_END};
+static const row_field_t message_fields[] = {
+    F(wagw_row_message_t, 1, T_STR, chat),         F(wagw_row_message_t, 2, T_STR, id),
+    F(wagw_row_message_t, 3, T_STR, sender),       F(wagw_row_message_t, 4, T_STR, sender_alt),
+    F(wagw_row_message_t, 5, T_BOOL, from_me),     F(wagw_row_message_t, 6, T_U8, status),
+    F(wagw_row_message_t, 7, T_U32, flags),        F(wagw_row_message_t, 8, T_I64, t_ms),
+    F(wagw_row_message_t, 9, T_I64, created_ms),   F(wagw_row_message_t, 10, T_I64, edited_ms),
+    F(wagw_row_message_t, 11, T_STR, type),        F(wagw_row_message_t, 12, T_STR, body),
+    F(wagw_row_message_t, 13, T_STR, push_name),   F(wagw_row_message_t, 14, T_STR, to),
+    F(wagw_row_message_t, 15, T_STR, quoted),      F(wagw_row_message_t, 16, T_STR, mentions),
+    F(wagw_row_message_t, 17, T_STR, media),       F(wagw_row_message_t, 18, T_STR, content),
+    F(wagw_row_message_t, 19, T_STR, secret),      F(wagw_row_message_t, 20, T_STR, ref),
+    F(wagw_row_message_t, 21, T_STR, stanza),      F(wagw_row_message_t, 22, T_STR, edit),
+    F(wagw_row_message_t, 23, T_STR, stanza_type), F(wagw_row_message_t, 24, T_U32, error),
+    F(wagw_row_message_t, 25, T_U32, expiration),  F_END};
 
 static const row_field_t chat_fields[] = {F(wagw_row_chat_t, 1, T_STR, id),
                                           F(wagw_row_chat_t, 2, T_STR, name),
@@ -84,12 +77,10 @@ static const row_field_t receipt_fields[] = {F(wagw_row_receipt_t, 1, T_STR, cha
                                              F(wagw_row_receipt_t, 6, T_I64, played),
                                              F_END};
 
-static const row_field_t reaction_fields[] = {F(wagw_row_reaction_t, 1, T_STR, chat),
-                                              F(wagw_row_reaction_t, 2, T_STR, id),
-                                              F(wagw_row_reaction_t, 3, T_STR, user),
-                                              F(wagw_row_reaction_t, 4, T_STR, emoji),
-                                              F(wagw_row_reaction_t, 5, T_I64, t_ms),
-                                              F_END};
+static const row_field_t reaction_fields[] = {
+    F(wagw_row_reaction_t, 1, T_STR, chat), F(wagw_row_reaction_t, 2, T_STR, id),
+    F(wagw_row_reaction_t, 3, T_STR, user), F(wagw_row_reaction_t, 4, T_STR, emoji),
+    F(wagw_row_reaction_t, 5, T_I64, t_ms), F_END};
 
 static const row_field_t instance_fields[] = {F(wagw_row_instance_t, 1, T_STR, jid),
                                               F(wagw_row_instance_t, 2, T_STR, lid),
@@ -125,16 +116,14 @@ static const row_field_t delivery_fields[] = {F(wagw_delivery_t, 1, T_U64, num),
                                               F(wagw_delivery_t, 20, T_U32, duration_ms),
                                               F_END};
 
-const char *
-wagw_msg_status_name(unsigned status)
+const char *wagw_msg_status_name(unsigned status)
 {
     static const char *const names[] = {"pending", "sent", "delivered", "read", "played", "failed", "received"};
 
     return status < sizeof(names) / sizeof(names[0]) ? names[status] : "unknown";
 }
 
-int
-wagw_tlv_put_u(wagw_buf_t *out, uint8_t tag, uint64_t v)
+int wagw_tlv_put_u(wagw_buf_t *out, uint8_t tag, uint64_t v)
 {
     uint8_t b[10], n = 0;
 
@@ -154,20 +143,17 @@ wagw_tlv_put_u(wagw_buf_t *out, uint8_t tag, uint64_t v)
     return wagw_buf_add(out, b, 2 + n);
 }
 
-int
-wagw_tlv_put_i(wagw_buf_t *out, uint8_t tag, int64_t v)
+int wagw_tlv_put_i(wagw_buf_t *out, uint8_t tag, int64_t v)
 {
     return wagw_tlv_put_u(out, tag, ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0));
 }
 
-int64_t
-wagw_tlv_i(uint64_t u)
+int64_t wagw_tlv_i(uint64_t u)
 {
     return (int64_t)((u >> 1) ^ (~(u & 1) + 1));
 }
 
-int
-wagw_tlv_put_s(wagw_buf_t *out, uint8_t tag, wagw_str_t s)
+int wagw_tlv_put_s(wagw_buf_t *out, uint8_t tag, wagw_str_t s)
 {
     uint8_t b[6];
     size_t n;
@@ -206,8 +192,7 @@ wagw_tlv_put_s(wagw_buf_t *out, uint8_t tag, wagw_str_t s)
     return wagw_buf_add(out, s.p, s.n);
 }
 
-static uint64_t
-tlv_le(const uint8_t *p, size_t n)
+static uint64_t tlv_le(const uint8_t *p, size_t n)
 {
     uint64_t v = 0;
 
@@ -218,8 +203,7 @@ tlv_le(const uint8_t *p, size_t n)
     return v;
 }
 
-int
-wagw_tlv_next(wagw_tlv_t *r, uint8_t *tag, uint64_t *u, wagw_str_t *s)
+int wagw_tlv_next(wagw_tlv_t *r, uint8_t *tag, uint64_t *u, wagw_str_t *s)
 {
     const uint8_t *p = r->in.p + r->at;
     size_t left = r->in.n - r->at;
@@ -272,8 +256,7 @@ wagw_tlv_next(wagw_tlv_t *r, uint8_t *tag, uint64_t *u, wagw_str_t *s)
     return WAGW_OK;
 }
 
-static int
-row_encode(wagw_buf_t *out, const void *row, const row_field_t *f)
+static int row_encode(wagw_buf_t *out, const void *row, const row_field_t *f)
 {
     for (; f->tag != 0; f++) {
         const void *p = (const uint8_t *)row + f->at;
@@ -305,8 +288,7 @@ row_encode(wagw_buf_t *out, const void *row, const row_field_t *f)
     return out->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
-static int
-row_set(void *p, unsigned type, uint64_t u, wagw_str_t s)
+static int row_set(void *p, unsigned type, uint64_t u, wagw_str_t s)
 {
     int64_t i = wagw_tlv_i(u);
 
@@ -340,8 +322,7 @@ row_set(void *p, unsigned type, uint64_t u, wagw_str_t s)
     }
 }
 
-static int
-row_decode(void *row, size_t size, const row_field_t *fields, wagw_str_t in)
+static int row_decode(void *row, size_t size, const row_field_t *fields, wagw_str_t in)
 {
     wagw_tlv_t r = {in, 0};
     const row_field_t *f = fields;
