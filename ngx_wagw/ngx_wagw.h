@@ -59,6 +59,7 @@ typedef struct {
     ngx_uint_t    webhook_signature;    /* bits: 1 v1, 2 hub, 4 waha */
     ngx_uint_t    event_names;          /* 0 canonical, 1 doc */
     ngx_uint_t    compat;               /* 0 off, 1 seed */
+    ngx_uint_t    request_log;          /* 0 off, 1 on, 2 body */
 } ngx_wagw_main_conf_t;
 
 
@@ -176,6 +177,13 @@ ngx_int_t ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_ipc_close(void);
 
 
+/* How parameters arrive in call->params (ngx_wagw_fields.c): JID and JIDS as
+ * canonical text ("621@s.whatsapp.net", "x@lid", "y@g.us", no device); PHONE as
+ * bare digits, or "x@lid" when a LID was given; ENUM in the spelling of the
+ * table; query and form values converted to the field's type; null = absent
+ * unless the field is nullable; fields not in the table are kept as they are. */
+
+
 /* ---- registry (ngx_wagw_registry.c); only the owner writes ---------------- */
 
 typedef struct {
@@ -188,7 +196,9 @@ typedef struct {
     uint32_t     queue;
 } ngx_wagw_slot_info_t;
 
-ngx_int_t ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf);     /* owner start: rebuild, everything absent */
+/* owner start, with the lock held: rebuild, everything absent.  Without the lock
+ * (a second owner in standby) it is not called, so its workers ask by ipc. */
+ngx_int_t ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_registry_ready(ngx_uint_t store_open);               /* owner answers; store is open or not */
 ngx_int_t ngx_wagw_registry_set(const ngx_wagw_slot_info_t *i);    /* NGX_DECLINED: zone full */
 void ngx_wagw_registry_remove(ngx_str_t *id);
