@@ -56,6 +56,7 @@ struct wagw_load_s {
     bool          prefix;       /* all records whose key begins with key */
     uint16_t      key_len;
     char          key[WAGW_KEY_MAX];
+    uint64_t      after;        /* newest commit of the instance when it was noted; the load must be ordered behind it */
     wagw_load_t  *next;
 };
 
@@ -122,6 +123,7 @@ int wagw_batch_event(wagw_batch_t *b, const wagw_event_t *ev);    /* copies */
 /* The record cache: one per owner, bounded, LRU; dirty records are pinned. */
 typedef struct wagw_cache_s  wagw_cache_t;
 
+/* max_bytes must hold what one turn reads, else the turn never gets it together. */
 wagw_cache_t *wagw_cache_create(size_t max_bytes);
 void wagw_cache_destroy(wagw_cache_t *c);
 void wagw_cache_forget(wagw_cache_t *c, uint32_t instance);       /* commit failed, instance closed */
@@ -154,10 +156,16 @@ int wagw_txn_get(wagw_txn_t *t, uint8_t kind, wagw_str_t key, wagw_str_t *value)
 int wagw_txn_put(wagw_txn_t *t, uint8_t kind, wagw_str_t key, wagw_str_t value);      /* copies */
 int wagw_txn_del(wagw_txn_t *t, uint8_t kind, wagw_str_t key);
 /* Every record of the prefix, store and overlay merged.  cb may put and del.
- * WAGW_AGAIN until the prefix was loaded for this turn; a non-zero cb ends it. */
+ * WAGW_AGAIN until the prefix was loaded for this turn; a non-zero cb ends it.
+ * The engine gives the answer by setting scans and scans_asked after begin;
+ * the end of the turn clears both, and a rollback asks again for every prefix
+ * the run has used, so that one answer holds them all. */
 typedef int (*wagw_scan_pt)(void *data, wagw_str_t key, wagw_str_t value);
 int wagw_txn_scan(wagw_txn_t *t, uint8_t kind, wagw_str_t prefix, wagw_scan_pt cb, void *data);
-/* Adds any other op (event, chat merge, wipe, instance) in order. */
+/* Adds any other op (chat merge, wipe, instance, ...) in order.  After WIPE
+ * every record of kinds < 64 is NOT_FOUND.  After CHAT_MERGE the old chat's
+ * records are NOT_FOUND, and a record the new chat does not have answers the
+ * old chat's (whose encoded chat field still names the old one). */
 int wagw_txn_op(wagw_txn_t *t, wagw_op_type_t op, wagw_str_t key, wagw_str_t value);
 int wagw_txn_event(wagw_txn_t *t, const wagw_event_t *ev);
 bool wagw_txn_changed(const wagw_txn_t *t);
