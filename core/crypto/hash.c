@@ -1,0 +1,182 @@
+#include <limits.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "crypto.h"
+
+#define HASH_BLOCK_MAX 128
+#define HKDF_MAX (255 * 32)
+
+typedef enum { HASH_SHA256 = 0, HASH_SHA512, HASH_MD5, HASH_COUNT } hash_t;
+
+static const struct {
+    const char *name;
+    size_t size;
+    size_t block;
+} hash_kinds[HASH_COUNT] = {{"SHA256", 32, 64}, {"SHA512", 64, 128}, {"MD5", 16, 64}};
+
+/*
+ * Fetching an algorithm and making a context cost more than hashing a short
+ * input, so that each thread keeps its own, one of each kind, for its life.
+ * What is left in a context after its last block is the digest, no input.
+ */
+static __thread struct {
+    EVP_MD *md;
+    EVP_MD_CTX *ctx;
+} hash_slots[HASH_COUNT];
+
+static EVP_MD_CTX *hash_begin(hash_t kind)
+{
+    if (hash_slots[kind].md == NULL) {
+        hash_slots[kind].md = EVP_MD_fetch(NULL, hash_kinds[kind].name, NULL);
+    }
+    if (hash_slots[kind].ctx == NULL) {
+        hash_slots[kind].ctx = EVP_MD_CTX_new();
+    }
+    if (hash_slots[kind].md == NULL || hash_slots[kind].ctx == NULL ||
+        EVP_DigestInit_ex2(hash_slots[kind].ctx, hash_slots[kind].md, NULL) != 1) {
+        ERR_clear_error();
+        return NULL;
+    }
+    return hash_slots[kind].ctx;
+}
+
+static int hash_parts(hash_t kind, uint8_t *out, const wagw_str_t *parts, size_t n)
+{
+    size_t i;
+    EVP_MD_CTX *ctx = hash_begin(kind);
+
+    if (ctx == NULL) {
+        return WAGW_ERROR;
+    }
+    for (i = 0; i < n; i++) {
+        if (parts[i].n > 0 && EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) != 1) {
+            ERR_clear_error();
+            return WAGW_ERROR;
+        }
+    }
+    if (EVP_DigestFinal_ex(ctx, out, NULL) != 1) {
+        ERR_clear_error();
+        return WAGW_ERROR;
+    }
+    return WAGW_OK;
+}
+
+int wagw_sha256(uint8_t out[32], wagw_str_t in)
+{
+    return hash_parts(HASH_SHA256, out, &in, 1);
+}
+
+int wagw_sha256_2(uint8_t out[32], wagw_str_t a, wagw_str_t b)
+{
+    wagw_str_t parts[2] = {a, b};
+
+    return hash_parts(HASH_SHA256, out, parts, 2);
+}
+
+int wagw_md5(uint8_t out[16], wagw_str_t in)
+{
+    return hash_parts(HASH_MD5, out, &in, 1);
+}
+
+/*
+ * RFC 2104, over the kept digest contexts: OpenSSL's own HMAC objects hold a
+ * copy of the key until they are freed, and making one each time is dear.
+ */
+static int hmac_parts(hash_t kind, uint8_t *out, wagw_str_t key, const wagw_str_t *parts, size_t n)
+{
+    size_t i, size = hash_kinds[kind].size, block = hash_kinds[kind].block;
+    uint8_t pad[HASH_BLOCK_MAX] = {0}, inner[64];
+    wagw_str_t all[5] = {{pad, block}};
+    int rc = WAGW_ERROR;
+
+    if (n > sizeof(all) / sizeof(all[0]) - 1) {
+        return WAGW_ERROR;
+    }
+    if (key.n > block) {
+        rc = hash_parts(kind, pad, &key, 1);
+        if (rc != WAGW_OK) {
+            goto done;
+        }
+    } else if (key.n > 0) {
+        memcpy(pad, key.p, key.n);
+    }
+
+    for (i = 0; i < block; i++) {
+        pad[i] ^= 0x36;
+    }
+    for (i = 0; i < n; i++) {
+        all[i + 1] = parts[i];
+    }
+    rc = hash_parts(kind, inner, all, n + 1);
+    if (rc != WAGW_OK) {
+        goto done;
+    }
+    for (i = 0; i < block; i++) {
+        pad[i] ^= 0x36 ^ 0x5c;
+    }
+    all[1] = wagw_str(inner, size);
+    rc = hash_parts(kind, out, all, 2);
+
+done:
+
+    wagw_wipe(pad, sizeof(pad));
+    wagw_wipe(inner, sizeof(inner));
+    return rc;
+}
+
+int wagw_hmac_sha256(uint8_t out[32], wagw_str_t key, wagw_str_t in)
+{
+    return hmac_parts(HASH_SHA256, out, key, &in, 1);
+}
+
+int wagw_hmac_sha512(uint8_t out[64], wagw_str_t key, wagw_str_t in)
+{
+    return hmac_parts(HASH_SHA512, out, key, &in, 1);
+}
+
+int wagw_hkdf(uint8_t *out, size_t n, wagw_str_t ikm, wagw_str_t salt, wagw_str_t info)
+{
+    uint8_t prk[32], t[32], count = 0;
+    wagw_str_t parts[3];
+    size_t take, tn = 0;
+    int rc;
+
+    if (n > HKDF_MAX) {
+        return WAGW_ERROR;
+    }
+    rc = hmac_parts(HASH_SHA256, prk, salt, &ikm, 1);
+
+    while (rc == WAGW_OK && n > 0) {
+        count++;
+        parts[0] = wagw_str(t, tn);
+        parts[1] = info;
+        parts[2] = wagw_str(&count, 1);
+        rc = hmac_parts(HASH_SHA256, t, wagw_str(prk, sizeof(prk)), parts, 3);
+        if (rc == WAGW_OK) {
+            tn = sizeof(t);
+            take = n < tn ? n : tn;
+            memcpy(out, t, take);
+            out += take;
+            n -= take;
+        }
+    }
+    wagw_wipe(prk, sizeof(prk));
+    wagw_wipe(t, sizeof(t));
+    return rc;
+}
+
+int wagw_pbkdf2_sha256(uint8_t *out, size_t n, wagw_str_t password, wagw_str_t salt, unsigned iterations)
+{
+    if (n > INT_MAX || password.n > INT_MAX || salt.n > INT_MAX || iterations == 0 || iterations > INT_MAX) {
+        return WAGW_ERROR;
+    }
+    /* OpenSSL takes a NULL password for an empty one, and wants some pointer for the salt */
+    if (PKCS5_PBKDF2_HMAC((const char *)password.p, (int)password.n, salt.n > 0 ? salt.p : (const uint8_t *)"",
+                          (int)salt.n, (int)iterations, EVP_sha256(), (int)n, out) != 1) {
+        ERR_clear_error();
+        return WAGW_ERROR;
+    }
+    return WAGW_OK;
+}
