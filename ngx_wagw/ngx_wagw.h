@@ -243,6 +243,7 @@ struct ngx_wagw_instance_s {
     uint32_t            epoch;              /* of batches; a failed one fails the rest of its epoch */
     uint32_t            failed_epoch;       /* the store thread's */
     unsigned            is_dirty:1;
+    unsigned            open_failed:1;
     unsigned            is_starting:1;
     unsigned            autostart:1;        /* the staggered start connects; else it was asked for */
 };
@@ -277,14 +278,19 @@ typedef struct ngx_wagw_job_s  ngx_wagw_job_t;
 struct ngx_wagw_job_s {
     int            (*run)(wagw_store_t *s, ngx_wagw_job_t *job);     /* on the thread; its rc is kept */
     void           (*done)(ngx_wagw_job_t *job);                     /* on the loop */
+    void           (*lost)(ngx_wagw_job_t *job);                     /* on the thread: not made durable; may be NULL */
     unsigned         write:1;
+    unsigned         again:1;       /* run() may be called once more after a rollback */
+    unsigned         ran:1;         /* the thread's */
     int              rc;            /* of run(), or WAGW_IO when the commit failed */
     void            *data;
     ngx_wagw_job_t  *next;
 };
 
-ngx_int_t ngx_wagw_store_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
-void ngx_wagw_store_stop(void);                     /* drains the queue */
+/* Opens in the background and tries again while that fails; `opened` is called
+ * on the loop once it is open. */
+ngx_int_t ngx_wagw_store_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, void (*opened)(void));
+void ngx_wagw_store_stop(void);                     /* drains the queue, calls what is done, ends the thread */
 void ngx_wagw_store_post(ngx_wagw_job_t *job);
 ngx_uint_t ngx_wagw_store_is_open(void);
 /* For a handler: runs `run` on the store thread with the call as job->data and

@@ -1,0 +1,74 @@
+/*
+ * Inside the owner's room only (ngx_wagw_owner*.c, _store.c, _socket.c).
+ */
+
+#ifndef NGX_WAGW_OWNER_H
+#define NGX_WAGW_OWNER_H
+
+#include "ngx_wagw.h"
+
+#pragma GCC visibility push(hidden)
+
+/* ---- a thread's way back to the loop (ngx_wagw_owner_thread.c) ----------- */
+
+typedef struct {
+    ngx_fd_t fd;
+    ngx_connection_t *c;
+    void (*handler)(void);
+} ngx_wagw_bell_t;
+
+/* handler runs on the loop some time after each ring. */
+ngx_int_t ngx_wagw_bell_open(ngx_wagw_bell_t *b, void (*handler)(void), ngx_log_t *log);
+void ngx_wagw_bell_ring(ngx_wagw_bell_t *b); /* from any thread */
+void ngx_wagw_bell_close(ngx_wagw_bell_t *b);
+
+/* pthread_create with every signal blocked: they belong to nginx's thread. */
+ngx_int_t ngx_wagw_thread_start(pthread_t *tid, void *(*main)(void *), void *data, ngx_log_t *log);
+
+/* Tasks that block or burn CPU (name lookups, PBKDF2, one HTTP fetch): two
+ * threads, no order. */
+typedef struct ngx_wagw_task_s ngx_wagw_task_t;
+struct ngx_wagw_task_s {
+    void (*run)(ngx_wagw_task_t *task);  /* in a thread */
+    void (*done)(ngx_wagw_task_t *task); /* on the loop */
+    void *data;
+    ngx_wagw_task_t *next;
+};
+
+ngx_int_t ngx_wagw_tasks_start(ngx_log_t *log);
+void ngx_wagw_task_post(ngx_wagw_task_t *task);
+void ngx_wagw_tasks_stop(void);
+
+/* ---- instances and their driver (ngx_wagw_owner_instance.c) --------------- */
+
+ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_instances_done(void);
+/* Connects it when its turn comes: 200 a second. */
+void ngx_wagw_instance_autostart(ngx_wagw_instance_t *in);
+/* No memory for a socket: tells the engine on the loop's next turn. */
+void ngx_wagw_instance_open_failed(ngx_wagw_instance_t *in);
+void ngx_wagw_instances_stop(void);          /* closes every connection */
+ngx_uint_t ngx_wagw_instances_waiting(void); /* loads and commits that did not come back */
+
+/* ---- calls (ngx_wagw_owner_call.c) ---------------------------------------- */
+
+ngx_int_t ngx_wagw_calls_init(ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_calls_ready(ngx_uint_t ready); /* the store was read: instances are known */
+void ngx_wagw_calls_drain(ngx_uint_t final); /* refuse new ones; final: answer those still open */
+ngx_uint_t ngx_wagw_calls_open(void);
+/* An engine's reply op. */
+void ngx_wagw_calls_reply(uint64_t serial, const wagw_result_t *r);
+/* Forgets day-old idempotency keys. */
+void ngx_wagw_calls_prune(void);
+
+/* ---- WhatsApp's client version (ngx_wagw_owner_version.c) ----------------- */
+
+ngx_int_t ngx_wagw_version_init(ngx_wagw_main_conf_t *wmcf, wagw_client_shared_t *sh);
+/* From the store: what an earlier owner learned. */
+void ngx_wagw_version_stored(wagw_str_t text);
+/* An instance was refused with 405: asks once, then reconnects those that were. */
+void ngx_wagw_version_refused(ngx_wagw_instance_t *in);
+
+#pragma GCC visibility pop
+
+#endif

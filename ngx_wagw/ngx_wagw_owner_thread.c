@@ -1,0 +1,220 @@
+/*
+ * Threads of the owner: how they start, how they tell the loop something, and
+ * the two that run blocking tasks.
+ */
+
+#include "ngx_wagw_owner.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+
+#define TASK_THREADS 2
+
+static struct {
+    pthread_t tid[TASK_THREADS];
+    ngx_uint_t n;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    ngx_wagw_task_t *head, **tail; /* to run */
+    ngx_wagw_task_t *done, **done_tail;
+    ngx_uint_t stop;
+    ngx_wagw_bell_t bell;
+} tasks = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+
+static void bell_read(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+    ngx_wagw_bell_t *b = c->data;
+    uint64_t n;
+
+    if (read(b->fd, &n, sizeof(n)) == -1 && ngx_errno != NGX_EAGAIN) {
+        ngx_log_error(NGX_LOG_ALERT, ev->log, ngx_errno, "wagw: read of an eventfd failed");
+    }
+
+    b->handler();
+}
+
+static void bell_write(ngx_event_t *ev)
+{
+    (void)ev;
+}
+
+ngx_int_t ngx_wagw_bell_open(ngx_wagw_bell_t *b, void (*handler)(void), ngx_log_t *log)
+{
+    b->handler = handler;
+
+    b->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (b->fd == -1) {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno, "wagw: eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    b->c = ngx_get_connection(b->fd, log);
+    if (b->c == NULL) {
+        close(b->fd);
+        return NGX_ERROR;
+    }
+
+    b->c->data = b;
+    b->c->log = log;
+    b->c->read->log = log;
+    b->c->write->log = log;
+    b->c->read->handler = bell_read;
+    b->c->write->handler = bell_write;
+    b->c->read->channel = 1; /* a graceful exit must not complain about it */
+    b->c->write->channel = 1;
+
+    if (ngx_add_event(b->c->read, NGX_READ_EVENT,
+                      (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT : NGX_LEVEL_EVENT) != NGX_OK) {
+        ngx_wagw_bell_close(b);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+void ngx_wagw_bell_ring(ngx_wagw_bell_t *b)
+{
+    uint64_t one = 1;
+
+    if (b->fd == -1) {
+        return;
+    }
+
+    /* EAGAIN: the counter is at its end, so the loop is being woken anyway */
+    while (write(b->fd, &one, sizeof(one)) == -1 && errno == EINTR) {
+    }
+}
+
+void ngx_wagw_bell_close(ngx_wagw_bell_t *b)
+{
+    if (b->c) {
+        ngx_close_connection(b->c);
+        b->c = NULL;
+        b->fd = -1;
+    }
+}
+
+ngx_int_t ngx_wagw_thread_start(pthread_t *tid, void *(*main)(void *), void *data, ngx_log_t *log)
+{
+    sigset_t all, old;
+    pthread_attr_t attr;
+    int err;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 1024 * 1024);
+    err = pthread_create(tid, &attr, main, data);
+    pthread_attr_destroy(&attr);
+
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+
+    if (err) {
+        ngx_log_error(NGX_LOG_ALERT, log, err, "wagw: pthread_create() failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+static void *tasks_main(void *data)
+{
+    ngx_wagw_task_t *t;
+
+    (void)data;
+
+    pthread_mutex_lock(&tasks.mutex);
+
+    for (;;) {
+        while (tasks.head == NULL && !tasks.stop) {
+            pthread_cond_wait(&tasks.cond, &tasks.mutex);
+        }
+
+        if (tasks.stop) {
+            break;
+        }
+
+        t = tasks.head;
+        tasks.head = t->next;
+        if (tasks.head == NULL) {
+            tasks.tail = &tasks.head;
+        }
+
+        pthread_mutex_unlock(&tasks.mutex);
+
+        t->run(t);
+
+        pthread_mutex_lock(&tasks.mutex);
+        t->next = NULL;
+        *tasks.done_tail = t;
+        tasks.done_tail = &t->next;
+        ngx_wagw_bell_ring(&tasks.bell);
+    }
+
+    pthread_mutex_unlock(&tasks.mutex);
+
+    return NULL;
+}
+
+static void tasks_done(void)
+{
+    ngx_wagw_task_t *t, *next;
+
+    pthread_mutex_lock(&tasks.mutex);
+    t = tasks.done;
+    tasks.done = NULL;
+    tasks.done_tail = &tasks.done;
+    pthread_mutex_unlock(&tasks.mutex);
+
+    for (; t; t = next) {
+        next = t->next;
+        t->done(t);
+    }
+}
+
+ngx_int_t ngx_wagw_tasks_start(ngx_log_t *log)
+{
+    tasks.head = NULL;
+    tasks.tail = &tasks.head;
+    tasks.done = NULL;
+    tasks.done_tail = &tasks.done;
+    tasks.stop = 0;
+
+    if (ngx_wagw_bell_open(&tasks.bell, tasks_done, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (tasks.n = 0; tasks.n < TASK_THREADS; tasks.n++) {
+        if (ngx_wagw_thread_start(&tasks.tid[tasks.n], tasks_main, NULL, log) != NGX_OK) {
+            return tasks.n ? NGX_OK : NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+void ngx_wagw_task_post(ngx_wagw_task_t *task)
+{
+    task->next = NULL;
+
+    pthread_mutex_lock(&tasks.mutex);
+    *tasks.tail = task;
+    tasks.tail = &task->next;
+    pthread_cond_signal(&tasks.cond);
+    pthread_mutex_unlock(&tasks.mutex);
+}
+
+/* The process is about to end: a lookup that hangs is not waited for. */
+void ngx_wagw_tasks_stop(void)
+{
+    pthread_mutex_lock(&tasks.mutex);
+    tasks.stop = 1;
+    pthread_cond_broadcast(&tasks.cond);
+    pthread_mutex_unlock(&tasks.mutex);
+
+    while (tasks.n) {
+        pthread_detach(tasks.tid[--tasks.n]);
+    }
+}
