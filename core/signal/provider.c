@@ -1,0 +1,293 @@
+/*
+ * libsignal's crypto callbacks over OpenSSL.  Algorithms are fetched once and
+ * contexts are kept: these run several times per message.
+ */
+
+#include "signal_private.h"
+
+#include <stdlib.h>
+
+#define WAGW_HMAC_BLOCK 64
+
+static int wagw_provider_random(uint8_t *data, size_t len, void *user_data)
+{
+    wagw_signal_t *s = user_data;
+
+    s->random(s->random_data, data, len);
+    return SG_SUCCESS;
+}
+
+static void wagw_provider_hmac_free(wagw_signal_hmac_t *h)
+{
+    EVP_MD_CTX_free(h->md);
+    wagw_wipe(h->opad, sizeof(h->opad));
+    free(h);
+}
+
+static int wagw_provider_hmac_init(void **context, const uint8_t *key, size_t key_len, void *user_data)
+{
+    int rc;
+    size_t i;
+    unsigned n;
+    uint8_t pad[WAGW_HMAC_BLOCK];
+    wagw_signal_t *s = user_data;
+    wagw_signal_hmac_t *h;
+
+    rc = SG_ERR_UNKNOWN;
+    *context = NULL;
+
+    h = s->spare;
+    if (h != NULL) {
+        s->spare = h->next;
+
+    } else {
+        h = calloc(1, sizeof(wagw_signal_hmac_t));
+        if (h == NULL) {
+            return SG_ERR_NOMEM;
+        }
+
+        h->md = EVP_MD_CTX_new();
+        if (h->md == NULL) {
+            free(h);
+            return SG_ERR_NOMEM;
+        }
+    }
+
+    memset(pad, 0, sizeof(pad));
+
+    if (key_len > WAGW_HMAC_BLOCK) {
+        if (EVP_DigestInit_ex2(h->md, s->sha256, NULL) != 1 || EVP_DigestUpdate(h->md, key, key_len) != 1 ||
+            EVP_DigestFinal_ex(h->md, pad, &n) != 1) {
+            goto failed;
+        }
+
+    } else if (key_len != 0) {
+        memcpy(pad, key, key_len);
+    }
+
+    for (i = 0; i < WAGW_HMAC_BLOCK; i++) {
+        h->opad[i] = pad[i] ^ 0x5c;
+        pad[i] ^= 0x36;
+    }
+
+    if (EVP_DigestInit_ex2(h->md, s->sha256, NULL) != 1 || EVP_DigestUpdate(h->md, pad, sizeof(pad)) != 1) {
+        goto failed;
+    }
+
+    wagw_wipe(pad, sizeof(pad));
+    *context = h;
+
+    return SG_SUCCESS;
+
+failed:
+
+    wagw_wipe(pad, sizeof(pad));
+    wagw_provider_hmac_free(h);
+    return rc;
+}
+
+static int wagw_provider_digest_update(void *context, const uint8_t *data, size_t len, void *user_data)
+{
+    (void)user_data;
+
+    return EVP_DigestUpdate(context, data, len) == 1 ? SG_SUCCESS : SG_ERR_UNKNOWN;
+}
+
+static int wagw_provider_hmac_update(void *context, const uint8_t *data, size_t len, void *user_data)
+{
+    wagw_signal_hmac_t *h = context;
+
+    return wagw_provider_digest_update(h->md, data, len, user_data);
+}
+
+static int wagw_provider_hmac_final(void *context, signal_buffer **output, void *user_data)
+{
+    uint8_t out[EVP_MAX_MD_SIZE];
+    unsigned n;
+    wagw_signal_t *s = user_data;
+    wagw_signal_hmac_t *h = context;
+
+    if (EVP_DigestFinal_ex(h->md, out, &n) != 1 || EVP_DigestInit_ex2(h->md, s->sha256, NULL) != 1 ||
+        EVP_DigestUpdate(h->md, h->opad, sizeof(h->opad)) != 1 || EVP_DigestUpdate(h->md, out, n) != 1 ||
+        EVP_DigestFinal_ex(h->md, out, &n) != 1) {
+        return SG_ERR_UNKNOWN;
+    }
+
+    *output = signal_buffer_create(out, n);
+    wagw_wipe(out, sizeof(out));
+
+    return *output != NULL ? SG_SUCCESS : SG_ERR_NOMEM;
+}
+
+static void wagw_provider_hmac_cleanup(void *context, void *user_data)
+{
+    wagw_signal_t *s = user_data;
+    wagw_signal_hmac_t *h = context;
+
+    if (h == NULL) {
+        return;
+    }
+
+    wagw_wipe(h->opad, sizeof(h->opad));
+    h->next = s->spare;
+    s->spare = h;
+}
+
+static int wagw_provider_sha512_init(void **context, void *user_data)
+{
+    EVP_MD_CTX *md;
+    wagw_signal_t *s = user_data;
+
+    md = EVP_MD_CTX_new();
+    if (md == NULL) {
+        return SG_ERR_NOMEM;
+    }
+
+    if (EVP_DigestInit_ex2(md, s->sha512, NULL) != 1) {
+        EVP_MD_CTX_free(md);
+        return SG_ERR_UNKNOWN;
+    }
+
+    *context = md;
+    return SG_SUCCESS;
+}
+
+static int wagw_provider_sha512_final(void *context, signal_buffer **output, void *user_data)
+{
+    uint8_t out[EVP_MAX_MD_SIZE];
+    unsigned n;
+    wagw_signal_t *s = user_data;
+
+    if (EVP_DigestFinal_ex(context, out, &n) != 1 || EVP_DigestInit_ex2(context, s->sha512, NULL) != 1) {
+        return SG_ERR_UNKNOWN;
+    }
+
+    *output = signal_buffer_create(out, n);
+    wagw_wipe(out, sizeof(out));
+
+    return *output != NULL ? SG_SUCCESS : SG_ERR_NOMEM;
+}
+
+static void wagw_provider_sha512_cleanup(void *context, void *user_data)
+{
+    (void)user_data;
+
+    EVP_MD_CTX_free(context);
+}
+
+static int wagw_provider_aes(wagw_signal_t *s, signal_buffer **output, int mode, bool encrypt, const uint8_t *key,
+                             size_t key_len, const uint8_t *iv, size_t iv_len, wagw_str_t in)
+{
+    int rc, head, tail;
+    uint8_t *out;
+    const EVP_CIPHER *cipher;
+
+    *output = NULL;
+
+    switch (mode) {
+
+    case SG_CIPHER_AES_CBC_PKCS5:
+        cipher = s->cbc;
+        break;
+
+    case SG_CIPHER_AES_CTR_NOPADDING:
+        cipher = s->ctr;
+        break;
+
+    default:
+        return SG_ERR_INVAL;
+    }
+
+    if (key_len != 32 || iv_len != 16 || in.n > INT32_MAX - 16) {
+        return SG_ERR_INVAL;
+    }
+
+    out = malloc(in.n + 16);
+    if (out == NULL) {
+        return SG_ERR_NOMEM;
+    }
+
+    rc = SG_ERR_UNKNOWN;
+    head = 0;
+    tail = 0;
+
+    if (EVP_CipherInit_ex2(s->cipher, cipher, key, iv, encrypt, NULL) != 1 ||
+        (in.n != 0 && EVP_CipherUpdate(s->cipher, out, &head, in.p, (int)in.n) != 1) ||
+        EVP_CipherFinal_ex(s->cipher, out + head, &tail) != 1) {
+        goto done;
+    }
+
+    *output = signal_buffer_create(out, (size_t)head + (size_t)tail);
+    rc = *output != NULL ? SG_SUCCESS : SG_ERR_NOMEM;
+
+done:
+
+    if (!encrypt) {
+        wagw_wipe(out, in.n + 16);
+    }
+    free(out);
+
+    return rc;
+}
+
+static int wagw_provider_encrypt(signal_buffer **output, int cipher, const uint8_t *key, size_t key_len,
+                                 const uint8_t *iv, size_t iv_len, const uint8_t *plaintext, size_t len,
+                                 void *user_data)
+{
+    return wagw_provider_aes(user_data, output, cipher, true, key, key_len, iv, iv_len, wagw_str(plaintext, len));
+}
+
+static int wagw_provider_decrypt(signal_buffer **output, int cipher, const uint8_t *key, size_t key_len,
+                                 const uint8_t *iv, size_t iv_len, const uint8_t *ciphertext, size_t len,
+                                 void *user_data)
+{
+    return wagw_provider_aes(user_data, output, cipher, false, key, key_len, iv, iv_len, wagw_str(ciphertext, len));
+}
+
+int wagw_signal_provider_init(wagw_signal_t *s)
+{
+    signal_crypto_provider p;
+
+    s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    s->sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
+    s->cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    s->ctr = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
+    s->cipher = EVP_CIPHER_CTX_new();
+
+    if (s->sha256 == NULL || s->sha512 == NULL || s->cbc == NULL || s->ctr == NULL || s->cipher == NULL) {
+        return WAGW_ERROR;
+    }
+
+    p = (signal_crypto_provider){
+        .random_func = wagw_provider_random,
+        .hmac_sha256_init_func = wagw_provider_hmac_init,
+        .hmac_sha256_update_func = wagw_provider_hmac_update,
+        .hmac_sha256_final_func = wagw_provider_hmac_final,
+        .hmac_sha256_cleanup_func = wagw_provider_hmac_cleanup,
+        .sha512_digest_init_func = wagw_provider_sha512_init,
+        .sha512_digest_update_func = wagw_provider_digest_update,
+        .sha512_digest_final_func = wagw_provider_sha512_final,
+        .sha512_digest_cleanup_func = wagw_provider_sha512_cleanup,
+        .encrypt_func = wagw_provider_encrypt,
+        .decrypt_func = wagw_provider_decrypt,
+        .user_data = s,
+    };
+
+    return signal_context_set_crypto_provider(s->ctx, &p) == SG_SUCCESS ? WAGW_OK : WAGW_ERROR;
+}
+
+void wagw_signal_provider_done(wagw_signal_t *s)
+{
+    wagw_signal_hmac_t *h;
+
+    while ((h = s->spare) != NULL) {
+        s->spare = h->next;
+        wagw_provider_hmac_free(h);
+    }
+
+    EVP_CIPHER_CTX_free(s->cipher);
+    EVP_CIPHER_free(s->ctr);
+    EVP_CIPHER_free(s->cbc);
+    EVP_MD_free(s->sha512);
+    EVP_MD_free(s->sha256);
+}
