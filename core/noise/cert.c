@@ -11,7 +11,8 @@ static cert_details_t *cert_details(const cert_t *c)
     if (c == NULL || !c->has_details || !c->has_signature || c->signature.len != 64) {
         return NULL;
     }
-    return wa__cert_chain__noise_certificate__details__unpack(NULL, c->details.len, c->details.data);
+    return (cert_details_t *)protobuf_c_message_unpack(&wa__cert_chain__noise_certificate__details__descriptor, NULL,
+                                                       c->details.len, c->details.data);
 }
 
 static bool cert_signed_by(const cert_t *c, const uint8_t key[32])
@@ -81,10 +82,10 @@ int wagw_cert_check(wagw_str_t chain, const uint8_t root[32], const uint8_t serv
 done:
 
     if (leaf != NULL) {
-        wa__cert_chain__noise_certificate__details__free_unpacked(leaf, NULL);
+        protobuf_c_message_free_unpacked(&leaf->base, NULL);
     }
     if (middle != NULL) {
-        wa__cert_chain__noise_certificate__details__free_unpacked(middle, NULL);
+        protobuf_c_message_free_unpacked(&middle->base, NULL);
     }
     wa__cert_chain__free_unpacked(c, NULL);
     return rc;
@@ -109,7 +110,7 @@ static int cert_make(cert_t *c, cert_made_t *m, uint32_t serial, uint32_t issuer
     d.key.len = 32;
     d.notbefore = (uint64_t)not_before;
     d.notafter = (uint64_t)not_after;
-    n = wa__cert_chain__noise_certificate__details__pack(&d, m->details);
+    n = protobuf_c_message_pack(&d.base, m->details);
 
     wa__cert_chain__noise_certificate__init(c);
     c->has_details = c->has_signature = 1;

@@ -77,7 +77,6 @@ static int noise_init(wagw_noise_t *s, bool server)
 static int noise_fail(wagw_noise_t *s, int rc)
 {
     wagw_noise_wipe(s);
-    s->state = WAGW_NOISE_FAILED;
     return rc;
 }
 
@@ -465,4 +464,6 @@ int wagw_noise_open(wagw_noise_t *s, wagw_buf_t *out, wagw_str_t body)
 void wagw_noise_wipe(wagw_noise_t *s)
 {
     wagw_wipe(s, sizeof(*s));
+    /* a wiped state must not pass for a new one with a key of zeros */
+    s->state = WAGW_NOISE_FAILED;
 }
