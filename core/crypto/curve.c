@@ -27,48 +27,23 @@ int wagw_x25519_keypair(wagw_keypair_t *kp, wagw_random_pt random, void *data)
     return wagw_x25519_public(kp->pub, kp->priv);
 }
 
-typedef struct {
-    wagw_random_pt random;
-    void *data;
-} curve_random_t;
+/*
+ * What curve_calculate_signature() calls.  Exported by libsignal, declared in
+ * none of its installed headers; the public function would need a context with
+ * a whole crypto provider for the sake of 64 random bytes.
+ */
+extern int curve25519_sign(unsigned char *sig, const unsigned char *priv, const unsigned char *msg,
+                           const unsigned long msg_len, const unsigned char *random64);
 
-static int curve_random(uint8_t *p, size_t n, void *user_data)
-{
-    curve_random_t *r = user_data;
-
-    r->random(r->data, p, n);
-    return SG_SUCCESS;
-}
-
-/* libsignal signs only with a context that has a random source; one lives for
- * the call, so that each caller's source is used and none is shared. */
 int wagw_xeddsa_sign(uint8_t sig[64], const uint8_t priv[32], wagw_str_t msg, wagw_random_pt random, void *data)
 {
-    curve_random_t r = {random, data};
-    signal_crypto_provider provider = {.random_func = curve_random, .user_data = &r};
-    signal_context *context = NULL;
-    ec_private_key *key = NULL;
-    signal_buffer *out = NULL;
-    int rc = WAGW_ERROR;
+    uint8_t bytes[64];
+    int rc;
 
-    if (signal_context_create(&context, NULL) != SG_SUCCESS ||
-        signal_context_set_crypto_provider(context, &provider) != SG_SUCCESS ||
-        curve_decode_private_point(&key, priv, 32, context) != SG_SUCCESS) {
-        goto done;
-    }
-    if (curve_calculate_signature(context, &out, key, msg.n > 0 ? msg.p : (const uint8_t *)"", msg.n) != SG_SUCCESS ||
-        signal_buffer_len(out) != 64) {
-        goto done;
-    }
-    memcpy(sig, signal_buffer_data(out), 64);
-    rc = WAGW_OK;
-
-done:
-
-    signal_buffer_free(out);
-    SIGNAL_UNREF(key);
-    signal_context_destroy(context);
-    return rc;
+    random(data, bytes, sizeof(bytes));
+    rc = curve25519_sign(sig, priv, msg.n > 0 ? msg.p : (const uint8_t *)"", msg.n, bytes);
+    wagw_wipe(bytes, sizeof(bytes));
+    return rc == 0 ? WAGW_OK : WAGW_ERROR;
 }
 
 int wagw_xeddsa_verify(const uint8_t sig[64], const uint8_t pub[32], wagw_str_t msg)
