@@ -19,7 +19,21 @@ typedef enum {
     WAGW_BUILD_REACTION,        /* emoji|reaction, target */
     WAGW_BUILD_EDIT,            /* newText|text, target */
     WAGW_BUILD_REVOKE,          /* target */
-    WAGW_BUILD_FORWARD          /* target */
+    WAGW_BUILD_FORWARD,         /* target */
+    WAGW_BUILD_LINK_PREVIEW,    /* text?, url?, title?, description?, thumbnail? (base64 JPEG) */
+    WAGW_BUILD_LOCATION,        /* latitude, longitude, name?, address?, url? */
+    WAGW_BUILD_LIVE_LOCATION,   /* latitude, longitude, accuracy?, speed?, heading?, caption? */
+    WAGW_BUILD_CONTACT,         /* contacts[{displayName|name, vcard | phoneNumber, organization?}] | contactName, contactNumber, organization? */
+    WAGW_BUILD_POLL,            /* question, options, selectableCount | multipleAnswers, toAnnouncementGroup? */
+    WAGW_BUILD_POLL_VOTE,       /* selectedOptions; target with secret; `secret` gives the iv */
+    WAGW_BUILD_EVENT,           /* name, description?, startTime|start, endTime?|end?, location?, extraGuestsAllowed?, callLink?, cancelled? */
+    WAGW_BUILD_LIST,            /* title, text?, buttonText, sections, footer? */
+    WAGW_BUILD_BUTTONS,         /* text, footer?, header?, buttons */
+    WAGW_BUILD_GROUP_INVITE,    /* groupId, code, name?, expiration?, caption? */
+    WAGW_BUILD_PIN,             /* target; pin (true), duration? */
+    WAGW_BUILD_KEEP,            /* target; keep (true) */
+    WAGW_BUILD_DISAPPEARING,    /* duration s: the chat's timer */
+    WAGW_BUILD_RAW              /* message: protobuf JSON */
 } wagw_build_kind_t;
 
 /* All views must live until the build returns. */
@@ -48,10 +62,14 @@ typedef struct {
     const char  *edit;          /* "1" "2" "7" "8" or NULL */
     bool         hide_fail;     /* decrypt-fail="hide" on every enc */
     const char  *polltype;      /* meta polltype, or NULL */
+    const char  *biz;           /* native_flow name for the <biz> node (04 section 11.3), or NULL */
     const char  *type;          /* contract type */
     wagw_str_t   body;
     wagw_str_t   quoted;        /* JSON or empty */
     wagw_str_t   mentions;      /* JSON or empty */
+    wagw_str_t   media;         /* JSON or empty (forwards) */
+    wagw_str_t   raw;           /* as in wagw_content_t */
+    uint32_t     flags;         /* wagw_row_flag_t: FORWARDED, EPHEMERAL, VIEW_ONCE */
     bool         hidden;        /* not a message of its own in listings: reaction, edit, revoke */
 } wagw_built_t;
 
@@ -82,7 +100,8 @@ typedef enum {                  /* what a received Message is about */
     WAGW_IS_LID_MAPPING,
     WAGW_IS_PEER_RESPONSE,
     WAGW_IS_PEER_OTHER,         /* ... to here */
-    WAGW_IS_PROTOCOL_OTHER
+    WAGW_IS_PROTOCOL_OTHER,
+    WAGW_IS_SECRET_EDIT         /* edit under the target's secret: vote_payload, secret_type 1 event, 2 message */
 } wagw_message_is_t;
 
 typedef struct {
@@ -116,7 +135,8 @@ typedef struct {
     wagw_str_t          edited_body;
     uint32_t            ephemeral;      /* EPHEMERAL_SETTING */
     wagw_str_t          payload;        /* serialised sub-message of the self-only kinds */
-    wagw_str_t          vote_payload, vote_iv;      /* encrypted vote / response / reaction */
+    wagw_str_t          vote_payload, vote_iv;      /* encrypted vote / response / reaction / edit */
+    uint32_t            secret_type;    /* SECRET_EDIT */
     wagw_str_t          raw;            /* JSON of the content (contract type-specific fields: location, contacts, poll options ...) or empty */
 } wagw_content_t;
 
@@ -138,6 +158,11 @@ int wagw_addon_seal(wagw_buf_t *out, wagw_str_t secret, wagw_str_t target_id, wa
 /* PollVoteMessage plain <-> option hashes. */
 int wagw_poll_option_hash(uint8_t out[32], wagw_str_t option);
 
+/* A decrypted vote: the hashes of the chosen options (none: withdrawn). */
+int wagw_poll_vote_read(wagw_arena_t *a, wagw_str_t plain, wagw_str_t **hashes, size_t *n);
+/* The option names of a stored poll; WAGW_STATE when it is no poll. */
+int wagw_poll_options(wagw_arena_t *a, wagw_str_t poll, wagw_str_t **options, size_t *n);
+
 /* Reporting token (04 section 19) over unpadded bytes; *n is 0 when none is due. */
 int wagw_reporting_token(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_t secret, wagw_str_t id, wagw_str_t sender, wagw_str_t chat);
 
@@ -146,5 +171,8 @@ int wagw_reporting_token(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_
  * the message.* events.  Opens and closes the object.
  */
 void wagw_message_object(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id);
+/* The same members into an object that is open already; self is the own user
+ * jid, which rows do not hold (empty: `from`/`to` of the own side are null). */
+void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id, wagw_str_t self);
 
 #endif
