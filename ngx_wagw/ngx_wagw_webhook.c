@@ -1,4 +1,5 @@
 #include "ngx_wagw_webhook.h"
+#include "ngx_wagw_calls.h"
 
 #include <openssl/rand.h>
 
@@ -32,6 +33,7 @@ ngx_int_t ngx_wagw_webhook_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     hooks.wmcf = wmcf;
     hooks.log = cycle->log;
+    ngx_wagw_calls_started();
     ngx_wagw_webhook_setup();
 
     if (ngx_wagw_http_init(cycle, wmcf) != NGX_OK) {
@@ -70,6 +72,11 @@ ngx_queue_t *ngx_wagw_webhook_global(void)
     ngx_wagw_webhook_setup();
 
     return &hooks.global;
+}
+
+ngx_uint_t ngx_wagw_webhook_master_key(void)
+{
+    return hooks.wmcf == NULL || hooks.wmcf->master_key;
 }
 
 ngx_uint_t ngx_wagw_webhook_doc_names(void)

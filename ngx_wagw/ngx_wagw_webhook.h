@@ -117,8 +117,6 @@ ngx_uint_t ngx_wagw_webhook_header_ok(const char *name, const char *value);
 ngx_uint_t ngx_wagw_webhook_event_known(const char *name);
 /* wagw_event_names doc */
 ngx_uint_t ngx_wagw_webhook_doc_names(void);
-/* UUID v4 text, NUL-terminated. */
-void ngx_wagw_uuid(char out[37]);
 
 /* ---- the queue, between reading and sending -------------------------------- */
 

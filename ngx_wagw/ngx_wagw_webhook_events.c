@@ -1,4 +1,5 @@
 #include "ngx_wagw_webhook.h"
+#include "ngx_wagw_calls.h"
 
 /*
  * From an event of the engine to deliveries: which hooks want it, under which

@@ -1,0 +1,94 @@
+/*
+ * What the handlers (ngx_wagw_calls_*.c) share.  Handlers run in the owner and
+ * are thin: parameters -> engine command or store job -> contract answer.
+ */
+
+#ifndef NGX_WAGW_CALLS_H
+#define NGX_WAGW_CALLS_H
+
+#include "ngx_wagw.h"
+
+#pragma GCC visibility push(hidden)
+
+/* ---- parameters (validated already; these only fetch) ---------------------- */
+
+/* Text, or an empty view. */
+wagw_str_t ngx_wagw_param_str(ngx_wagw_call_t *call, const char *name);
+int64_t ngx_wagw_param_int(ngx_wagw_call_t *call, const char *name, int64_t dflt);
+/* 0, 1, or -1 when absent. */
+int ngx_wagw_param_bool(ngx_wagw_call_t *call, const char *name);
+/* ms since 1970, 0 when absent or not a time. */
+int64_t ngx_wagw_param_time(ngx_wagw_call_t *call, const char *name);
+cJSON *ngx_wagw_param(ngx_wagw_call_t *call, const char *name);
+/* Adds or replaces a text parameter. */
+void ngx_wagw_param_set(ngx_wagw_call_t *call, const char *name, const char *value);
+
+/* ---- answers ---------------------------------------------------------------- */
+
+/* 400 VALIDATION_FAILED with details.fields. */
+void ngx_wagw_call_invalid(ngx_wagw_call_t *call, const char *field, const char *reason);
+/* 503 DB_UNAVAILABLE: a store job came back with something unexpected. */
+void ngx_wagw_call_store_failed(ngx_wagw_call_t *call);
+/* data and message, 200; frees the buffer. */
+void ngx_wagw_call_data(ngx_wagw_call_t *call, ngx_uint_t status, wagw_buf_t *data, const char *message);
+
+/* A listing: data is the array; count, total (UINT64_MAX unknown) and
+ * pagination go to the top level.  Frees the buffers. */
+typedef struct {
+    wagw_buf_t json;
+    wagw_buf_t next_cursor;
+    uint32_t count;
+    uint64_t total;
+    bool more;
+    uint32_t limit, offset;
+    unsigned paginated : 1;
+} ngx_wagw_list_t;
+
+void ngx_wagw_call_list(ngx_wagw_call_t *call, ngx_wagw_list_t *list, const char *message);
+void ngx_wagw_list_free(ngx_wagw_list_t *list);
+/* limit (1..500, dflt when absent) and offset. */
+void ngx_wagw_list_page(ngx_wagw_call_t *call, ngx_wagw_list_t *list, uint32_t dflt);
+
+/* Zeroed memory of the call's pool, in call->data too; answers 500 and returns
+ * NULL without memory. */
+void *ngx_wagw_call_ctx(ngx_wagw_call_t *call, size_t size);
+
+/* The key of the call may see this instance. */
+ngx_uint_t ngx_wagw_call_sees(ngx_wagw_call_t *call, ngx_str_t *instance_id);
+
+/* Owner start: the uptime counts from here. */
+void ngx_wagw_calls_started(void);
+/* A master key is configured. */
+ngx_uint_t ngx_wagw_webhook_master_key(void);
+/* UUID v4 text, NUL-terminated. */
+void ngx_wagw_uuid(char out[37]);
+
+/* ---- pictures of a QR code (ngx_wagw_qr.c) -------------------------------------- */
+
+/* size: wanted edge in pixels, 0 = natural.  Appends. */
+int ngx_wagw_qr_png(wagw_buf_t *out, wagw_str_t text, ngx_uint_t size);
+int ngx_wagw_qr_svg(wagw_buf_t *out, wagw_str_t text, ngx_uint_t size);
+/* For a terminal: two modules per character, with quiet zone. */
+int ngx_wagw_qr_text(wagw_buf_t *out, wagw_str_t text);
+/* "data:image/png;base64,..." */
+int ngx_wagw_qr_data_url(wagw_buf_t *out, wagw_str_t text, ngx_uint_t size);
+
+/* ---- webhooks of an instance (ngx_wagw_calls_hooks.c) --------------------------- */
+
+/* The contract's webhook object. */
+void ngx_wagw_hook_json(wagw_json_t *j, ngx_wagw_hook_t *hook);
+/* The instance's first webhook, or NULL. */
+ngx_wagw_hook_t *ngx_wagw_hook_first(ngx_wagw_instance_t *in);
+/*
+ * Checks url, events, headers, retry, batch, filter of an object (names given
+ * by the caller, because create spells them webhookUrl, ...).  Answers 400 and
+ * returns NGX_DECLINED when something is wrong.
+ */
+ngx_int_t ngx_wagw_hook_check(ngx_wagw_call_t *call, const char *url, const char *events, const char *headers);
+/* A row from the parameters over `old` (may be NULL); strings in the call's pool. */
+ngx_int_t ngx_wagw_hook_row(ngx_wagw_call_t *call, wagw_webhook_t *w, uint32_t instance, ngx_wagw_hook_t *old,
+                            const char *url, const char *events, const char *secret, const char *headers);
+
+#pragma GCC visibility pop
+
+#endif
