@@ -239,7 +239,9 @@ struct ngx_wagw_instance_s {
     ngx_queue_t         dirty;              /* registry slot to be written this turn */
     ngx_queue_t         start;              /* waits for its staggered start */
     ngx_str_t           jid;                /* as stored, until the engine knows better; malloc'ed */
+    int64_t             tick_at;            /* what the engine's timer is set to */
     uint32_t            jobs;               /* store jobs that will come back */
+    uint32_t            works;              /* the same of tasks on other threads */
     uint32_t            epoch;              /* of batches; a failed one fails the rest of its epoch */
     uint32_t            failed_epoch;       /* the store thread's */
     unsigned            is_dirty:1;

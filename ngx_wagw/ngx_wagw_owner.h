@@ -50,6 +50,16 @@ void ngx_wagw_instance_open_failed(ngx_wagw_instance_t *in);
 void ngx_wagw_instances_stop(void);          /* closes every connection */
 ngx_uint_t ngx_wagw_instances_waiting(void); /* loads and commits that did not come back */
 
+/* Registry slot and whatever else hangs on the engine's state: this turn. */
+void ngx_wagw_instance_mark(ngx_wagw_instance_t *in);
+/* Of a dropped one: now, or once nothing knows it any more. */
+void ngx_wagw_instance_free(ngx_wagw_instance_t *in);
+
+/* ---- driver (ngx_wagw_owner_driver.c) -------------------------------------- */
+
+extern const wagw_client_ops_t ngx_wagw_driver_ops; /* driver = the instance */
+void ngx_wagw_driver_tick(ngx_event_t *ev);
+
 /* ---- calls (ngx_wagw_owner_call.c) ---------------------------------------- */
 
 ngx_int_t ngx_wagw_calls_init(ngx_wagw_main_conf_t *wmcf);
@@ -62,6 +72,9 @@ void ngx_wagw_calls_reply(uint64_t serial, const wagw_result_t *r);
 void ngx_wagw_calls_prune(void);
 
 /* ---- WhatsApp's client version (ngx_wagw_owner_version.c) ----------------- */
+
+/* META record of instance 0 that keeps it. */
+#define NGX_WAGW_VERSION_KEY "wa_version"
 
 ngx_int_t ngx_wagw_version_init(ngx_wagw_main_conf_t *wmcf, wagw_client_shared_t *sh);
 /* From the store: what an earlier owner learned. */
