@@ -116,6 +116,9 @@ static const row_field_t delivery_fields[] = {F(wagw_delivery_t, 1, T_U64, num),
                                               F(wagw_delivery_t, 20, T_U32, duration_ms),
                                               F_END};
 
+static const row_field_t idempotency_fields[] = {F(wagw_idempotency_t, 1, T_I32, status),
+                                                 F(wagw_idempotency_t, 2, T_STR, body), F_END};
+
 const char *wagw_msg_status_name(unsigned status)
 {
     static const char *const names[] = {"pending", "sent", "delivered", "read", "played", "failed", "received"};
@@ -381,3 +384,4 @@ ROW_CODEC(receipt, wagw_row_receipt_t)
 ROW_CODEC(reaction, wagw_row_reaction_t)
 ROW_CODEC(instance, wagw_row_instance_t)
 ROW_CODEC(delivery, wagw_delivery_t)
+ROW_CODEC(idempotency, wagw_idempotency_t)

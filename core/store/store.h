@@ -28,11 +28,19 @@ typedef struct {
 /* Opens, applies migrations.  why (>= 256 bytes) gets a text with the path. */
 int wagw_store_open(wagw_store_t **s, const wagw_store_conf_t *conf, char *why, size_t why_len);
 void wagw_store_close(wagw_store_t *s);
+/* Text of the last failure, for the log; never holds a secret. */
+const char *wagw_store_error(wagw_store_t *s);
 
 int wagw_store_begin(wagw_store_t *s);
 int wagw_store_end(wagw_store_t *s, bool commit);
 
-/* Applies one batch inside begin/end. */
+/*
+ * Applies one batch.  All or nothing: a row that does not decode refuses its
+ * batch (WAGW_MALFORMED, WAGW_LIMIT), a deleted instance too (WAGW_NOT_FOUND),
+ * and the transaction goes on; on any other error the whole transaction is
+ * lost and end() answers WAGW_IO.  The key of a PUT decides which row it is,
+ * not the same fields inside the row.
+ */
 int wagw_store_apply(wagw_store_t *s, const wagw_batch_t *b);
 /* Records for a load list (exact and prefix); recs are allocated in a. */
 int wagw_store_load(wagw_store_t *s, uint32_t instance, const wagw_load_t *asked, wagw_arena_t *a, wagw_rec_t **recs);
@@ -196,6 +204,10 @@ typedef struct {
     wagw_str_t  message_id;         /* derived before the first attempt */
     int64_t     created_ms;
 } wagw_idempotency_t;
+
+/* Value of WAGW_OP_IDEMPOTENCY (its key: the 32 bytes): status and body. */
+int wagw_row_idempotency_encode(wagw_buf_t *out, const wagw_idempotency_t *i);
+int wagw_row_idempotency_decode(wagw_idempotency_t *i, wagw_str_t in);
 
 /* WAGW_OK: new, stored as running with message_id.  WAGW_DUPLICATE: *old (in
  * arena a) is what is there. */

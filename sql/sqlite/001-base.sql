@@ -207,6 +207,7 @@ CREATE TABLE deliveries (
     duration_ms  INTEGER NOT NULL
 );
 CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE status = 0;
+CREATE INDEX deliveries_created ON deliveries (created_ms);
 CREATE INDEX deliveries_inst ON deliveries (inst, created_ms);
 
 CREATE TABLE idempotency (

@@ -1,0 +1,339 @@
+#include "sqlite.h"
+
+/*
+ * A batch is applied in two passes: the first decodes every operation and
+ * writes nothing, so a bad row refuses its batch as a whole while the group's
+ * transaction goes on.  What can still fail in the second pass is the
+ * database itself, and then the whole transaction is rolled back.
+ */
+
+typedef union {
+    wagw_row_message_t message;
+    wagw_row_chat_t chat;
+    wagw_row_contact_t contact;
+    wagw_row_receipt_t receipt;
+    wagw_row_reaction_t reaction;
+    wagw_row_instance_t instance;
+    wagw_delivery_t delivery;
+    wagw_idempotency_t idempotency;
+} op_row_t;
+
+static bool
+is_own_table(uint8_t kind)
+{
+    return kind >= WAGW_REC_MESSAGE;
+}
+
+/* Decodes and checks one operation; key3 is set for the kinds that have one. */
+static int
+op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
+{
+    if (op->key.n > WAGW_KEY_MAX) {
+        return WAGW_LIMIT;
+    }
+
+    switch (op->op) {
+    case WAGW_OP_WIPE:
+        return WAGW_OK;
+    case WAGW_OP_EVENT:
+        return op->event != NULL ? WAGW_OK : WAGW_MALFORMED;
+    case WAGW_OP_CHAT_MERGE:
+        return op->key.n != 0 && op->value.n != 0 ? WAGW_OK : WAGW_MALFORMED;
+    case WAGW_OP_INSTANCE:
+        return wagw_row_instance_decode(&row->instance, op->value);
+    case WAGW_OP_DELIVERY:
+        if (wagw_row_delivery_decode(&row->delivery, op->value) != WAGW_OK || row->delivery.id.n == 0) {
+            return WAGW_MALFORMED;
+        }
+        return WAGW_OK;
+    case WAGW_OP_IDEMPOTENCY:
+        return op->key.n == 32 ? wagw_row_idempotency_decode(&row->idempotency, op->value) : WAGW_MALFORMED;
+    case WAGW_OP_PUT:
+    case WAGW_OP_DEL:
+        break;
+    default:
+        return WAGW_MALFORMED;
+    }
+
+    if (!is_own_table(op->kind)) {
+        return op->kind != 0 ? WAGW_OK : WAGW_MALFORMED;
+    }
+
+    if (op->key.n == 0) {
+        return WAGW_MALFORMED;
+    }
+
+    switch (op->kind) {
+    case WAGW_REC_CHAT:
+        return op->op == WAGW_OP_DEL ? WAGW_OK : wagw_row_chat_decode(&row->chat, op->value);
+    case WAGW_REC_CONTACT:
+        return op->op == WAGW_OP_DEL ? WAGW_OK : wagw_row_contact_decode(&row->contact, op->value);
+    case WAGW_REC_MESSAGE:
+    case WAGW_REC_RECEIPT:
+    case WAGW_REC_REACTION:
+        break;
+    default:
+        return WAGW_MALFORMED;
+    }
+
+    wagw_key3(key, op->key);
+
+    if (key->bars != 2 || key->chat.n == 0 || key->id.n == 0) {
+        return WAGW_MALFORMED;
+    }
+
+    if (op->op == WAGW_OP_DEL) {
+        return WAGW_OK;
+    }
+
+    switch (op->kind) {
+    case WAGW_REC_MESSAGE:
+        return wagw_row_message_decode(&row->message, op->value);
+    case WAGW_REC_RECEIPT:
+        return wagw_row_receipt_decode(&row->receipt, op->value);
+    default:
+        return wagw_row_reaction_decode(&row->reaction, op->value);
+    }
+}
+
+static int
+put_record(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
+{
+    sqlite3_stmt *st;
+    wagw_str_t value;
+    int rc;
+
+    rc = wagw_seal(s, &s->scratch, inst, op->kind, op->key, op->value, &value);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "INSERT INTO records (inst, kind, key, value) VALUES (?1, ?2, ?3, ?4)"
+                     " ON CONFLICT (inst, kind, key) DO UPDATE SET value = ?4");
+    wagw_sql_bind(st, "uubb", inst, (uint32_t)op->kind, op->key, value);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+put_contact(wagw_store_t *s, uint32_t inst, wagw_str_t jid, const wagw_row_contact_t *c)
+{
+    sqlite3_stmt *st;
+
+    st = wagw_sql(s, "INSERT INTO contacts (inst, jid, lid, pn, name, push_name, verified_name, business, blocked)"
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (inst, jid) DO UPDATE SET lid = ?3,"
+                     " pn = ?4, name = ?5, push_name = ?6, verified_name = ?7, business = ?8, blocked = ?9");
+    wagw_sql_bind(st, "ussssssii", inst, jid, c->lid, c->pn, c->name, c->push_name, c->verified_name,
+                  (int64_t)c->business, (int64_t)c->blocked);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+put_receipt(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_receipt_t *r)
+{
+    sqlite3_stmt *st;
+    int64_t chat;
+    int rc;
+
+    rc = wagw_chat_num(s, inst, key->chat, true, &chat);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "INSERT INTO receipts (chat, id, user, delivered, read, played) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                     " ON CONFLICT (chat, id, user) DO UPDATE SET delivered = ?4, read = ?5, played = ?6");
+    wagw_sql_bind(st, "issiii", chat, key->id, key->user, r->delivered, r->read, r->played);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+put_reaction(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_reaction_t *r)
+{
+    sqlite3_stmt *st;
+    int64_t chat;
+    int rc;
+
+    rc = wagw_chat_num(s, inst, key->chat, true, &chat);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "INSERT INTO reactions (chat, id, user, emoji, t_ms) VALUES (?1, ?2, ?3, ?4, ?5)"
+                     " ON CONFLICT (chat, id, user) DO UPDATE SET emoji = ?4, t_ms = ?5");
+    wagw_sql_bind(st, "isssi", chat, key->id, key->user, r->emoji, r->t_ms);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+op_put(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const op_row_t *row, const wagw_key3_t *key)
+{
+    switch (op->kind) {
+    case WAGW_REC_MESSAGE:
+        return wagw_message_put(s, inst, key, &row->message);
+    case WAGW_REC_CHAT:
+        return wagw_chat_put(s, inst, op->key, &row->chat);
+    case WAGW_REC_CONTACT:
+        return put_contact(s, inst, op->key, &row->contact);
+    case WAGW_REC_RECEIPT:
+        return put_receipt(s, inst, key, &row->receipt);
+    case WAGW_REC_REACTION:
+        return put_reaction(s, inst, key, &row->reaction);
+    default:
+        return put_record(s, inst, op);
+    }
+}
+
+static int
+op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wagw_key3_t *key)
+{
+    sqlite3_stmt *st;
+    int64_t chat;
+    int rc;
+
+    if (!is_own_table(op->kind)) {
+        st = wagw_sql(s, "DELETE FROM records WHERE inst = ?1 AND kind = ?2 AND key = ?3");
+        wagw_sql_bind(st, "uub", inst, (uint32_t)op->kind, op->key);
+        return wagw_sql_run(s, st);
+    }
+
+    if (op->kind == WAGW_REC_CHAT) {
+        /* the number stays with the messages, which are records of their own */
+        st = wagw_sql(s, "UPDATE chats SET present = 0, name = '', lid = '', pn = '', unread = 0, archived = 0,"
+                         " pinned = 0, muted_until = 0, ephemeral = 0, last_ms = 0, last_id = '', last_body = '',"
+                         " last_type = '', last_from_me = 0, marked_unread = 0 WHERE inst = ?1 AND chat = ?2");
+        wagw_sql_bind(st, "us", inst, op->key);
+        return wagw_sql_run(s, st);
+    }
+
+    if (op->kind == WAGW_REC_CONTACT) {
+        st = wagw_sql(s, "DELETE FROM contacts WHERE inst = ?1 AND jid = ?2");
+        wagw_sql_bind(st, "us", inst, op->key);
+        return wagw_sql_run(s, st);
+    }
+
+    rc = wagw_chat_num(s, inst, key->chat, false, &chat);
+    if (rc != WAGW_OK) {
+        return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+    }
+
+    if (op->kind == WAGW_REC_MESSAGE) {
+        /* inst, so that the unique index finds it */
+        st = wagw_sql(s, "DELETE FROM messages WHERE chat = ?1 AND id = ?2 AND sender = ?3"
+                         " AND inst = (SELECT inst FROM chats WHERE num = ?1)");
+    } else if (op->kind == WAGW_REC_RECEIPT) {
+        st = wagw_sql(s, "DELETE FROM receipts WHERE chat = ?1 AND id = ?2 AND user = ?3");
+    } else {
+        st = wagw_sql(s, "DELETE FROM reactions WHERE chat = ?1 AND id = ?2 AND user = ?3");
+    }
+
+    wagw_sql_bind(st, "iss", chat, key->id, key->user);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+op_event(wagw_store_t *s, uint32_t inst, const wagw_event_t *ev)
+{
+    sqlite3_stmt *st;
+
+    st = wagw_sql(s, "UPDATE instances SET event_seq = ?2 WHERE num = ?1 AND event_seq < ?2");
+    wagw_sql_bind(st, "ui", inst, (int64_t)ev->seq);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+op_instance(wagw_store_t *s, uint32_t inst, const wagw_row_instance_t *i)
+{
+    sqlite3_stmt *st;
+
+    st = wagw_sql(s, "UPDATE instances SET jid = ?2, lid = ?3, push_name = ?4, platform = ?5, business_name = ?6,"
+                     " status = ?7, connected_ms = ?8, disconnect_code = ?9, disconnect_reason = ?10,"
+                     " disconnect_ms = ?11 WHERE num = ?1");
+    wagw_sql_bind(st, "ussssssiisi", inst, i->jid, i->lid, i->push_name, i->platform, i->business_name, i->status,
+                  i->connected_ms, (int64_t)i->disconnect_code, i->disconnect_reason, i->disconnect_ms);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_t *row, const wagw_key3_t *key)
+{
+    sqlite3_stmt *st;
+
+    switch (op->op) {
+    case WAGW_OP_PUT:
+        return op_put(s, inst, op, row, key);
+    case WAGW_OP_DEL:
+        return op_del(s, inst, op, key);
+    case WAGW_OP_WIPE:
+        st = wagw_sql(s, "DELETE FROM records WHERE inst = ?1");
+        wagw_sql_bind(st, "u", inst);
+        return wagw_sql_run(s, st);
+    case WAGW_OP_CHAT_MERGE:
+        return wagw_chat_merge(s, inst, op->key, op->value);
+    case WAGW_OP_EVENT:
+        return op_event(s, inst, op->event);
+    case WAGW_OP_DELIVERY:
+        row->delivery.instance = inst;
+        return wagw_delivery_insert(s, &row->delivery);
+    case WAGW_OP_INSTANCE:
+        return op_instance(s, inst, &row->instance);
+    default:
+        memcpy(row->idempotency.key, op->key.p, 32);
+        row->idempotency.done = true;
+        return wagw_store_idempotency_done(s, &row->idempotency);
+    }
+}
+
+static int
+apply_checked(wagw_store_t *s, const wagw_batch_t *b)
+{
+    wagw_key3_t key = {.bars = 0};
+    const wagw_op_t *op;
+    sqlite3_stmt *st;
+    op_row_t row;
+    int rc;
+
+    st = wagw_sql(s, "SELECT 1 FROM instances WHERE num = ?1 AND deleted = 0");
+    wagw_sql_bind(st, "u", b->instance);
+    rc = wagw_sql_step(s, st);
+    wagw_sql_done(st);
+
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    for (op = b->ops; op != NULL; op = op->next) {
+        rc = op_decode(op, &row, &key);
+        if (rc != WAGW_OK) {
+            return wagw_store_fail(s, rc, "instance %u: operation %u of kind %u does not decode", b->instance, op->op,
+                                   op->kind);
+        }
+    }
+
+    for (op = b->ops; op != NULL && rc == WAGW_OK; op = op->next) {
+        op_decode(op, &row, &key);
+        rc = op_apply(s, b->instance, op, &row, &key);
+    }
+
+    if (rc != WAGW_OK) {
+        s->failed = true;
+    }
+
+    return rc;
+}
+
+int
+wagw_store_apply(wagw_store_t *s, const wagw_batch_t *b)
+{
+    bool own;
+    int rc;
+
+    rc = wagw_tx_enter(s, &own);
+
+    return rc != WAGW_OK ? rc : wagw_tx_leave(s, own, apply_checked(s, b));
+}

@@ -1,0 +1,615 @@
+#include "sqlite.h"
+#include "../message/message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * A listing runs in two steps: the filters find (t_ms, num) pairs, mostly on
+ * an index alone, then each row is read by its number.  Pages are anchored at
+ * such a pair, so rows that arrive meanwhile move nothing.
+ */
+
+#define LISTING_MAX 1000
+#define COUNT_MAX 100000 /* a count that would scan more is answered "unknown" */
+
+#define MESSAGE_SELECT                                                                                                 \
+    "SELECT " WAGW_MESSAGE_COLUMNS ", c.kind,"                                                                         \
+    " coalesce(nullif(c.name, ''), nullif(k.name, ''), nullif(k.verified_name, ''), nullif(k.push_name, ''), '')"      \
+    " FROM messages m JOIN chats c ON c.num = m.chat LEFT JOIN contacts k ON k.inst = c.inst AND k.jid = c.chat"
+
+typedef struct {
+    int64_t t_ms, num;
+} anchor_t;
+
+static void
+message_chat_json(sqlite3_stmt *st, const wagw_row_message_t *m, wagw_buf_t *json)
+{
+    wagw_str_t name = wagw_sql_str(st, WAGW_MESSAGE_NCOLUMNS + 1);
+    const uint8_t *at = memchr(m->chat.p, '@', m->chat.n);
+    wagw_json_t j;
+
+    if (json->failed || json->n == 0) {
+        return;
+    }
+
+    if (name.n == 0) {
+        name = at != NULL ? wagw_str(m->chat.p, (size_t)(at - m->chat.p)) : m->chat;
+    }
+
+    /* the object is closed already: open it again for one more member */
+    json->n--;
+    wagw_buf_cstr(json, ",\"chat\":");
+
+    j = wagw_json(json);
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "chatId", m->chat);
+    wagw_json_kstr(&j, "name", name);
+    wagw_json_kbool(&j, "isGroup", sqlite3_column_int(st, WAGW_MESSAGE_NCOLUMNS) == 1);
+    wagw_json_close(&j);
+
+    wagw_buf_u8(json, '}');
+}
+
+static int
+message_json(wagw_store_t *s, uint32_t inst, int64_t num, wagw_str_t instance_id, bool with_chat, wagw_json_t *j)
+{
+    wagw_arena_t a = {0};
+    wagw_row_message_t m;
+    sqlite3_stmt *st;
+    int rc;
+
+    st = wagw_sql(s, MESSAGE_SELECT " WHERE m.num = ?1");
+    wagw_sql_bind(st, "i", num);
+
+    rc = wagw_sql_step(s, st);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    rc = wagw_message_row(s, st, inst, &a, &m);
+    if (rc == WAGW_OK) {
+        wagw_message_object(j, &m, instance_id);
+
+        if (with_chat) {
+            message_chat_json(st, &m, j->out);
+        }
+    }
+
+    wagw_sql_done(st);
+    wagw_arena_free(&a);
+
+    return rc;
+}
+
+/* The chat's number by any form of its id; WAGW_NOT_FOUND when it holds nothing. */
+static int
+chat_by_any(wagw_store_t *s, uint32_t num, wagw_str_t chat, int64_t *chat_num)
+{
+    wagw_buf_t canonical = {0};
+    bool exists;
+    int rc;
+
+    rc = wagw_store_chat_resolve(s, num, chat, &canonical, &exists);
+    if (rc == WAGW_OK) {
+        rc = wagw_chat_num(s, num, wagw_buf_view(&canonical), false, chat_num);
+    }
+
+    wagw_buf_free(&canonical);
+
+    return rc;
+}
+
+/* Where a message id stands; chat 0: in any chat. */
+static int
+anchor_of(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, anchor_t *a)
+{
+    sqlite3_stmt *st;
+    int rc;
+
+    st = wagw_sql(s, "SELECT t_ms, num FROM messages WHERE inst = ?1 AND id = ?2 AND (?3 = 0 OR chat = ?3)"
+                     " ORDER BY hidden, num DESC LIMIT 1");
+    wagw_sql_bind(st, "usi", num, id, chat);
+
+    rc = wagw_sql_step(s, st);
+    if (rc == WAGW_OK) {
+        a->t_ms = sqlite3_column_int64(st, 0);
+        a->num = sqlite3_column_int64(st, 1);
+        wagw_sql_done(st);
+    }
+
+    return rc;
+}
+
+static int
+cursor_make(wagw_buf_t *out, bool newer, const anchor_t *a)
+{
+    char text[64];
+    int n;
+
+    n = snprintf(text, sizeof(text), "%c%lld.%lld", newer ? 'n' : 'o', (long long)a->t_ms, (long long)a->num);
+
+    return wagw_base64url_encode(out, wagw_str(text, (size_t)n));
+}
+
+static int
+cursor_parse(wagw_str_t cursor, bool *newer, anchor_t *a)
+{
+    wagw_buf_t b = {0};
+    const uint8_t *dot;
+    int rc = WAGW_MALFORMED;
+
+    if (cursor.n > 88 || wagw_base64_decode(&b, cursor) != WAGW_OK || b.n < 4 || (b.p[0] != 'n' && b.p[0] != 'o')) {
+        goto done;
+    }
+
+    *newer = b.p[0] == 'n';
+
+    dot = memchr(b.p, '.', b.n);
+    if (dot == NULL) {
+        goto done;
+    }
+
+    if (wagw_str_i64(wagw_str(b.p + 1, (size_t)(dot - b.p) - 1), &a->t_ms) == WAGW_OK &&
+        wagw_str_i64(wagw_str(dot + 1, (size_t)(b.p + b.n - dot) - 1), &a->num) == WAGW_OK) {
+        rc = WAGW_OK;
+    }
+
+done:
+
+    wagw_buf_free(&b);
+
+    return rc;
+}
+
+static int
+status_number(wagw_str_t name)
+{
+    unsigned i;
+
+    for (i = WAGW_MSG_PENDING; i <= WAGW_MSG_RECEIVED; i++) {
+        if (wagw_str_eq(name, wagw_cstr(wagw_msg_status_name(i)))) {
+            return (int)i;
+        }
+    }
+
+    return -1;
+}
+
+static int
+messages_where(wagw_query_t *q, wagw_buf_t *like, uint32_t num, int64_t chat, const wagw_message_filter_t *f)
+{
+    int status;
+
+    if (chat != 0) {
+        wagw_query_int(q, " WHERE m.chat = ? AND m.hidden = 0", chat);
+    } else {
+        wagw_query_int(q, " WHERE m.inst = ? AND m.hidden = 0", num);
+    }
+
+    if (f->type.n != 0) {
+        wagw_query_str(q, " AND m.type = ?", f->type);
+    }
+
+    if (f->status.n != 0) {
+        status = status_number(f->status);
+        if (status < 0) {
+            return WAGW_MALFORMED;
+        }
+
+        wagw_query_int(q, " AND m.status = ?", status);
+    }
+
+    if (f->from_me >= 0) {
+        wagw_query_int(q, " AND m.from_me = ?", f->from_me != 0);
+    }
+
+    if (f->since_ms != 0) {
+        wagw_query_int(q, " AND m.t_ms >= ?", f->since_ms);
+    }
+
+    if (f->until_ms != 0) {
+        wagw_query_int(q, " AND m.t_ms <= ?", f->until_ms);
+    }
+
+    if (f->q.n != 0) {
+        wagw_query_like(like, f->q);
+        wagw_query_str(q, " AND m.body LIKE ? ESCAPE '\\'", wagw_buf_view(like));
+    }
+
+    return like->failed ? WAGW_NOMEM : WAGW_OK;
+}
+
+static int
+messages_total(wagw_store_t *s, const wagw_query_t *q, uint64_t *total)
+{
+    char tail[40];
+    int64_t n = 0;
+    int rc;
+
+    snprintf(tail, sizeof(tail), " LIMIT %d)", COUNT_MAX + 1);
+    rc = wagw_query_count(s, "SELECT count(*) FROM (SELECT 1 FROM messages m", q, tail, &n);
+    *total = n > COUNT_MAX ? UINT64_MAX : (uint64_t)n;
+
+    return rc;
+}
+
+static void
+query_beyond(wagw_query_t *q, bool newer, const anchor_t *a)
+{
+    wagw_query_int(q, newer ? " AND (m.t_ms, m.num) > (?" : " AND (m.t_ms, m.num) < (?", a->t_ms);
+    wagw_query_int(q, ", ?)", a->num);
+}
+
+/* Restricts q to the page's side of its anchors; newer: the page goes forward. */
+static int
+messages_anchor(wagw_store_t *s, uint32_t num, int64_t chat, const wagw_message_filter_t *f, wagw_query_t *q,
+                bool *newer)
+{
+    anchor_t a;
+    int rc;
+
+    *newer = f->after.n != 0 && f->before.n == 0;
+
+    if (f->after.n != 0) {
+        rc = anchor_of(s, num, chat, f->after, &a);
+        if (rc != WAGW_OK) {
+            return rc;
+        }
+
+        query_beyond(q, true, &a);
+    }
+
+    if (f->before.n != 0) {
+        rc = anchor_of(s, num, chat, f->before, &a);
+        if (rc != WAGW_OK) {
+            return rc;
+        }
+
+        query_beyond(q, false, &a);
+    }
+
+    if (f->cursor.n != 0) {
+        rc = cursor_parse(f->cursor, newer, &a);
+        if (rc != WAGW_OK) {
+            return rc;
+        }
+
+        query_beyond(q, *newer, &a);
+    }
+
+    return WAGW_OK;
+}
+
+static int
+messages_page(wagw_store_t *s, const wagw_message_filter_t *f, const wagw_query_t *q, bool newer, anchor_t *page,
+              uint32_t limit, uint32_t *n)
+{
+    const char *direction = newer ? "ASC" : "DESC";
+    sqlite3_stmt *st;
+    char tail[120];
+    int rc;
+
+    *n = 0;
+
+    /* one more than asked tells whether there is a next page */
+    snprintf(tail, sizeof(tail), " ORDER BY m.t_ms %s, m.num %s LIMIT %u OFFSET %u", direction, direction, limit + 1,
+             f->offset);
+    st = wagw_query_prepare(s, "SELECT m.t_ms, m.num FROM messages m", q, tail);
+
+    while ((rc = wagw_sql_step(s, st)) == WAGW_OK && *n <= limit) {
+        page[*n].t_ms = sqlite3_column_int64(st, 0);
+        page[*n].num = sqlite3_column_int64(st, 1);
+        (*n)++;
+    }
+
+    sqlite3_finalize(st);
+
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+}
+
+int
+wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *f, wagw_buf_t *json, uint32_t *count,
+                    uint64_t *total, bool *more, wagw_buf_t *next_cursor)
+{
+    uint32_t limit = f->limit < LISTING_MAX ? f->limit : LISTING_MAX, n = 0, i;
+    wagw_json_t j = wagw_json(json);
+    wagw_query_t q = {.n = 0};
+    wagw_buf_t like = {0};
+    anchor_t *page = NULL;
+    int64_t chat = 0;
+    bool newer = false;
+    int rc = WAGW_OK;
+
+    *count = 0;
+    *total = 0;
+    *more = false;
+
+    if (f->chat.n != 0) {
+        rc = chat_by_any(s, num, f->chat, &chat);
+
+        if (rc == WAGW_NOT_FOUND) {
+            return wagw_buf_cstr(json, "[]");
+        }
+    }
+
+    if (rc == WAGW_OK) {
+        rc = messages_where(&q, &like, num, chat, f);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = messages_total(s, &q, total);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = messages_anchor(s, num, chat, f, &q, &newer);
+    }
+
+    if (rc != WAGW_OK) {
+        goto done;
+    }
+
+    page = malloc(((size_t)limit + 1) * sizeof(anchor_t));
+    if (page == NULL) {
+        rc = WAGW_NOMEM;
+        goto done;
+    }
+
+    rc = messages_page(s, f, &q, newer, page, limit, &n);
+    if (rc != WAGW_OK) {
+        goto done;
+    }
+
+    if (n > limit) {
+        *more = true;
+        n = limit;
+    }
+
+    wagw_json_open(&j, '[');
+
+    for (i = 0; i < n && rc == WAGW_OK; i++) {
+        rc = message_json(s, num, page[newer ? n - 1 - i : i].num, f->instance_id, f->with_chat, &j);
+    }
+
+    wagw_json_close(&j);
+    *count = n;
+
+    if (rc == WAGW_OK && *more && n > 0 && next_cursor != NULL) {
+        rc = cursor_make(next_cursor, newer, &page[n - 1]);
+    }
+
+    if (rc == WAGW_OK && json->failed) {
+        rc = WAGW_NOMEM;
+    }
+
+done:
+
+    free(page);
+    wagw_query_free(&q);
+    wagw_buf_free(&like);
+
+    return rc;
+}
+
+int
+wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
+                       bool with_chat, wagw_buf_t *json)
+{
+    wagw_json_t j = wagw_json(json);
+    int64_t chat_num = 0, found;
+    sqlite3_stmt *st;
+    int rc = WAGW_OK;
+
+    if (chat.n != 0) {
+        rc = chat_by_any(s, num, chat, &chat_num);
+        if (rc != WAGW_OK) {
+            return rc;
+        }
+    }
+
+    st = wagw_sql(s, "SELECT num FROM messages WHERE inst = ?1 AND id = ?2 AND (?3 = 0 OR chat = ?3) AND hidden = 0"
+                     " ORDER BY num DESC LIMIT 1");
+    wagw_sql_bind(st, "usi", num, id, chat_num);
+
+    rc = wagw_sql_step(s, st);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    found = sqlite3_column_int64(st, 0);
+    wagw_sql_done(st);
+
+    rc = message_json(s, num, found, instance_id, with_chat, &j);
+
+    return rc == WAGW_OK && json->failed ? WAGW_NOMEM : rc;
+}
+
+/* The chat's preview after its last message went away. */
+static int
+chat_preview(wagw_store_t *s, int64_t chat)
+{
+    sqlite3_stmt *st, *up;
+    wagw_str_t body;
+    int rc;
+
+    st = wagw_sql(s, "SELECT t_ms, id, body, type, from_me FROM messages WHERE chat = ?1 AND hidden = 0"
+                     " ORDER BY t_ms DESC, num DESC LIMIT 1");
+    wagw_sql_bind(st, "i", chat);
+    rc = wagw_sql_step(s, st);
+
+    if (rc == WAGW_NOT_FOUND) {
+        up = wagw_sql(s, "UPDATE chats SET last_id = '', last_body = '', last_type = '', last_from_me = 0"
+                         " WHERE num = ?1");
+        wagw_sql_bind(up, "i", chat);
+        return wagw_sql_run(s, up);
+    }
+
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    body = wagw_sql_str(st, 2);
+
+    if (body.n > 200) {
+        for (body.n = 200; body.n > 196 && (body.p[body.n] & 0xC0) == 0x80; body.n--) { /* void */
+        }
+    }
+
+    up = wagw_sql(s, "UPDATE chats SET last_ms = ?2, last_id = ?3, last_body = ?4, last_type = ?5, last_from_me = ?6"
+                     " WHERE num = ?1");
+    wagw_sql_bind(up, "iisssi", chat, sqlite3_column_int64(st, 0), wagw_sql_str(st, 1), body, wagw_sql_str(st, 3),
+                  sqlite3_column_int64(st, 4));
+    rc = wagw_sql_run(s, up);
+    wagw_sql_done(st);
+
+    return rc;
+}
+
+static int
+delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, uint32_t *deleted)
+{
+    static const char *const beside[] = {
+        "DELETE FROM receipts WHERE chat = ?1 AND id = ?2",
+        "DELETE FROM reactions WHERE chat = ?1 AND id = ?2",
+    };
+    sqlite3_stmt *st;
+    size_t i;
+    int rc;
+
+    st = wagw_sql(s, "DELETE FROM messages WHERE inst = ?1 AND id = ?2 AND chat = ?3");
+    wagw_sql_bind(st, "usi", num, id, chat);
+
+    rc = wagw_sql_run(s, st);
+    if (rc == WAGW_OK) {
+        *deleted += (uint32_t)wagw_sql_changes(s);
+    }
+
+    for (i = 0; i < 2 && rc == WAGW_OK; i++) {
+        st = wagw_sql(s, beside[i]);
+        wagw_sql_bind(st, "is", chat, id);
+        rc = wagw_sql_run(s, st);
+    }
+
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "SELECT 1 FROM chats WHERE num = ?1 AND last_id = ?2");
+    wagw_sql_bind(st, "is", chat, id);
+    rc = wagw_sql_step(s, st);
+    wagw_sql_done(st);
+
+    if (rc == WAGW_OK) {
+        return chat_preview(s, chat);
+    }
+
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+}
+
+int
+wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted)
+{
+    int64_t chat_num = 0, chats[16];
+    sqlite3_stmt *st;
+    unsigned n = 0, i;
+    bool own;
+    int rc;
+
+    *deleted = 0;
+
+    if (chat.n != 0) {
+        rc = chat_by_any(s, num, chat, &chat_num);
+        if (rc != WAGW_OK) {
+            return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+        }
+    }
+
+    rc = wagw_tx_enter(s, &own);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "SELECT DISTINCT chat FROM messages WHERE inst = ?1 AND id = ?2 AND (?3 = 0 OR chat = ?3)");
+    wagw_sql_bind(st, "usi", num, id, chat_num);
+
+    while ((rc = wagw_sql_step(s, st)) == WAGW_OK && n < 16) {
+        chats[n++] = sqlite3_column_int64(st, 0);
+    }
+
+    wagw_sql_done(st);
+    rc = rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+
+    for (i = 0; i < n && rc == WAGW_OK; i++) {
+        rc = delete_in_chat(s, num, chats[i], id, deleted);
+    }
+
+    return wagw_tx_leave(s, own, rc);
+}
+
+int
+wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count)
+{
+    wagw_json_t j = wagw_json(json);
+    sqlite3_stmt *st;
+    int rc;
+
+    *count = 0;
+
+    st = wagw_sql(s, "SELECT r.user, r.delivered, r.read, r.played FROM receipts r WHERE r.id = ?2 AND r.chat IN"
+                     " (SELECT chat FROM messages WHERE inst = ?1 AND id = ?2) ORDER BY r.user");
+    wagw_sql_bind(st, "us", num, id);
+
+    wagw_json_open(&j, '[');
+
+    while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
+        wagw_json_open(&j, '{');
+        wagw_json_kstr(&j, "jid", wagw_sql_str(st, 0));
+        wagw_json_kiso(&j, "delivered", sqlite3_column_int64(st, 1));
+        wagw_json_kiso(&j, "read", sqlite3_column_int64(st, 2));
+        wagw_json_kiso(&j, "played", sqlite3_column_int64(st, 3));
+        wagw_json_close(&j);
+        (*count)++;
+    }
+
+    wagw_json_close(&j);
+
+    return rc != WAGW_NOT_FOUND ? rc : json->failed ? WAGW_NOMEM : WAGW_OK;
+}
+
+int
+wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count)
+{
+    char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
+    wagw_json_t j = wagw_json(json);
+    wagw_str_t user;
+    sqlite3_stmt *st;
+    int rc;
+
+    *count = 0;
+
+    rc = wagw_own_jids(s, num, pn, lid);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "SELECT r.user, r.emoji, r.t_ms FROM reactions r WHERE r.id = ?2 AND r.emoji <> '' AND r.chat IN"
+                     " (SELECT chat FROM messages WHERE inst = ?1 AND id = ?2) ORDER BY r.t_ms, r.user");
+    wagw_sql_bind(st, "us", num, id);
+
+    wagw_json_open(&j, '[');
+
+    while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
+        user = wagw_sql_str(st, 0);
+
+        wagw_json_open(&j, '{');
+        wagw_json_kstr(&j, "jid", user.n != 0 ? user : wagw_cstr(pn[0] != '\0' ? pn : lid));
+        wagw_json_kstr(&j, "emoji", wagw_sql_str(st, 1));
+        wagw_json_kiso(&j, "timestamp", sqlite3_column_int64(st, 2));
+        wagw_json_close(&j);
+        (*count)++;
+    }
+
+    wagw_json_close(&j);
+
+    return rc != WAGW_NOT_FOUND ? rc : json->failed ? WAGW_NOMEM : WAGW_OK;
+}

@@ -1,0 +1,406 @@
+#include "sqlite.h"
+
+void
+wagw_key3(wagw_key3_t *k, wagw_str_t key)
+{
+    wagw_str_t *part[3] = {&k->chat, &k->id, &k->user};
+    const uint8_t *bar;
+
+    *k = (wagw_key3_t){.bars = 0};
+
+    for (;;) {
+        bar = key.n != 0 && k->bars < 2 ? memchr(key.p, '|', key.n) : NULL;
+        if (bar == NULL) {
+            *part[k->bars] = key;
+            return;
+        }
+
+        *part[k->bars++] = wagw_str(key.p, (size_t)(bar - key.p));
+        key = wagw_str(bar + 1, key.n - (size_t)(bar + 1 - key.p));
+    }
+}
+
+void
+wagw_chat_forget(wagw_store_t *s)
+{
+    memset(s->chats, 0, sizeof(s->chats));
+}
+
+static wagw_chat_slot_t *
+chat_slot(wagw_store_t *s, uint32_t inst, wagw_str_t chat)
+{
+    uint32_t h = inst * 0x9E3779B9u;
+    size_t i;
+
+    if (chat.n >= WAGW_JID_TEXT_MAX) {
+        return NULL;
+    }
+
+    for (i = 0; i < chat.n; i++) {
+        h = (h ^ chat.p[i]) * 16777619u;
+    }
+
+    return &s->chats[(h ^ h >> 16) & (WAGW_CHAT_SLOTS - 1)];
+}
+
+static int
+chat_kind(wagw_str_t chat)
+{
+    if (wagw_str_ends(chat, WAGW_STR("@g.us"))) {
+        return 1;
+    }
+
+    if (wagw_str_ends(chat, WAGW_STR("@newsletter"))) {
+        return 2;
+    }
+
+    return wagw_str_ends(chat, WAGW_STR("@broadcast")) ? 3 : 0;
+}
+
+int
+wagw_chat_num(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool make, int64_t *num)
+{
+    wagw_chat_slot_t *slot = chat_slot(s, inst, chat);
+    sqlite3_stmt *st;
+    int rc;
+
+    if (slot != NULL && slot->num != 0 && slot->inst == inst && wagw_str_eq(chat, wagw_str(slot->chat, slot->len))) {
+        *num = slot->num;
+        return WAGW_OK;
+    }
+
+    st = wagw_sql(s, "SELECT num FROM chats WHERE inst = ?1 AND chat = ?2");
+    wagw_sql_bind(st, "us", inst, chat);
+    rc = wagw_sql_step(s, st);
+
+    if (rc == WAGW_OK) {
+        *num = sqlite3_column_int64(st, 0);
+        wagw_sql_done(st);
+
+    } else if (rc == WAGW_NOT_FOUND && make) {
+        st = wagw_sql(s, "INSERT INTO chats (inst, chat, kind) VALUES (?1, ?2, ?3)");
+        wagw_sql_bind(st, "usi", inst, chat, (int64_t)chat_kind(chat));
+        rc = wagw_sql_run(s, st);
+        *num = sqlite3_last_insert_rowid(s->db);
+    }
+
+    if (rc == WAGW_OK && slot != NULL) {
+        slot->inst = inst;
+        slot->num = *num;
+        slot->len = (uint8_t)chat.n;
+        memcpy(slot->chat, chat.p, chat.n);
+    }
+
+    return rc;
+}
+
+/* What binds a sealed column to its message.  Not the chat: CHAT_MERGE moves
+ * rows without opening them. */
+static wagw_str_t
+message_seal_id(char out[WAGW_KEY_MAX], wagw_str_t id, wagw_str_t sender)
+{
+    if (id.n + sender.n + 1 > WAGW_KEY_MAX) {
+        return WAGW_STR_NULL;
+    }
+
+    memcpy(out, id.p, id.n);
+    out[id.n] = '|';
+
+    if (sender.n != 0) {
+        memcpy(out + id.n + 1, sender.p, sender.n);
+    }
+
+    return wagw_str(out, id.n + 1 + sender.n);
+}
+
+static int
+message_open(wagw_store_t *s, sqlite3_stmt *st, int column, uint8_t kind, uint32_t inst, wagw_str_t id,
+             wagw_arena_t *a, wagw_str_t *v)
+{
+    wagw_str_t sealed = wagw_sql_str(st, column);
+    int rc;
+
+    *v = WAGW_STR_NULL;
+
+    if (sealed.n == 0) {
+        return WAGW_OK;
+    }
+
+    if (!s->sealed) {
+        *v = sealed;
+        return WAGW_OK;
+    }
+
+    rc = wagw_unseal(s, &s->opened, inst, kind, id, sealed, v);
+    if (rc == WAGW_OK) {
+        *v = wagw_arena_str(a, *v);
+        rc = v->p != NULL ? WAGW_OK : WAGW_NOMEM;
+    }
+
+    return rc;
+}
+
+int
+wagw_message_row(wagw_store_t *s, sqlite3_stmt *st, uint32_t inst, wagw_arena_t *a, wagw_row_message_t *m)
+{
+    char idbuf[WAGW_KEY_MAX];
+    wagw_str_t id;
+    int rc;
+
+    *m = (wagw_row_message_t){
+        .chat = wagw_sql_str(st, 1),
+        .id = wagw_sql_str(st, 2),
+        .sender = wagw_sql_str(st, 3),
+        .sender_alt = wagw_sql_str(st, 4),
+        .from_me = sqlite3_column_int(st, 5) != 0,
+        .status = (uint8_t)sqlite3_column_int(st, 6),
+        .flags = (uint32_t)sqlite3_column_int64(st, 7),
+        .t_ms = sqlite3_column_int64(st, 8),
+        .created_ms = sqlite3_column_int64(st, 9),
+        .edited_ms = sqlite3_column_int64(st, 10),
+        .type = wagw_sql_str(st, 11),
+        .body = wagw_sql_str(st, 12),
+        .push_name = wagw_sql_str(st, 13),
+        .to = wagw_sql_str(st, 14),
+        .quoted = wagw_sql_str(st, 15),
+        .mentions = wagw_sql_str(st, 16),
+        .media = wagw_sql_str(st, 17),
+        .ref = wagw_sql_str(st, 20),
+        .edit = wagw_sql_str(st, 22),
+        .stanza_type = wagw_sql_str(st, 23),
+        .error = (uint32_t)sqlite3_column_int64(st, 24),
+        .expiration = (uint32_t)sqlite3_column_int64(st, 25),
+    };
+
+    id = message_seal_id(idbuf, m->id, m->sender);
+
+    rc = message_open(s, st, 18, WAGW_SEAL_CONTENT, inst, id, a, &m->content);
+    if (rc == WAGW_OK) {
+        rc = message_open(s, st, 19, WAGW_SEAL_SECRET, inst, id, a, &m->secret);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = message_open(s, st, 21, WAGW_SEAL_STANZA, inst, id, a, &m->stanza);
+    }
+
+    return rc;
+}
+
+static int
+message_close(wagw_store_t *s, uint8_t kind, uint32_t inst, wagw_str_t id, wagw_buf_t *buf, wagw_str_t *v)
+{
+    return v->n == 0 ? WAGW_OK : wagw_seal(s, buf, inst, kind, id, *v, v);
+}
+
+int
+wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_message_t *m)
+{
+    wagw_str_t content = m->content, secret = m->secret, stanza = m->stanza, id;
+    wagw_buf_t b1 = {0}, b2 = {0}, b3 = {0};
+    char idbuf[WAGW_KEY_MAX];
+    sqlite3_stmt *st;
+    int64_t chat;
+    int rc;
+
+    rc = wagw_chat_num(s, inst, key->chat, true, &chat);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    id = message_seal_id(idbuf, key->id, key->user);
+
+    rc = message_close(s, WAGW_SEAL_CONTENT, inst, id, &b1, &content);
+    if (rc == WAGW_OK) {
+        rc = message_close(s, WAGW_SEAL_SECRET, inst, id, &b2, &secret);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = message_close(s, WAGW_SEAL_STANZA, inst, id, &b3, &stanza);
+    }
+
+    if (rc == WAGW_OK) {
+        st = wagw_sql(
+            s, "INSERT INTO messages (inst, chat, id, sender, sender_alt, from_me, status, flags, hidden, t_ms,"
+               " created_ms, edited_ms, type, body, push_name, wire_to, quoted, mentions, media, content, secret, ref,"
+               " stanza, edit, stanza_type, error, expiration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+               " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)"
+               " ON CONFLICT (inst, id, chat, sender) DO UPDATE SET sender_alt = ?5, from_me = ?6, status = ?7,"
+               " flags = ?8, hidden = ?9, t_ms = ?10, created_ms = ?11, edited_ms = ?12, type = ?13, body = ?14,"
+               " push_name = ?15, wire_to = ?16, quoted = ?17, mentions = ?18, media = ?19, content = ?20,"
+               " secret = ?21, ref = ?22, stanza = ?23, edit = ?24, stanza_type = ?25, error = ?26,"
+               " expiration = ?27");
+        wagw_sql_bind(st, "uisssiiuiiiisssssssccscssuu", inst, chat, key->id, key->user, m->sender_alt,
+                      (int64_t)m->from_me, (int64_t)m->status, m->flags, (int64_t)((m->flags & WAGW_ROW_HIDDEN) != 0),
+                      m->t_ms, m->created_ms, m->edited_ms, m->type, m->body, m->push_name, m->to, m->quoted,
+                      m->mentions, m->media, content, secret, m->ref, stanza, m->edit, m->stanza_type, m->error,
+                      m->expiration);
+        rc = wagw_sql_run(s, st);
+    }
+
+    wagw_buf_free(&b1);
+    wagw_buf_free(&b2);
+    wagw_buf_free(&b3);
+
+    return rc;
+}
+
+void
+wagw_chat_row(sqlite3_stmt *st, wagw_row_chat_t *c)
+{
+    *c = (wagw_row_chat_t){
+        .id = wagw_sql_str(st, 0),
+        .name = wagw_sql_str(st, 1),
+        .lid = wagw_sql_str(st, 2),
+        .pn = wagw_sql_str(st, 3),
+        .unread = (uint32_t)sqlite3_column_int64(st, 4),
+        .archived = sqlite3_column_int(st, 5) != 0,
+        .pinned = (uint32_t)sqlite3_column_int64(st, 6),
+        .muted_until = sqlite3_column_int64(st, 7),
+        .ephemeral = (uint32_t)sqlite3_column_int64(st, 8),
+        .last_ms = sqlite3_column_int64(st, 9),
+        .last_id = wagw_sql_str(st, 10),
+        .last_body = wagw_sql_str(st, 11),
+        .last_type = wagw_sql_str(st, 12),
+        .last_from_me = sqlite3_column_int(st, 13) != 0,
+        .marked_unread = sqlite3_column_int(st, 14) != 0,
+    };
+}
+
+int
+wagw_chat_put(wagw_store_t *s, uint32_t inst, wagw_str_t chat, const wagw_row_chat_t *c)
+{
+    sqlite3_stmt *st;
+
+    st = wagw_sql(s, "INSERT INTO chats (inst, chat, kind, present, name, lid, pn, unread, archived, pinned,"
+                     " muted_until, ephemeral, last_ms, last_id, last_body, last_type, last_from_me, marked_unread)"
+                     " VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+                     " ON CONFLICT (inst, chat) DO UPDATE SET present = 1, name = ?4, lid = ?5, pn = ?6, unread = ?7,"
+                     " archived = ?8, pinned = ?9, muted_until = ?10, ephemeral = ?11, last_ms = ?12, last_id = ?13,"
+                     " last_body = ?14, last_type = ?15, last_from_me = ?16, marked_unread = ?17");
+    wagw_sql_bind(st, "usisssuiuiuisssii", inst, chat, (int64_t)chat_kind(chat), c->name, c->lid, c->pn, c->unread,
+                  (int64_t)c->archived, c->pinned, c->muted_until, c->ephemeral, c->last_ms, c->last_id, c->last_body,
+                  c->last_type, (int64_t)c->last_from_me, (int64_t)c->marked_unread);
+
+    return wagw_sql_run(s, st);
+}
+
+static int
+merge_move(wagw_store_t *s, const char *move, const char *drop, int64_t from, int64_t to)
+{
+    sqlite3_stmt *st;
+    int rc;
+
+    st = wagw_sql(s, move);
+    wagw_sql_bind(st, "ii", from, to);
+    rc = wagw_sql_run(s, st);
+
+    if (rc == WAGW_OK) {
+        st = wagw_sql(s, drop);
+        wagw_sql_bind(st, "i", from);
+        rc = wagw_sql_run(s, st);
+    }
+
+    return rc;
+}
+
+/* What is in both chats stays as the new chat has it. */
+static int
+merge_into(wagw_store_t *s, int64_t from, int64_t to)
+{
+    sqlite3_stmt *st;
+    int rc;
+
+    rc = merge_move(s, "UPDATE OR IGNORE messages SET chat = ?2 WHERE chat = ?1", "DELETE FROM messages WHERE chat = ?1",
+                    from, to);
+    if (rc == WAGW_OK) {
+        rc = merge_move(s, "UPDATE OR IGNORE receipts SET chat = ?2 WHERE chat = ?1",
+                        "DELETE FROM receipts WHERE chat = ?1", from, to);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = merge_move(s, "UPDATE OR IGNORE reactions SET chat = ?2 WHERE chat = ?1",
+                        "DELETE FROM reactions WHERE chat = ?1", from, to);
+    }
+
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "UPDATE chats AS c SET present = max(c.present, o.present), unread = c.unread + o.unread,"
+                     " name = CASE c.name WHEN '' THEN o.name ELSE c.name END,"
+                     " archived = CASE WHEN c.present THEN c.archived ELSE o.archived END,"
+                     " pinned = max(c.pinned, o.pinned),"
+                     " muted_until = CASE c.muted_until WHEN 0 THEN o.muted_until ELSE c.muted_until END,"
+                     " ephemeral = CASE WHEN c.present THEN c.ephemeral ELSE o.ephemeral END,"
+                     " marked_unread = max(c.marked_unread, o.marked_unread),"
+                     " last_ms = max(c.last_ms, o.last_ms),"
+                     " last_id = CASE WHEN o.last_ms > c.last_ms THEN o.last_id ELSE c.last_id END,"
+                     " last_body = CASE WHEN o.last_ms > c.last_ms THEN o.last_body ELSE c.last_body END,"
+                     " last_type = CASE WHEN o.last_ms > c.last_ms THEN o.last_type ELSE c.last_type END,"
+                     " last_from_me = CASE WHEN o.last_ms > c.last_ms THEN o.last_from_me ELSE c.last_from_me END"
+                     " FROM (SELECT * FROM chats WHERE num = ?1) AS o WHERE c.num = ?2");
+    wagw_sql_bind(st, "ii", from, to);
+    rc = wagw_sql_run(s, st);
+
+    if (rc == WAGW_OK) {
+        st = wagw_sql(s, "DELETE FROM chats WHERE num = ?1");
+        wagw_sql_bind(st, "i", from);
+        rc = wagw_sql_run(s, st);
+    }
+
+    return rc;
+}
+
+int
+wagw_chat_merge(wagw_store_t *s, uint32_t inst, wagw_str_t from, wagw_str_t to)
+{
+    int64_t from_num, to_num;
+    sqlite3_stmt *st;
+    int rc;
+
+    if (wagw_str_eq(from, to)) {
+        return WAGW_OK;
+    }
+
+    rc = wagw_chat_num(s, inst, from, false, &from_num);
+    if (rc != WAGW_OK) {
+        return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+    }
+
+    rc = wagw_chat_num(s, inst, to, false, &to_num);
+    wagw_chat_forget(s);
+
+    if (rc == WAGW_OK) {
+        rc = merge_into(s, from_num, to_num);
+
+    } else if (rc == WAGW_NOT_FOUND) {
+        /* nothing is there yet: the chat only gets its new name */
+        st = wagw_sql(s, "UPDATE chats SET chat = ?2, kind = ?3 WHERE num = ?1");
+        wagw_sql_bind(st, "isi", from_num, to, (int64_t)chat_kind(to));
+        rc = wagw_sql_run(s, st);
+        to_num = from_num;
+    }
+
+    if (rc == WAGW_OK && wagw_str_ends(from, WAGW_STR("@lid")) && !wagw_str_ends(to, WAGW_STR("@lid"))) {
+        st = wagw_sql(s, "UPDATE chats SET lid = ?2, pn = ?3 WHERE num = ?1");
+        wagw_sql_bind(st, "iss", to_num, from, to);
+        rc = wagw_sql_run(s, st);
+    }
+
+    return rc;
+}
+
+void
+wagw_contact_row(sqlite3_stmt *st, wagw_row_contact_t *c)
+{
+    *c = (wagw_row_contact_t){
+        .jid = wagw_sql_str(st, 0),
+        .lid = wagw_sql_str(st, 1),
+        .pn = wagw_sql_str(st, 2),
+        .name = wagw_sql_str(st, 3),
+        .push_name = wagw_sql_str(st, 4),
+        .verified_name = wagw_sql_str(st, 5),
+        .business = sqlite3_column_int(st, 6) != 0,
+        .blocked = sqlite3_column_int(st, 7) != 0,
+    };
+}
