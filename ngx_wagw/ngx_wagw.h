@@ -251,8 +251,8 @@ struct ngx_wagw_instance_s {
 };
 
 /* Makes the engine and the registry slot of a stored row (at start, and after
- * wagw_store_instance_create); does not connect.  NULL: no memory, or the
- * registry is full (call it CAPACITY). */
+ * wagw_store_instance_create).  A linked one with auto_connect is connected
+ * when its turn comes; a new one is not.  NULL: no memory (503 CAPACITY). */
 ngx_wagw_instance_t *ngx_wagw_instance_make(const wagw_instance_t *row);
 /* Closes it, answers its open commands, removes the slot.  `in` is gone. */
 void ngx_wagw_instance_drop(ngx_wagw_instance_t *in);

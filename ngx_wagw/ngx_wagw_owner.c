@@ -47,6 +47,7 @@ static struct {
     ngx_err_t told; /* why the directory could not be used, as logged */
     ngx_uint_t told_waiting;
     unsigned started : 1;
+    unsigned registry : 1;
     unsigned locked : 1;
     unsigned listening : 1;
     unsigned storing : 1;
@@ -89,6 +90,20 @@ static void owner_again(ngx_msec_t ms)
     ngx_add_timer(&ow.timer, ms);
 }
 
+static void owner_registry(void)
+{
+    if (ow.registry) {
+        return;
+    }
+
+    if (ngx_wagw_registry_begin(ow.wmcf) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, ow.cycle->log, 0, "wagw: the registry cannot be rebuilt");
+        return;
+    }
+
+    ow.registry = 1;
+}
+
 static void owner_dir_failed(ngx_err_t err, const char *what)
 {
     if (err != ow.told) {
@@ -98,6 +113,7 @@ static void owner_dir_failed(ngx_err_t err, const char *what)
     }
 
     /* workers answer DB_UNAVAILABLE instead of waiting for a socket */
+    owner_registry();
     ngx_wagw_registry_ready(0);
     owner_again(DIR_WAIT_MS);
 }
@@ -201,9 +217,7 @@ static void owner_lock(ngx_event_t *ev)
             return;
         }
 
-        if (ngx_wagw_registry_begin(ow.wmcf) != NGX_OK) {
-            ngx_log_error(NGX_LOG_EMERG, ow.cycle->log, 0, "wagw: the registry cannot be rebuilt");
-        }
+        owner_registry();
     }
 
     if (!ow.listening) {
@@ -376,10 +390,7 @@ static void state_done(ngx_wagw_job_t *job)
     }
 
     for (struct key_s *e = st->keys; e; e = e->next) {
-        if (ngx_wagw_registry_key_set(&e->k) == NGX_DECLINED) {
-            ngx_log_error(NGX_LOG_WARN, ow.cycle->log, 0, "wagw: no room for all API keys in the zone");
-            break;
-        }
+        (void)ngx_wagw_registry_key_set(&e->k);
     }
 
     for (struct row_s *e = st->rows; e; e = e->next) {

@@ -149,9 +149,7 @@ static void instances_dirty(ngx_event_t *ev)
             wagw_client_closed(in->client, 0, "no memory for a socket", ngx_wagw_now_ms());
         }
 
-        if (instance_publish(in) == NGX_DECLINED) {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "wagw instance %V: no room in the registry", &in->id);
-        }
+        (void)instance_publish(in);
 
         wagw_client_info(in->client, &info);
 
@@ -311,10 +309,9 @@ ngx_wagw_instance_t *ngx_wagw_instance_make(const wagw_instance_t *row)
         wagw_client_set_status(in->client, status);
     }
 
-    if (instance_publish(in) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "wagw instance %V: no room in the registry (wagw_zone)", &in->id);
-        ngx_wagw_instance_drop(in);
-        return NULL;
+    /* what does not fit into the zone is asked of us by the workers */
+    if (instance_publish(in) == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "wagw instance %V: not in the registry", &in->id);
     }
 
     if (row->engine.jid.n && in->auto_connect &&
