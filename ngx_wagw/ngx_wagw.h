@@ -142,6 +142,7 @@ struct ngx_wagw_call_s {
     ngx_pool_t              *pool;          /* the call's; everything above lives in it */
     ngx_event_t              timer;         /* the owner's, for waits of its own */
     void                    *data;          /* the handler's */
+    void                   (*reply)(ngx_wagw_call_t *call, const wagw_result_t *r);     /* the handler's: takes the engine's result instead of ngx_wagw_call_result(); runs inside an op */
     ngx_queue_t              queue;         /* the owner's list of open calls */
     void                    *owner;         /* the owner's: idempotency, open jobs */
     ngx_str_t                message_id;    /* for $wagw_message_id, set by whoever answers */

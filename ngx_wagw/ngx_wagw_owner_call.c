@@ -661,7 +661,13 @@ void ngx_wagw_calls_reply(uint64_t serial, const wagw_result_t *r)
         /* late: the handler did not leave it to the engine, or it is being answered */
         if (o->command && o->jobs == 0) {
             o->command = 0;
-            ngx_wagw_call_result(o->call, r);
+
+            if (o->call->reply) {
+                o->call->reply(o->call, r);
+
+            } else {
+                ngx_wagw_call_result(o->call, r);
+            }
         }
 
         return;
