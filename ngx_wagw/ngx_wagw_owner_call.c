@@ -82,6 +82,9 @@ ngx_uint_t ngx_wagw_calls_open(void)
 static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_type, wagw_str_t body)
 {
     ngx_wagw_call_t *call = o->call;
+
+    /* body may be a view into these, and o goes with the call's pool */
+    wagw_arena_t arena = o->arena;
     wagw_buf_t own = o->body;
 
     ngx_rbtree_delete(&calls.tree, &o->node);
@@ -96,12 +99,12 @@ static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_t
         ngx_del_timer(&call->timer);
     }
 
-    wagw_arena_free(&o->arena);
     wagw_buf_free(&o->row);
     call->owner = NULL;
 
     ngx_wagw_ipc_answer(call, status, content_type, body);
 
+    wagw_arena_free(&arena);
     wagw_buf_free(&own);
 }
 
