@@ -22,58 +22,70 @@ typedef struct {
     int64_t t_ms, num;
 } anchor_t;
 
+/* What every object of a listing has in common. */
+typedef struct {
+    wagw_store_t *s;
+    uint32_t inst;
+    wagw_str_t instance_id;
+    bool with_chat;
+    char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
+} shown_t;
+
+static int
+shown_begin(shown_t *sh, wagw_store_t *s, uint32_t inst, wagw_str_t instance_id, bool with_chat)
+{
+    sh->s = s;
+    sh->inst = inst;
+    sh->instance_id = instance_id;
+    sh->with_chat = with_chat;
+
+    return wagw_own_jids(s, inst, sh->pn, sh->lid);
+}
+
 static void
-message_chat_json(sqlite3_stmt *st, const wagw_row_message_t *m, wagw_buf_t *json)
+message_chat_json(sqlite3_stmt *st, const wagw_row_message_t *m, wagw_json_t *j)
 {
     wagw_str_t name = wagw_sql_str(st, WAGW_MESSAGE_NCOLUMNS + 1);
     const uint8_t *at = memchr(m->chat.p, '@', m->chat.n);
-    wagw_json_t j;
-
-    if (json->failed || json->n == 0) {
-        return;
-    }
 
     if (name.n == 0) {
         name = at != NULL ? wagw_str(m->chat.p, (size_t)(at - m->chat.p)) : m->chat;
     }
 
-    /* the object is closed already: open it again for one more member */
-    json->n--;
-    wagw_buf_cstr(json, ",\"chat\":");
-
-    j = wagw_json(json);
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "chatId", m->chat);
-    wagw_json_kstr(&j, "name", name);
-    wagw_json_kbool(&j, "isGroup", sqlite3_column_int(st, WAGW_MESSAGE_NCOLUMNS) == 1);
-    wagw_json_close(&j);
-
-    wagw_buf_u8(json, '}');
+    wagw_json_key(j, "chat");
+    wagw_json_open(j, '{');
+    wagw_json_kstr(j, "chatId", m->chat);
+    wagw_json_kstr(j, "name", name);
+    wagw_json_kbool(j, "isGroup", sqlite3_column_int(st, WAGW_MESSAGE_NCOLUMNS) == 1);
+    wagw_json_close(j);
 }
 
 static int
-message_json(wagw_store_t *s, uint32_t inst, int64_t num, wagw_str_t instance_id, bool with_chat, wagw_json_t *j)
+message_json(const shown_t *sh, int64_t num, wagw_json_t *j)
 {
     wagw_arena_t a = {0};
     wagw_row_message_t m;
     sqlite3_stmt *st;
     int rc;
 
-    st = wagw_sql(s, MESSAGE_SELECT " WHERE m.num = ?1");
+    st = wagw_sql(sh->s, MESSAGE_SELECT " WHERE m.num = ?1");
     wagw_sql_bind(st, "i", num);
 
-    rc = wagw_sql_step(s, st);
+    rc = wagw_sql_step(sh->s, st);
     if (rc != WAGW_OK) {
         return rc;
     }
 
-    rc = wagw_message_row(s, st, inst, &a, &m);
+    rc = wagw_message_row(sh->s, st, sh->inst, &a, &m);
     if (rc == WAGW_OK) {
-        wagw_message_object(j, &m, instance_id);
+        wagw_json_open(j, '{');
+        wagw_message_members(j, &m, sh->instance_id, wagw_cstr(sh->pn[0] != '\0' ? sh->pn : sh->lid));
 
-        if (with_chat) {
-            message_chat_json(st, &m, j->out);
+        if (sh->with_chat) {
+            message_chat_json(st, &m, j);
         }
+
+        wagw_json_close(j);
     }
 
     wagw_sql_done(st);
@@ -319,11 +331,17 @@ wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *
     anchor_t *page = NULL;
     int64_t chat = 0;
     bool newer = false;
-    int rc = WAGW_OK;
+    shown_t sh;
+    int rc;
 
     *count = 0;
     *total = 0;
     *more = false;
+
+    rc = shown_begin(&sh, s, num, f->instance_id, f->with_chat);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
 
     if (f->chat.n != 0) {
         rc = chat_by_any(s, num, f->chat, &chat);
@@ -368,7 +386,7 @@ wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *
     wagw_json_open(&j, '[');
 
     for (i = 0; i < n && rc == WAGW_OK; i++) {
-        rc = message_json(s, num, page[newer ? n - 1 - i : i].num, f->instance_id, f->with_chat, &j);
+        rc = message_json(&sh, page[newer ? n - 1 - i : i].num, &j);
     }
 
     wagw_json_close(&j);
@@ -398,13 +416,17 @@ wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wa
     wagw_json_t j = wagw_json(json);
     int64_t chat_num = 0, found;
     sqlite3_stmt *st;
-    int rc = WAGW_OK;
+    shown_t sh;
+    int rc;
 
-    if (chat.n != 0) {
+    rc = shown_begin(&sh, s, num, instance_id, with_chat);
+
+    if (rc == WAGW_OK && chat.n != 0) {
         rc = chat_by_any(s, num, chat, &chat_num);
-        if (rc != WAGW_OK) {
-            return rc;
-        }
+    }
+
+    if (rc != WAGW_OK) {
+        return rc;
     }
 
     st = wagw_sql(s, "SELECT num FROM messages WHERE inst = ?1 AND id = ?2 AND (?3 = 0 OR chat = ?3) AND hidden = 0"
@@ -419,7 +441,7 @@ wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wa
     found = sqlite3_column_int64(st, 0);
     wagw_sql_done(st);
 
-    rc = message_json(s, num, found, instance_id, with_chat, &j);
+    rc = message_json(&sh, found, &j);
 
     return rc == WAGW_OK && json->failed ? WAGW_NOMEM : rc;
 }

@@ -80,13 +80,72 @@ wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
+static int
+later_due(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, int64_t *next_ms)
+{
+    sqlite3_stmt *st;
+    int rc;
+
+    st = wagw_sql(s, "SELECT min(next_ms) FROM deliveries WHERE status = 0 AND webhook_id = ?1 AND next_ms > ?2");
+    wagw_sql_bind(st, "si", webhook_id, now_ms);
+    rc = wagw_sql_step(s, st);
+
+    if (rc == WAGW_OK) {
+        *next_ms = sqlite3_column_int64(st, 0);
+        wagw_sql_done(st);
+    }
+
+    return rc;
+}
+
+int
+wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit,
+                         wagw_delivery_pt cb, void *data, int64_t *next_ms)
+{
+    wagw_delivery_t d;
+    sqlite3_stmt *st;
+    int rc;
+
+    *next_ms = 0;
+
+    rc = later_due(s, webhook_id, now_ms, next_ms);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    if (ordered) {
+        st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE num IN (SELECT num FROM deliveries d"
+                         " WHERE d.status = 0 AND d.webhook_id = ?1 AND d.next_ms <= ?2 AND NOT EXISTS (SELECT 1"
+                         " FROM deliveries e WHERE e.status = 0 AND e.webhook_id = ?1 AND e.inst = d.inst"
+                         " AND e.chat = d.chat AND e.num < d.num) ORDER BY num LIMIT ?3) ORDER BY num");
+    } else {
+        st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE num IN (SELECT num FROM deliveries"
+                         " WHERE status = 0 AND webhook_id = ?1 AND next_ms <= ?2 ORDER BY num LIMIT ?3)"
+                         " ORDER BY num");
+    }
+
+    wagw_sql_bind(st, "siu", webhook_id, now_ms, limit);
+
+    while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
+        delivery_row(st, &d);
+
+        rc = cb(data, &d);
+        if (rc != WAGW_OK) {
+            wagw_sql_done(st);
+            return rc;
+        }
+    }
+
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+}
+
 int
 wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms)
 {
     sqlite3_stmt *st;
     int rc;
 
-    st = wagw_sql(s, "SELECT next_ms FROM deliveries WHERE status = 0 ORDER BY next_ms LIMIT 1");
+    st = wagw_sql(s, "SELECT min(next_ms) FROM deliveries WHERE status = 0");
     rc = wagw_sql_step(s, st);
 
     *next_ms = 0;

@@ -206,7 +206,9 @@ CREATE TABLE deliveries (
     updated_ms   INTEGER NOT NULL,
     duration_ms  INTEGER NOT NULL
 );
-CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE status = 0;
+-- the two questions of a webhook's queue: what is due, what is ahead in the chat
+CREATE INDEX deliveries_due ON deliveries (webhook_id, next_ms) WHERE status = 0;
+CREATE INDEX deliveries_order ON deliveries (webhook_id, inst, chat) WHERE status = 0;
 CREATE INDEX deliveries_created ON deliveries (created_ms);
 CREATE INDEX deliveries_inst ON deliveries (inst, created_ms);
 
