@@ -73,6 +73,19 @@ int ngx_wagw_qr_text(wagw_buf_t *out, wagw_str_t text);
 /* "data:image/png;base64,..." */
 int ngx_wagw_qr_data_url(wagw_buf_t *out, wagw_str_t text, ngx_uint_t size);
 
+/* ---- instances (ngx_wagw_calls_view.c, _settings.c) ---------------------------- */
+
+/* Answers with the instance object. */
+void ngx_wagw_call_instance_view(ngx_wagw_call_t *call, ngx_wagw_instance_t *in, ngx_uint_t status,
+                                 const char *message);
+/* Credentials of a completed linking exist, connected or not. */
+ngx_uint_t ngx_wagw_instance_linked(ngx_wagw_instance_t *in);
+/* Settings with the defaults filled in. */
+void ngx_wagw_settings_json(wagw_json_t *j, const char *key, const cJSON *settings);
+/* Changes `settings` by the parameters settings, browser, syncHistory.  Answers
+ * 400 (or 501) and returns NGX_DECLINED when one of them is wrong. */
+ngx_int_t ngx_wagw_settings_apply(ngx_wagw_call_t *call, cJSON *settings);
+
 /* ---- webhooks of an instance (ngx_wagw_calls_hooks.c) --------------------------- */
 
 /* The contract's webhook object. */
