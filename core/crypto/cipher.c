@@ -12,22 +12,32 @@ typedef enum { CIPHER_GCM = 0, CIPHER_CBC, CIPHER_CTR, CIPHER_COUNT } cipher_t;
 
 static const char *const cipher_names[CIPHER_COUNT] = {"AES-256-GCM", "AES-256-CBC", "AES-256-CTR"};
 
-/* Fetched once per thread.  Contexts are made per call: freeing one is what
- * wipes the key schedule. */
-static __thread EVP_CIPHER *ciphers[CIPHER_COUNT];
+/* Kept as the digests are (hash.c).  Contexts are made per call: freeing one
+ * is what wipes the key schedule. */
+static EVP_CIPHER *cipher_fetched[CIPHER_COUNT];
+
+static EVP_CIPHER *cipher_get(cipher_t kind)
+{
+    EVP_CIPHER *c = __atomic_load_n(&cipher_fetched[kind], __ATOMIC_ACQUIRE), *none = NULL;
+
+    if (c != NULL) {
+        return c;
+    }
+    c = EVP_CIPHER_fetch(NULL, cipher_names[kind], NULL);
+    if (c != NULL &&
+        !__atomic_compare_exchange_n(&cipher_fetched[kind], &none, c, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        EVP_CIPHER_free(c);
+        c = none;
+    }
+    return c;
+}
 
 static EVP_CIPHER_CTX *cipher_begin(cipher_t kind, bool encrypt, const uint8_t key[32], const uint8_t *iv)
 {
-    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER *c = cipher_get(kind);
+    EVP_CIPHER_CTX *ctx = c ? EVP_CIPHER_CTX_new() : NULL;
 
-    if (ciphers[kind] == NULL) {
-        ciphers[kind] = EVP_CIPHER_fetch(NULL, cipher_names[kind], NULL);
-    }
-    if (ciphers[kind] == NULL) {
-        return NULL;
-    }
-    ctx = EVP_CIPHER_CTX_new();
-    if (ctx != NULL && EVP_CipherInit_ex2(ctx, ciphers[kind], key, iv, encrypt, NULL) != 1) {
+    if (ctx != NULL && EVP_CipherInit_ex2(ctx, c, key, iv, encrypt, NULL) != 1) {
         EVP_CIPHER_CTX_free(ctx);
         ctx = NULL;
     }

@@ -12,8 +12,6 @@
  * Building with -DWAGW_NO_DONNA leaves libsignal's alone.
  */
 
-static __thread EVP_PKEY_CTX *donna_import;
-
 /*
  * One key object holds our secret and the peer's public key: importing a
  * secret alone would cost a scalar multiplication for a public half that
@@ -28,16 +26,13 @@ static EVP_PKEY *donna_key(const uint8_t secret[32], const uint8_t base[32])
         OSSL_PARAM_construct_end(),
     };
 
-    if (donna_import == NULL) {
-        donna_import = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
-        if (donna_import != NULL && EVP_PKEY_fromdata_init(donna_import) != 1) {
-            EVP_PKEY_CTX_free(donna_import);
-            donna_import = NULL;
-        }
+    EVP_PKEY_CTX *import = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+
+    if (import == NULL || EVP_PKEY_fromdata_init(import) != 1 ||
+        EVP_PKEY_fromdata(import, &key, EVP_PKEY_KEYPAIR, params) != 1) {
+        key = NULL;
     }
-    if (donna_import == NULL || EVP_PKEY_fromdata(donna_import, &key, EVP_PKEY_KEYPAIR, params) != 1) {
-        return NULL;
-    }
+    EVP_PKEY_CTX_free(import);
     return key;
 }
 

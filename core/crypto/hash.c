@@ -17,50 +17,60 @@ static const struct {
 } hash_kinds[HASH_COUNT] = {{"SHA256", 32, 64}, {"SHA512", 64, 128}, {"MD5", 16, 64}};
 
 /*
- * Fetching an algorithm and making a context cost more than hashing a short
- * input, so that each thread keeps its own, one of each kind, for its life.
- * What is left in a context after its last block is the digest, no input.
+ * Fetched once and kept for the process's life: a fetch costs more than hashing
+ * a short input.  Two threads that come first at once both fetch, one keeps.
+ * Contexts are made per call, so that threads share nothing that changes.
  */
-static __thread struct {
-    EVP_MD *md;
-    EVP_MD_CTX *ctx;
-} hash_slots[HASH_COUNT];
+static EVP_MD *hash_fetched[HASH_COUNT];
 
-static EVP_MD_CTX *hash_begin(hash_t kind)
+static EVP_MD *hash_md(hash_t kind)
 {
-    if (hash_slots[kind].md == NULL) {
-        hash_slots[kind].md = EVP_MD_fetch(NULL, hash_kinds[kind].name, NULL);
+    EVP_MD *md = __atomic_load_n(&hash_fetched[kind], __ATOMIC_ACQUIRE), *none = NULL;
+
+    if (md != NULL) {
+        return md;
     }
-    if (hash_slots[kind].ctx == NULL) {
-        hash_slots[kind].ctx = EVP_MD_CTX_new();
+    md = EVP_MD_fetch(NULL, hash_kinds[kind].name, NULL);
+    if (md != NULL &&
+        !__atomic_compare_exchange_n(&hash_fetched[kind], &none, md, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        EVP_MD_free(md);
+        md = none;
     }
-    if (hash_slots[kind].md == NULL || hash_slots[kind].ctx == NULL ||
-        EVP_DigestInit_ex2(hash_slots[kind].ctx, hash_slots[kind].md, NULL) != 1) {
-        ERR_clear_error();
-        return NULL;
-    }
-    return hash_slots[kind].ctx;
+    return md;
 }
 
-static int hash_parts(hash_t kind, uint8_t *out, const wagw_str_t *parts, size_t n)
+static int hash_with(EVP_MD_CTX *ctx, hash_t kind, uint8_t *out, const wagw_str_t *parts, size_t n)
 {
     size_t i;
-    EVP_MD_CTX *ctx = hash_begin(kind);
+    EVP_MD *md = hash_md(kind);
 
-    if (ctx == NULL) {
+    if (ctx == NULL || md == NULL || EVP_DigestInit_ex2(ctx, md, NULL) != 1) {
         return WAGW_ERROR;
     }
     for (i = 0; i < n; i++) {
         if (parts[i].n > 0 && EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) != 1) {
-            ERR_clear_error();
             return WAGW_ERROR;
         }
     }
-    if (EVP_DigestFinal_ex(ctx, out, NULL) != 1) {
+    return EVP_DigestFinal_ex(ctx, out, NULL) == 1 ? WAGW_OK : WAGW_ERROR;
+}
+
+/* Frees the context and leaves nothing in OpenSSL's error queue, which
+ * belongs to whoever talks TLS in this thread. */
+static int hash_end(EVP_MD_CTX *ctx, int rc)
+{
+    EVP_MD_CTX_free(ctx);
+    if (rc != WAGW_OK) {
         ERR_clear_error();
-        return WAGW_ERROR;
     }
-    return WAGW_OK;
+    return rc;
+}
+
+static int hash_parts(hash_t kind, uint8_t *out, const wagw_str_t *parts, size_t n)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    return hash_end(ctx, hash_with(ctx, kind, out, parts, n));
 }
 
 int wagw_sha256(uint8_t out[32], wagw_str_t in)
@@ -81,21 +91,23 @@ int wagw_md5(uint8_t out[16], wagw_str_t in)
 }
 
 /*
- * RFC 2104, over the kept digest contexts: OpenSSL's own HMAC objects hold a
- * copy of the key until they are freed, and making one each time is dear.
+ * RFC 2104 in one digest context: OpenSSL's own HMAC objects are dear to make
+ * and hold a copy of the key until they are freed.
  */
 static int hmac_parts(hash_t kind, uint8_t *out, wagw_str_t key, const wagw_str_t *parts, size_t n)
 {
     size_t i, size = hash_kinds[kind].size, block = hash_kinds[kind].block;
     uint8_t pad[HASH_BLOCK_MAX] = {0}, inner[64];
     wagw_str_t all[5] = {{pad, block}};
+    EVP_MD_CTX *ctx = NULL;
     int rc = WAGW_ERROR;
 
     if (n > sizeof(all) / sizeof(all[0]) - 1) {
-        return WAGW_ERROR;
+        goto done;
     }
+    ctx = EVP_MD_CTX_new();
     if (key.n > block) {
-        rc = hash_parts(kind, pad, &key, 1);
+        rc = hash_with(ctx, kind, pad, &key, 1);
         if (rc != WAGW_OK) {
             goto done;
         }
@@ -109,7 +121,7 @@ static int hmac_parts(hash_t kind, uint8_t *out, wagw_str_t key, const wagw_str_
     for (i = 0; i < n; i++) {
         all[i + 1] = parts[i];
     }
-    rc = hash_parts(kind, inner, all, n + 1);
+    rc = hash_with(ctx, kind, inner, all, n + 1);
     if (rc != WAGW_OK) {
         goto done;
     }
@@ -117,13 +129,13 @@ static int hmac_parts(hash_t kind, uint8_t *out, wagw_str_t key, const wagw_str_
         pad[i] ^= 0x36 ^ 0x5c;
     }
     all[1] = wagw_str(inner, size);
-    rc = hash_parts(kind, out, all, 2);
+    rc = hash_with(ctx, kind, out, all, 2);
 
 done:
 
     wagw_wipe(pad, sizeof(pad));
     wagw_wipe(inner, sizeof(inner));
-    return rc;
+    return hash_end(ctx, rc);
 }
 
 int wagw_hmac_sha256(uint8_t out[32], wagw_str_t key, wagw_str_t in)
@@ -169,7 +181,8 @@ int wagw_hkdf(uint8_t *out, size_t n, wagw_str_t ikm, wagw_str_t salt, wagw_str_
 
 int wagw_pbkdf2_sha256(uint8_t *out, size_t n, wagw_str_t password, wagw_str_t salt, unsigned iterations)
 {
-    if (n > INT_MAX || password.n > INT_MAX || salt.n > INT_MAX || iterations == 0 || iterations > INT_MAX) {
+    if (n > INT_MAX || password.n > INT_MAX || salt.n > INT_MAX || iterations == 0 || iterations > INT_MAX ||
+        hash_md(HASH_SHA256) == NULL) {
         return WAGW_ERROR;
     }
     /* OpenSSL takes a NULL password for an empty one, and wants some pointer for the salt */
