@@ -68,7 +68,7 @@ ngx_int_t ngx_wagw_owner_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     ow.timer.log = cycle->log;
     ow.timer.cancelable = 1;
 
-    if (ngx_wagw_tasks_start(cycle->log) != NGX_OK || ngx_wagw_calls_init(wmcf) != NGX_OK ||
+    if (ngx_wagw_tasks_start(cycle->log) != NGX_OK || ngx_wagw_calls_init() != NGX_OK ||
         ngx_wagw_instances_init(cycle, wmcf) != NGX_OK || ngx_wagw_version_init(wmcf, ngx_wagw_shared()) != NGX_OK ||
         ngx_wagw_socket_init(cycle, wmcf) != NGX_OK || ngx_wagw_webhook_init(cycle, wmcf) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "wagw: the owner cannot start");

@@ -62,7 +62,7 @@ void ngx_wagw_driver_tick(ngx_event_t *ev);
 
 /* ---- calls (ngx_wagw_owner_call.c) ---------------------------------------- */
 
-ngx_int_t ngx_wagw_calls_init(ngx_wagw_main_conf_t *wmcf);
+ngx_int_t ngx_wagw_calls_init(void);
 void ngx_wagw_calls_ready(ngx_uint_t ready); /* the store was read: instances are known */
 void ngx_wagw_calls_drain(ngx_uint_t final); /* refuse new ones; final: answer those still open */
 ngx_uint_t ngx_wagw_calls_open(void);

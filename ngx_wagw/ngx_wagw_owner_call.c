@@ -26,8 +26,7 @@ typedef struct {
     wagw_idempotency_t idem;
     wagw_idempotency_t old;
     wagw_arena_t arena;
-    char id[72]; /* message id for what this call sends */
-    wagw_buf_t row;
+    char id[32]; /* message id for what this call sends */
 
     /* the answer while it is being stored */
     ngx_uint_t status;
@@ -42,7 +41,6 @@ typedef struct {
 } open_call_t;
 
 static struct {
-    ngx_wagw_main_conf_t *wmcf;
     ngx_queue_t open;
     ngx_queue_t idempotent;
     ngx_rbtree_t tree;
@@ -56,10 +54,9 @@ static void call_begin(open_call_t *o);
 static void call_run(open_call_t *o);
 static void call_replay(open_call_t *o);
 
-ngx_int_t ngx_wagw_calls_init(ngx_wagw_main_conf_t *wmcf)
+ngx_int_t ngx_wagw_calls_init(void)
 {
     ngx_memzero(&calls, sizeof(calls));
-    calls.wmcf = wmcf;
     ngx_queue_init(&calls.open);
     ngx_queue_init(&calls.idempotent);
     ngx_rbtree_init(&calls.tree, &calls.sentinel, ngx_rbtree_insert_value);
@@ -99,7 +96,6 @@ static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_t
         ngx_del_timer(&call->timer);
     }
 
-    wagw_buf_free(&o->row);
     call->owner = NULL;
 
     ngx_wagw_ipc_answer(call, status, content_type, body);
@@ -142,81 +138,6 @@ static void answer_done(ngx_wagw_job_t *job)
     call_finish(o, o->status, o->content_type, wagw_buf_view(&o->body));
 }
 
-/* A repeat after a crash found its message already there: its own result. */
-static int resumed_run(wagw_store_t *s, ngx_wagw_job_t *job)
-{
-    open_call_t *o = job->data;
-    ngx_wagw_instance_t *in = ngx_wagw_call_instance(o->call);
-
-    wagw_buf_reset(&o->row);
-
-    return wagw_store_message_get(s, in->num, wagw_str(in->id.data, in->id.len), WAGW_STR_NULL, wagw_cstr(o->id), false,
-                                  &o->row);
-}
-
-static void resumed_done(ngx_wagw_job_t *job)
-{
-    static const char *const names[] = {"pending", "sent", "delivered", "read", "played", "failed"};
-    open_call_t *o = job->data;
-    ngx_wagw_call_t *call = o->call;
-    const cJSON *status, *chat, *at, *ref;
-    wagw_buf_t out = {0};
-    wagw_json_t j = wagw_json(&out);
-    const char *name;
-    int64_t ms = 0;
-    cJSON *m;
-    unsigned i;
-
-    o->jobs--;
-    o->resumed = 0;
-
-    m = job->rc == WAGW_OK ? cJSON_ParseWithLength((const char *)o->row.p, o->row.n) : NULL;
-
-    if (m == NULL) {
-        ngx_wagw_call_fail(call, 409, "DUPLICATE", "A message with this id exists", WAGW_STR_NULL);
-        return;
-    }
-
-    status = cJSON_GetObjectItemCaseSensitive(m, "status");
-    chat = cJSON_GetObjectItemCaseSensitive(m, "chatId");
-    at = cJSON_GetObjectItemCaseSensitive(m, "timestamp");
-    ref = cJSON_GetObjectItemCaseSensitive(m, "ref");
-    name = cJSON_IsString(status) ? status->valuestring : "pending";
-
-    for (i = 0; i < 5 && ngx_strcmp(names[i], name) != 0; i++) {
-    }
-
-    if (cJSON_IsString(at)) {
-        (void)wagw_iso_parse(wagw_cstr(at->valuestring), &ms);
-
-    } else if (cJSON_IsNumber(at)) {
-        ms = (int64_t)at->valuedouble * (at->valuedouble < 1e11 ? 1000 : 1);
-    }
-
-    wagw_json_open(&j, '{');
-    wagw_json_kcstr(&j, "messageId", o->id);
-    wagw_json_kcstr(&j, "status", name);
-    wagw_json_kint(&j, "statusCode", i);
-    wagw_json_kint(&j, "timestamp", ms / 1000);
-    wagw_json_kiso(&j, "sentAt", ms);
-
-    if (cJSON_IsString(chat)) {
-        wagw_json_kcstr(&j, "to", chat->valuestring);
-        wagw_json_kcstr(&j, "chatId", chat->valuestring);
-    }
-
-    if (cJSON_IsString(ref)) {
-        wagw_json_kcstr(&j, "ref", ref->valuestring);
-    }
-
-    wagw_json_close(&j);
-    cJSON_Delete(m);
-
-    ngx_wagw_call_ok(call, i == 0 ? 202 : 200, wagw_buf_view(&out), i == 0 ? "Message accepted" : "Message sent",
-                     WAGW_STR_NULL);
-    wagw_buf_free(&out);
-}
-
 static void call_job(open_call_t *o, ngx_uint_t write, int (*run)(wagw_store_t *s, ngx_wagw_job_t *job),
                      void (*done)(ngx_wagw_job_t *job), void *data)
 {
@@ -235,12 +156,6 @@ void ngx_wagw_owner_answered(ngx_wagw_call_t *call, ngx_uint_t status, const cha
 
     if (o == NULL) {
         ngx_wagw_ipc_answer(call, status, content_type, body);
-        return;
-    }
-
-    if (o->idempotent && o->resumed && status == 409 && ngx_wagw_call_instance(call) &&
-        memmem(body.p, body.n, "\"DUPLICATE\"", 11) != NULL) {
-        call_job(o, 0, resumed_run, resumed_done, o);
         return;
     }
 
@@ -403,8 +318,8 @@ static void call_run(open_call_t *o)
             wagw_client_info(in->client, &info);
 
             if (info.status != WAGW_STATUS_CONNECTED) {
-                ngx_wagw_call_fail(call, calls.wmcf->compat ? 404 : 409, "INSTANCE_NOT_CONNECTED",
-                                   "Instance not found or not connected", WAGW_STR_NULL);
+                ngx_wagw_call_fail(call, 409, "INSTANCE_NOT_CONNECTED", "Instance not found or not connected",
+                                   WAGW_STR_NULL);
                 return;
             }
         }
@@ -598,25 +513,20 @@ void ngx_wagw_call_store(ngx_wagw_call_t *call, ngx_uint_t write, int (*run)(wag
     call_job(o, write, run, store_job_done, call);
 }
 
-/* The id that what this call sends will have, in every try of it. */
+/*
+ * The id that what this call sends will have, in every try of it; a caller's
+ * own messageId serves as well.  `_resume`: found under this id, it is the
+ * work of an earlier try and no duplicate.
+ */
 static void call_command_id(open_call_t *o, wagw_cmd_t cmd, cJSON *params)
 {
-    const cJSON *own;
-
-    if (cmd == WAGW_CMD_SEND) {
-        own = cJSON_GetObjectItemCaseSensitive(params, "messageId");
-
-        if (cJSON_IsString(own)) {
-            snprintf(o->id, sizeof(o->id), "%s", own->valuestring);
-            return;
-        }
-
-        cJSON_AddStringToObject(params, "messageId", o->id);
-        return;
+    if (cmd != WAGW_CMD_SEND || !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(params, "messageId"))) {
+        cJSON_AddStringToObject(params, "_id", o->id);
     }
 
-    /* in the other commands messageId is what they are about */
-    cJSON_AddStringToObject(params, "$id", o->id);
+    if (o->resumed) {
+        cJSON_AddTrueToObject(params, "_resume");
+    }
 }
 
 void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
@@ -633,13 +543,17 @@ void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
     /* a reply from within the command frees the call and its params */
     params = call->params ? cJSON_Duplicate(call->params, 1) : cJSON_CreateObject();
 
-    if (params && o->idempotent) {
-        call_command_id(o, cmd, params);
-    }
-
     if (params == NULL) {
         ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
         return;
+    }
+
+    /* these are between us and the engine */
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "_id");
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "_resume");
+
+    if (o->idempotent) {
+        call_command_id(o, cmd, params);
     }
 
     o->command = 1;
