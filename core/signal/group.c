@@ -253,6 +253,23 @@ done:
     return wagw_signal_end(s, rc);
 }
 
+/* The library calls a key that we were never given "invalid message" too. */
+static bool wagw_group_has_id(wagw_signal_t *s, wagw_str_t value, uint32_t id)
+{
+    bool found;
+    sender_key_state *state;
+    sender_key_record *record;
+
+    if (sender_key_record_deserialize(&record, value.p, value.n, s->ctx) != SG_SUCCESS) {
+        return false;
+    }
+
+    found = sender_key_record_get_sender_key_state_by_id(record, &state, id) == SG_SUCCESS;
+    SIGNAL_UNREF(record);
+
+    return found;
+}
+
 int wagw_signal_group_decrypt(wagw_signal_t *s, wagw_str_t group, const wagw_signal_addr_t *sender, wagw_str_t in,
                               wagw_buf_t *out)
 {
@@ -288,8 +305,10 @@ int wagw_signal_group_decrypt(wagw_signal_t *s, wagw_str_t group, const wagw_sig
         rc = group_cipher_decrypt(cipher, message, NULL, &plain);
     }
     if (rc != SG_SUCCESS) {
-        /* "invalid key id": the message is of a key we were not given */
-        rc = rc == SG_ERR_INVALID_KEY_ID ? WAGW_NO_SESSION : wagw_signal_code(rc, WAGW_CRYPTO);
+        rc = wagw_signal_code(rc, WAGW_CRYPTO);
+        if (rc == WAGW_CRYPTO && !wagw_group_has_id(s, value, sender_key_message_get_key_id(message))) {
+            rc = WAGW_NO_SESSION;
+        }
         goto done;
     }
 

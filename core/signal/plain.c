@@ -150,8 +150,10 @@ int wagw_message_id(char out[24], int64_t now_s, wagw_str_t own_user, const uint
     memset(&in, 0, sizeof(in));
 
     wagw_buf_be(&in, (uint64_t)now_s, 8);
-    wagw_buf_str(&in, own_user);
-    wagw_buf_cstr(&in, "@c.us");
+    if (own_user.n != 0) {
+        wagw_buf_str(&in, own_user);
+        wagw_buf_cstr(&in, "@c.us");
+    }
     wagw_buf_add(&in, random, 16);
     if (in.failed) {
         rc = WAGW_NOMEM;

@@ -102,7 +102,7 @@ int wagw_pad(wagw_buf_t *b, uint8_t random);
 int wagw_unpad(wagw_str_t *plain);                                 /* WAGW_MALFORMED */
 int wagw_phash(char out[16], const wagw_jid_t *devices, size_t n); /* "2:xxxxxxxx" */
 
-/* Message ids (04 section 17): "3EB0" + 18 hex digits + NUL. */
+/* Message ids (04 section 17): "3EB0" + 18 hex digits + NUL.  own_user may be empty. */
 int wagw_message_id(char out[24], int64_t now_s, wagw_str_t own_user, const uint8_t random[16]);
 
 #endif
