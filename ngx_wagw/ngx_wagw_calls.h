@@ -60,6 +60,8 @@ ngx_uint_t ngx_wagw_call_sees(ngx_wagw_call_t *call, ngx_str_t *instance_id);
 void ngx_wagw_calls_started(void);
 /* A master key is configured. */
 ngx_uint_t ngx_wagw_webhook_master_key(void);
+/* At most so many instances (wagw_owner_connections). */
+ngx_uint_t ngx_wagw_webhook_instance_limit(void);
 /* UUID v4 text, NUL-terminated. */
 void ngx_wagw_uuid(char out[37]);
 

@@ -79,6 +79,11 @@ ngx_uint_t ngx_wagw_webhook_master_key(void)
     return hooks.wmcf == NULL || hooks.wmcf->master_key;
 }
 
+ngx_uint_t ngx_wagw_webhook_instance_limit(void)
+{
+    return hooks.wmcf ? hooks.wmcf->owner_connections : 0;
+}
+
 ngx_uint_t ngx_wagw_webhook_doc_names(void)
 {
     return hooks.wmcf ? hooks.wmcf->event_names : 0;
