@@ -1,5 +1,7 @@
 #include "ngx_wagw_calls.h"
 
+#include <openssl/rand.h>
+
 /* Calls that become one command of the engine, which answers them. */
 
 NGX_WAGW_HANDLER(send_text)
@@ -103,4 +105,30 @@ NGX_WAGW_HANDLER(check_exists)
 NGX_WAGW_HANDLER(check_exists_many)
 {
     ngx_wagw_call_command(call, WAGW_CMD_CHECK_EXISTS);
+}
+
+NGX_WAGW_HANDLER(new_message_id)
+{
+    char id[24];
+    u_char random[16];
+    wagw_buf_t b;
+    wagw_str_t own;
+    wagw_json_t j;
+    wagw_client_info_t info;
+
+    wagw_client_info(ngx_wagw_call_instance(call)->client, &info);
+    own = wagw_str(info.jid.user, info.linked ? info.jid.user_len : 0);
+
+    if (RAND_bytes(random, sizeof(random)) != 1 ||
+        wagw_message_id(id, ngx_wagw_now_ms() / 1000, own, random) != WAGW_OK) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Internal error", WAGW_STR_NULL);
+        return;
+    }
+
+    ngx_memzero(&b, sizeof(b));
+    j = wagw_json(&b);
+    wagw_json_open(&j, '{');
+    wagw_json_kcstr(&j, "messageId", id);
+    wagw_json_close(&j);
+    ngx_wagw_call_data(call, 200, &b, NULL);
 }
