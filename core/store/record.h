@@ -158,8 +158,8 @@ int wagw_txn_del(wagw_txn_t *t, uint8_t kind, wagw_str_t key);
 /* Every record of the prefix, store and overlay merged.  cb may put and del.
  * WAGW_AGAIN until the prefix was loaded for this turn; a non-zero cb ends it.
  * The engine gives the answer by setting scans and scans_asked after begin;
- * the end of the turn clears both, and a rollback asks again for every prefix
- * the run has used, so that one answer holds them all. */
+ * the end of the run clears both.  The cache keeps no prefixes: a rerun that
+ * asks for more must be given the earlier prefixes with it. */
 typedef int (*wagw_scan_pt)(void *data, wagw_str_t key, wagw_str_t value);
 int wagw_txn_scan(wagw_txn_t *t, uint8_t kind, wagw_str_t prefix, wagw_scan_pt cb, void *data);
 /* Adds any other op (chat merge, wipe, instance, ...) in order.  After WIPE

@@ -113,14 +113,12 @@ typedef struct {
     uint64_t after; /* newest commit of the instance at begin */
     wagw_load_t **miss_last;
     wagw_arena_t miss_arena;
-    wagw_load_t *scanned; /* prefixes this run was answered */
-    bool wiped;           /* this turn holds a WIPE */
-    bool merged;          /* ... a CHAT_MERGE */
+    bool wiped;  /* this turn holds a WIPE */
+    bool merged; /* ... a CHAT_MERGE */
 } wagw_txn_index_t;
 
 wagw_op_t *wagw_txn_lookup(const wagw_txn_index_t *ix, uint64_t hash, uint8_t kind, wagw_str_t key);
 int wagw_txn_index_set(wagw_txn_index_t *ix, uint64_t hash, wagw_op_t *op);
-wagw_load_t *wagw_txn_load(wagw_arena_t *a, uint8_t kind, bool prefix, wagw_str_t key, uint64_t after);
 int wagw_txn_miss(wagw_txn_t *t, uint8_t kind, bool prefix, wagw_str_t key);
 
 #define WAGW_ENTRY_OF_PEERS(l) ((wagw_entry_t *)(void *)((uint8_t *)(l)-offsetof(wagw_entry_t, peers)))

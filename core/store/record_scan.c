@@ -7,15 +7,10 @@
 
 #include <stdlib.h>
 
-static bool wagw_load_is(const wagw_load_t *l, uint8_t kind, bool prefix, wagw_str_t key)
-{
-    return l->kind == kind && l->prefix == prefix && wagw_str_eq(wagw_str(l->key, l->key_len), key);
-}
-
-static const wagw_load_t *wagw_load_find(const wagw_load_t *list, uint8_t kind, bool prefix, wagw_str_t key)
+static const wagw_load_t *wagw_load_find(const wagw_load_t *list, uint8_t kind, wagw_str_t prefix)
 {
     for (/* void */; list != NULL; list = list->next) {
-        if (wagw_load_is(list, kind, prefix, key)) {
+        if (list->kind == kind && list->prefix && wagw_str_eq(wagw_str(list->key, list->key_len), prefix)) {
             return list;
         }
     }
@@ -23,34 +18,17 @@ static const wagw_load_t *wagw_load_find(const wagw_load_t *list, uint8_t kind, 
     return NULL;
 }
 
-/*
- * The prefix was loaded for this run.  Remembered, because the answer is gone
- * when the run ends with another miss: it must then be asked again with it.
- */
 static int wagw_txn_scan_ready(wagw_txn_t *t, uint8_t kind, wagw_str_t prefix)
 {
-    wagw_load_t *l;
-    wagw_txn_index_t *ix;
-
-    ix = t->index;
-
-    if (wagw_load_find(t->scans_asked, kind, true, prefix) == NULL) {
-        if (wagw_load_find(t->misses, kind, true, prefix) == NULL && wagw_txn_miss(t, kind, true, prefix) != WAGW_OK) {
-            return WAGW_NOMEM;
-        }
-        return WAGW_AGAIN;
+    if (wagw_load_find(t->scans_asked, kind, prefix) != NULL) {
+        return WAGW_OK;
     }
 
-    if (wagw_load_find(ix->scanned, kind, true, prefix) == NULL) {
-        l = wagw_txn_load(&ix->miss_arena, kind, true, prefix, ix->after);
-        if (l == NULL) {
-            return WAGW_NOMEM;
-        }
-        l->next = ix->scanned;
-        ix->scanned = l;
+    if (wagw_load_find(t->misses, kind, prefix) == NULL && wagw_txn_miss(t, kind, true, prefix) != WAGW_OK) {
+        return WAGW_NOMEM;
     }
 
-    return WAGW_OK;
+    return WAGW_AGAIN;
 }
 
 typedef struct {

@@ -23,7 +23,6 @@ static void wagw_txn_index_clear(wagw_txn_index_t *ix)
     }
 
     ix->used = 0;
-    ix->scanned = NULL;
     ix->wiped = false;
     ix->merged = false;
 }
@@ -134,13 +133,16 @@ static void wagw_txn_link(wagw_txn_t *t, wagw_op_t *op)
     t->ops_last = op;
 }
 
-wagw_load_t *wagw_txn_load(wagw_arena_t *a, uint8_t kind, bool prefix, wagw_str_t key, uint64_t after)
+int wagw_txn_miss(wagw_txn_t *t, uint8_t kind, bool prefix, wagw_str_t key)
 {
     wagw_load_t *l;
+    wagw_txn_index_t *ix;
 
-    l = wagw_arena_alloc(a, sizeof(wagw_load_t));
+    ix = t->index;
+
+    l = wagw_arena_alloc(&ix->miss_arena, sizeof(wagw_load_t));
     if (l == NULL) {
-        return NULL;
+        return WAGW_NOMEM;
     }
 
     l->kind = kind;
@@ -150,23 +152,8 @@ wagw_load_t *wagw_txn_load(wagw_arena_t *a, uint8_t kind, bool prefix, wagw_str_
         memcpy(l->key, key.p, key.n);
     }
     l->key[key.n] = '\0';
-    l->after = after;
+    l->after = ix->after;
     l->next = NULL;
-
-    return l;
-}
-
-int wagw_txn_miss(wagw_txn_t *t, uint8_t kind, bool prefix, wagw_str_t key)
-{
-    wagw_load_t *l;
-    wagw_txn_index_t *ix;
-
-    ix = t->index;
-
-    l = wagw_txn_load(&ix->miss_arena, kind, prefix, key, ix->after);
-    if (l == NULL) {
-        return WAGW_NOMEM;
-    }
 
     *ix->miss_last = l;
     ix->miss_last = &l->next;
@@ -588,21 +575,9 @@ int wagw_txn_commit(wagw_txn_t *t, wagw_batch_t *batch)
 void wagw_txn_rollback(wagw_txn_t *t)
 {
     wagw_op_t *op;
-    wagw_load_t *l, *next;
-    wagw_txn_index_t *ix;
 
     for (op = t->ops; op != NULL; op = op->next) {
         wagw_wipe((void *)(uintptr_t)op->value.p, op->value.n);
-    }
-
-    ix = t->index;
-    if (ix != NULL && t->misses != NULL) {
-        for (l = ix->scanned; l != NULL; l = next) {
-            next = l->next;
-            l->next = NULL;
-            *ix->miss_last = l;
-            ix->miss_last = &l->next;
-        }
     }
 
     wagw_txn_end(t);

@@ -138,37 +138,41 @@ typedef struct {
     wagw_arena_t arena;
 } answer_t;
 
+/* Answers what is missing and the prefixes that were answered before. */
 static void load(party_t *p, const wagw_load_t *misses, answer_t *a)
 {
+    answer_t next = {0};
     const wagw_load_t *l;
-    wagw_load_t *copy, **last;
+    wagw_load_t *copy, **last = &next.asked;
     wagw_rec_t *r;
     size_t i;
     bool first = true;
+    int round;
 
-    wagw_arena_free(&a->arena);
-    memset(a, 0, sizeof(*a));
-    last = &a->asked;
-    for (l = misses; l != NULL; l = l->next) {
-        if (one_by_one && !l->prefix && !first) {
-            continue;
-        }
-        first = l->prefix && first;
-        copy = wagw_arena_alloc(&a->arena, sizeof(*copy));
-        *copy = *l;
-        copy->next = NULL;
-        *last = copy;
-        last = &copy->next;
-        for (i = 0; i < p->nrecs; i++) {
-            if (p->recs[i].kind == l->kind &&
-                (l->prefix ? strncmp(p->recs[i].key, l->key, l->key_len) == 0 : strcmp(p->recs[i].key, l->key) == 0)) {
-                r = wagw_arena_alloc(&a->arena, sizeof(*r));
-                *r =
-                    (wagw_rec_t){l->kind, wagw_cstr(p->recs[i].key), wagw_str(p->recs[i].value, p->recs[i].n), a->recs};
-                a->recs = r;
+    for (round = 0; round < 2; round++) {
+        for (l = round ? a->asked : misses; l != NULL; l = l->next) {
+            if (round ? !l->prefix : one_by_one && !first) {
+                continue;
+            }
+            first = false;
+            copy = wagw_arena_alloc(&next.arena, sizeof(*copy));
+            *copy = *l;
+            copy->next = NULL;
+            *last = copy;
+            last = &copy->next;
+            for (i = 0; i < p->nrecs; i++) {
+                if (p->recs[i].kind == l->kind && (l->prefix ? strncmp(p->recs[i].key, l->key, l->key_len) == 0
+                                                             : strcmp(p->recs[i].key, l->key) == 0)) {
+                    r = wagw_arena_alloc(&next.arena, sizeof(*r));
+                    *r = (wagw_rec_t){l->kind, wagw_cstr(p->recs[i].key), wagw_str(p->recs[i].value, p->recs[i].n),
+                                      next.recs};
+                    next.recs = r;
+                }
             }
         }
     }
+    wagw_arena_free(&a->arena);
+    *a = next;
     loads++;
     assert_int_equal(wagw_cache_fill(cache, p->instance, a->asked, a->recs), WAGW_OK);
 }
@@ -177,6 +181,7 @@ static void load(party_t *p, const wagw_load_t *misses, answer_t *a)
 typedef int (*turn_pt)(void *arg);
 
 static int do_migrate(void *arg);
+static int do_delete_user(void *arg);
 
 static int turn(party_t *p, turn_pt fn, void *arg)
 {
@@ -200,8 +205,8 @@ static int turn(party_t *p, turn_pt fn, void *arg)
         if (rc == WAGW_OK) {
             break;
         }
-        /* a failed call leaves nothing behind; a migration may be half done when it lacks a record */
-        assert_true(!wagw_txn_changed(&t) || (rc == WAGW_AGAIN && fn == do_migrate));
+        /* a failed call leaves nothing behind; one that scans may be half done when it lacks a record */
+        assert_true(!wagw_txn_changed(&t) || (rc == WAGW_AGAIN && (fn == do_migrate || fn == do_delete_user)));
         wagw_txn_rollback(&t);
         if (rc != WAGW_AGAIN) {
             goto done;
