@@ -55,6 +55,18 @@ static char *vec_read(FILE *f)
     return text;
 }
 
+/* "\\u0000" becomes "\\ue000", a character that no vector uses. */
+static void vec_keep_nuls(char *text)
+{
+    char *p;
+
+    for (p = strchr(text, '\\'); p != NULL && p[1] != '\0'; p = strchr(p + 2, '\\')) {
+        if (strncmp(p, "\\u0000", 6) == 0) {
+            p[2] = 'e';
+        }
+    }
+}
+
 cJSON *vec_load(const char *name)
 {
     FILE *f;
@@ -78,6 +90,7 @@ cJSON *vec_load(const char *name)
     text = vec_read(f);
     fclose(f);
     if (text != NULL) {
+        vec_keep_nuls(text);
         root = cJSON_Parse(text);
         free(text);
     }
@@ -152,6 +165,27 @@ wagw_str_t vec_bytes_item(wagw_arena_t *a, const cJSON *item)
 wagw_str_t vec_bytes(wagw_arena_t *a, const cJSON *obj, const char *key)
 {
     return vec_bytes_item(a, vec_get(obj, key));
+}
+
+wagw_str_t vec_text(wagw_arena_t *a, const cJSON *item)
+{
+    const char *s = cJSON_GetStringValue(item);
+    uint8_t *p;
+    size_t n = 0;
+
+    p = s ? wagw_arena_alloc(a, strlen(s) + 1) : NULL;
+    if (p == NULL) {
+        return WAGW_STR_NULL;
+    }
+    while (*s != '\0') {
+        if (strncmp(s, "\xee\x80\x80", 3) == 0) {
+            p[n++] = '\0';
+            s += 3;
+        } else {
+            p[n++] = (uint8_t)*s++;
+        }
+    }
+    return wagw_str(p, n);
 }
 
 const char *vec_str(const cJSON *obj, const char *key)

@@ -28,6 +28,10 @@ size_t vec_hex_item(const cJSON *item, uint8_t *out, size_t cap);
 wagw_str_t vec_bytes(wagw_arena_t *a, const cJSON *obj, const char *key);
 wagw_str_t vec_bytes_item(wagw_arena_t *a, const cJSON *item);
 
+/* A string item as it is meant, NULs included (cJSON ends strings at one, so
+ * that vec_load puts U+E000 in their place); p is NULL for anything else. */
+wagw_str_t vec_text(wagw_arena_t *a, const cJSON *item);
+
 /* String member or NULL; number member (also written as text) or fallback. */
 const char *vec_str(const cJSON *obj, const char *key);
 int64_t vec_int(const cJSON *obj, const char *key, int64_t fallback);
