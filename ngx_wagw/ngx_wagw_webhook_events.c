@@ -19,7 +19,8 @@ typedef struct {
 typedef struct {
     ngx_wagw_instance_t *in;
     const wagw_event_t *ev;
-    cJSON *data; /* parsed when needed */
+    cJSON *data;     /* parsed when needed */
+    wagw_buf_t body; /* data as it is sent, when not as the engine made it */
     unsigned parsed : 1;
     ngx_uint_t main; /* the view for those who take everything */
     ngx_uint_t n;
@@ -138,6 +139,40 @@ static void ngx_wagw_views_push(ngx_wagw_views_t *v, const char *name, const cha
     w->value = value;
 }
 
+/* qrCode means a picture everywhere in the API; the engine knows only its text, which goes along as `raw` */
+static void ngx_wagw_views_picture(ngx_wagw_views_t *v)
+{
+    char *text;
+    cJSON *copy;
+    wagw_buf_t url;
+    const char *raw;
+
+    raw = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(ngx_wagw_views_data(v), "qrCode"));
+    if (raw == NULL) {
+        return;
+    }
+
+    text = NULL;
+    ngx_memzero(&url, sizeof(url));
+    copy = cJSON_Duplicate(v->data, 1);
+
+    if (copy && ngx_wagw_qr_data_url(&url, wagw_cstr(raw), 0) == WAGW_OK && wagw_buf_u8(&url, '\0') == WAGW_OK) {
+        cJSON_DeleteItemFromObjectCaseSensitive(copy, "qrCode");
+
+        if (cJSON_AddStringToObject(copy, "qrCode", (const char *)url.p) && cJSON_AddStringToObject(copy, "raw", raw)) {
+            text = cJSON_PrintUnformatted(copy);
+        }
+    }
+
+    if (text) {
+        wagw_buf_cstr(&v->body, text);
+        cJSON_free(text);
+    }
+
+    wagw_buf_free(&url);
+    cJSON_Delete(copy);
+}
+
 static void ngx_wagw_views_session(ngx_wagw_views_t *v)
 {
     ngx_uint_t i;
@@ -145,6 +180,7 @@ static void ngx_wagw_views_session(ngx_wagw_views_t *v)
     static const char *closed[] = {"disconnected", "logged_out", "banned", "conflict", "failed", "paused", NULL};
 
     ngx_wagw_views_push(v, "connection.update", NULL, NULL);
+    ngx_wagw_views_picture(v);
 
     status = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(ngx_wagw_views_data(v), "status"));
     if (status == NULL) {
@@ -228,6 +264,7 @@ static void ngx_wagw_views_free(ngx_wagw_views_t *v)
         wagw_buf_free(&v->view[i].payload);
     }
 
+    wagw_buf_free(&v->body);
     cJSON_Delete(v->data);
 }
 
@@ -243,7 +280,7 @@ static wagw_str_t ngx_wagw_view_payload(ngx_wagw_views_t *v, ngx_wagw_view_t *w)
     }
 
     ngx_memzero(&data, sizeof(data));
-    body = v->ev->data.n ? v->ev->data : WAGW_STR("{}");
+    body = v->body.n ? wagw_buf_view(&v->body) : v->ev->data.n ? v->ev->data : WAGW_STR("{}");
 
     if (w->key && body.n >= 2 && body.p[body.n - 1] == '}') {
         wagw_buf_add(&data, body.p, body.n - 1);
