@@ -1,10 +1,7 @@
-#include "internal.h"
+#include "detail.h"
 
 #include <ctype.h>
 #include <stdlib.h>
-
-#define WAGW_DETAIL_LIST 1000   /* members of one list that are shown */
-#define WAGW_DETAIL_BYTES 65536 /* of an unknown message shown as base64 */
 
 static wagw_str_t wagw_detail_take(wagw_arena_t *a, wagw_buf_t *b)
 {
@@ -19,7 +16,7 @@ static wagw_str_t wagw_detail_take(wagw_arena_t *a, wagw_buf_t *b)
     return s;
 }
 
-static void wagw_detail_str(wagw_json_t *j, const char *key, const char *s)
+void wagw_detail_str(wagw_json_t *j, const char *key, const char *s)
 {
     if (s && *s) {
         wagw_json_kcstr(j, key, s);
@@ -36,7 +33,7 @@ static void wagw_detail_bytes(wagw_json_t *j, const char *key, const void *m, co
     }
 }
 
-static void wagw_detail_uint(wagw_json_t *j, const char *key, const void *m, const char *name)
+void wagw_detail_uint(wagw_json_t *j, const char *key, const void *m, const char *name)
 {
     uint64_t v;
 
@@ -320,200 +317,6 @@ static void wagw_detail_event(wagw_json_t *j, const Wa__Message__EventMessage *e
 
     wagw_detail_str(j, "callLink", e->joinlink);
     wagw_json_kbool(j, "extraGuestsAllowed", e->has_extraguestsallowed && e->extraguestsallowed);
-    wagw_json_close(j);
-}
-
-static void wagw_detail_list(wagw_json_t *j, const Wa__Message__ListMessage *l)
-{
-    wagw_json_key(j, "list");
-    wagw_json_open(j, '{');
-    wagw_detail_str(j, "title", l->title);
-    wagw_detail_str(j, "text", l->description);
-    wagw_detail_str(j, "buttonText", l->buttontext);
-    wagw_detail_str(j, "footer", l->footertext);
-    wagw_json_key(j, "sections");
-    wagw_json_open(j, '[');
-
-    for (size_t i = 0; i < l->n_sections && i < WAGW_DETAIL_LIST; i++) {
-        wagw_json_open(j, '{');
-        wagw_detail_str(j, "title", l->sections[i]->title);
-        wagw_json_key(j, "rows");
-        wagw_json_open(j, '[');
-
-        for (size_t k = 0; k < l->sections[i]->n_rows && k < WAGW_DETAIL_LIST; k++) {
-            wagw_json_open(j, '{');
-            wagw_detail_str(j, "title", l->sections[i]->rows[k]->title);
-            wagw_detail_str(j, "description", l->sections[i]->rows[k]->description);
-            wagw_detail_str(j, "rowId", l->sections[i]->rows[k]->rowid);
-            wagw_json_close(j);
-        }
-
-        wagw_json_close(j);
-        wagw_json_close(j);
-    }
-
-    wagw_json_close(j);
-    wagw_json_close(j);
-}
-
-static void wagw_detail_buttons_open(wagw_json_t *j, const char *header, const char *text, const char *footer)
-{
-    wagw_json_key(j, "buttons");
-    wagw_json_open(j, '{');
-    wagw_detail_str(j, "header", header);
-    wagw_detail_str(j, "text", text);
-    wagw_detail_str(j, "footer", footer);
-    wagw_json_key(j, "buttons");
-    wagw_json_open(j, '[');
-}
-
-static void wagw_detail_button(wagw_json_t *j, const char *type, const char *id, const char *text, const char *key,
-                               const char *value)
-{
-    wagw_json_open(j, '{');
-    wagw_json_kcstr(j, "type", type);
-    wagw_detail_str(j, "id", id);
-    wagw_detail_str(j, "text", text);
-
-    if (key) {
-        wagw_detail_str(j, key, value);
-    }
-
-    wagw_json_close(j);
-}
-
-static void wagw_detail_template(wagw_json_t *j, const Wa__Message__TemplateMessage__HydratedFourRowTemplate *h)
-{
-    const char *title =
-        h->title_case == WA__MESSAGE__TEMPLATE_MESSAGE__HYDRATED_FOUR_ROW_TEMPLATE__TITLE_HYDRATED_TITLE_TEXT
-            ? h->hydratedtitletext
-            : NULL;
-
-    wagw_detail_buttons_open(j, title, h->hydratedcontenttext, h->hydratedfootertext);
-
-    for (size_t i = 0; i < h->n_hydratedbuttons && i < WAGW_DETAIL_LIST; i++) {
-        const Wa__HydratedTemplateButton *b = h->hydratedbuttons[i];
-
-        switch (b->hydrated_button_case) {
-        case WA__HYDRATED_TEMPLATE_BUTTON__HYDRATED_BUTTON_QUICK_REPLY_BUTTON:
-            wagw_detail_button(j, "reply", b->quickreplybutton->id, b->quickreplybutton->displaytext, NULL, NULL);
-            break;
-
-        case WA__HYDRATED_TEMPLATE_BUTTON__HYDRATED_BUTTON_URL_BUTTON:
-            wagw_detail_button(j, "url", NULL, b->urlbutton->displaytext, "url", b->urlbutton->url);
-            break;
-
-        case WA__HYDRATED_TEMPLATE_BUTTON__HYDRATED_BUTTON_CALL_BUTTON:
-            wagw_detail_button(j, "call", NULL, b->callbutton->displaytext, "phoneNumber", b->callbutton->phonenumber);
-            break;
-
-        default:
-            break;
-        }
-    }
-
-    wagw_json_close(j);
-    wagw_json_close(j);
-}
-
-/* The parameters come from the sender: shown only when they are JSON. */
-static void wagw_detail_params(wagw_json_t *j, const char *key, const char *text)
-{
-    cJSON *json = NULL;
-    char *out;
-
-    if (text && strlen(text) <= WAGW_DETAIL_BYTES && wagw_utf8_valid(wagw_cstr(text))) {
-        json = cJSON_ParseWithOpts(text, NULL, true);
-    }
-
-    out = json ? cJSON_PrintUnformatted(json) : NULL;
-
-    if (out) {
-        wagw_json_kraw(j, key, wagw_cstr(out));
-    } else {
-        wagw_detail_str(j, key, text);
-    }
-
-    cJSON_free(out);
-    cJSON_Delete(json);
-}
-
-static void wagw_detail_interactive(wagw_json_t *j, const Wa__Message__InteractiveMessage *im)
-{
-    const Wa__Message__InteractiveMessage__NativeFlowMessage *nf = NULL;
-
-    if (im->interactive_message_case == WA__MESSAGE__INTERACTIVE_MESSAGE__INTERACTIVE_MESSAGE_NATIVE_FLOW_MESSAGE) {
-        nf = im->nativeflowmessage;
-    }
-
-    wagw_detail_buttons_open(j, im->header ? im->header->title : NULL, im->body ? im->body->text : NULL,
-                             im->footer ? im->footer->text : NULL);
-
-    for (size_t i = 0; nf && i < nf->n_buttons && i < WAGW_DETAIL_LIST; i++) {
-        wagw_json_open(j, '{');
-        wagw_json_kcstr(j, "type", nf->buttons[i]->name ? nf->buttons[i]->name : "");
-        wagw_detail_params(j, "params", nf->buttons[i]->buttonparamsjson);
-        wagw_json_close(j);
-    }
-
-    wagw_json_close(j);
-    wagw_json_close(j);
-}
-
-static void wagw_detail_button_list(wagw_json_t *j, const Wa__Message__ButtonsMessage *b)
-{
-    const char *title = b->header_case == WA__MESSAGE__BUTTONS_MESSAGE__HEADER_TEXT ? b->text : NULL;
-
-    wagw_detail_buttons_open(j, title, b->contenttext, b->footertext);
-
-    for (size_t i = 0; i < b->n_buttons && i < WAGW_DETAIL_LIST; i++) {
-        const Wa__Message__ButtonsMessage__Button *one = b->buttons[i];
-
-        wagw_detail_button(j, "reply", one->buttonid, one->buttontext ? one->buttontext->displaytext : NULL, NULL,
-                           NULL);
-    }
-
-    wagw_json_close(j);
-    wagw_json_close(j);
-}
-
-static void wagw_detail_reply(wagw_json_t *j, const wagw_open_t *o)
-{
-    wagw_json_key(j, "reply");
-    wagw_json_open(j, '{');
-
-    switch (o->kind) {
-    case WAGW_KIND_LIST_REPLY:
-        wagw_detail_str(j, "id", wagw_pb_str(wagw_pb_sub(o->sub, "singleSelectReply"), "selectedRowId"));
-        wagw_detail_str(j, "text", wagw_pb_str(o->sub, "title"));
-        wagw_detail_str(j, "description", wagw_pb_str(o->sub, "description"));
-        break;
-
-    case WAGW_KIND_BUTTON_REPLY:
-        wagw_detail_str(j, "id", wagw_pb_str(o->sub, "selectedButtonId"));
-        wagw_detail_str(j, "text", wagw_pb_str(o->sub, "selectedDisplayText"));
-        break;
-
-    case WAGW_KIND_TEMPLATE_REPLY:
-        wagw_detail_str(j, "id", wagw_pb_str(o->sub, "selectedId"));
-        wagw_detail_str(j, "text", wagw_pb_str(o->sub, "selectedDisplayText"));
-        wagw_detail_uint(j, "index", o->sub, "selectedIndex");
-        break;
-
-    default: {
-        ProtobufCMessage *nf = wagw_pb_sub(o->sub, "nativeFlowResponseMessage");
-        const char *params = wagw_pb_str(nf, "paramsJson");
-        cJSON *json = params && strlen(params) <= WAGW_DETAIL_BYTES ? cJSON_Parse(params) : NULL;
-        const cJSON *id = cJSON_GetObjectItemCaseSensitive(json, "id");
-
-        wagw_detail_str(j, "id", cJSON_GetStringValue(id));
-        wagw_detail_str(j, "text", wagw_pb_str(wagw_pb_sub(o->sub, "body"), "text"));
-        wagw_detail_str(j, "name", wagw_pb_str(nf, "name"));
-        wagw_detail_params(j, "params", params);
-        cJSON_Delete(json);
-    }
-    }
-
     wagw_json_close(j);
 }
 

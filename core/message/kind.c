@@ -31,6 +31,7 @@ static const wagw_kind_row_t wagw_kinds[] = {
     {"pollCreationMessageV5", "poll", WAGW_KIND_POLL},
     {"pollCreationMessageV6", "poll", WAGW_KIND_POLL},
     {"pollUpdateMessage", "poll_vote", WAGW_KIND_POLL_VOTE},
+    {"pollAddOptionMessage", "poll_option", WAGW_KIND_NAMED},
     {"pollResultSnapshotMessage", "poll_result", WAGW_KIND_POLL_RESULT},
     {"pollResultSnapshotMessageV3", "poll_result", WAGW_KIND_POLL_RESULT},
     {"eventMessage", "event", WAGW_KIND_EVENT},
@@ -344,7 +345,7 @@ const char *wagw_message_text(const wagw_open_t *o)
 {
     static const char *const caption[] = {"caption", NULL};
     static const char *const place[] = {"name", "comment", "address", "caption", NULL};
-    static const char *const named[] = {"caption", "text", "title", "name", NULL};
+    static const char *const named[] = {"caption", "text", "title", "eventTitle", "name", NULL};
     static const char *const list[] = {"description", "title", NULL};
     static const char *const reply[] = {"title", "description", NULL};
     static const char *const selected[] = {"selectedDisplayText", "selectedId", "selectedButtonId", NULL};
