@@ -75,21 +75,27 @@ typedef struct {
     wagw_str_t   message_id;            /* for $wagw_message_id, may be empty */
 } wagw_result_t;
 
-typedef enum {                          /* params: the route's merged fields */
+/*
+ * params: the route's merged fields.  Members that begin with "_" come from
+ * the owner: _id is the message id derived for an Idempotency-Key, _resume
+ * says that an earlier try may have stored it (then its result is the answer),
+ * _chat names the chat of the message to forward when the caller did not.
+ */
+typedef enum {
     WAGW_CMD_SEND = 1,                  /* text; params.to.. (1.9) */
     WAGW_CMD_REACTION,
     WAGW_CMD_EDIT,
     WAGW_CMD_REVOKE,
-    WAGW_CMD_FORWARD,
-    WAGW_CMD_SEEN,                      /* chatId, messageId?, messageIds? */
+    WAGW_CMD_FORWARD,                   /* to, messageId, fromChatId | _chat */
+    WAGW_CMD_SEEN,                      /* chatId, messageId?, messageIds? (the owner lists the unread ones for a whole chat); {chatId, marked} */
     WAGW_CMD_CHATSTATE,                 /* chatId|to, state composing|recording|paused, duration? ms */
     WAGW_CMD_PRESENCE,                  /* presence, chatId? */
-    WAGW_CMD_PRESENCE_SUBSCRIBE,        /* chatId, wait? */
-    WAGW_CMD_CHECK_EXISTS,              /* phoneNumber | phoneNumbers */
-    WAGW_CMD_PAIRING_CODE,              /* phoneNumber, customCode?, showPushNotification? */
-    WAGW_CMD_QR,                        /* waits for the first QR: {qr raw, expiresIn, attempt} */
-    WAGW_CMD_LOGOUT,
-    WAGW_CMD_LID_OF                     /* phoneNumber: local, else usync */
+    WAGW_CMD_PRESENCE_SUBSCRIBE,        /* chatId */
+    WAGW_CMD_CHECK_EXISTS,              /* phoneNumber | phoneNumbers (<= 50); [{phoneNumber digits, exists, jid, lid}] of those found */
+    WAGW_CMD_PAIRING_CODE,              /* phoneNumber, customCode?, showPushNotification?; {pairingCode, expiresIn} */
+    WAGW_CMD_QR,                        /* waits for the first QR: {raw, expiresIn, attempt} */
+    WAGW_CMD_LOGOUT,                    /* {remote} */
+    WAGW_CMD_LID_OF                     /* phoneNumber: local, else usync; {lid, pn, phoneNumber} */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as
@@ -112,7 +118,8 @@ typedef struct {
 } wagw_client_info_t;
 
 /* CPU work that must not run on the loop (PBKDF2).  The driver calls run()
- * in any thread, then wagw_client_worked() on the loop. */
+ * in any thread, then wagw_client_worked() on the loop; when the client was
+ * destroyed meanwhile the driver free()s it instead. */
 typedef struct wagw_work_s  wagw_work_t;
 struct wagw_work_s {
     void         (*run)(wagw_work_t *w);
@@ -158,6 +165,10 @@ void wagw_client_tick(wagw_client_t *c, int64_t now);
 void wagw_client_command(wagw_client_t *c, uint64_t id, wagw_cmd_t cmd, const cJSON *params, int64_t now);
 /* The caller went away or timed out: no reply any more (a send goes on). */
 void wagw_client_forget(wagw_client_t *c, uint64_t command);
+/* The caller's time is over: answered 504 WA_TIMEOUT now (details.sent says
+ * whether the stanza left), 404 QR_NOT_AVAILABLE when it waits for a QR.
+ * False: the command is not open. */
+bool wagw_client_timeout(wagw_client_t *c, uint64_t command, int64_t now);
 /* recs: what was found.  rc: WAGW_OK or WAGW_IO. */
 void wagw_client_loaded(wagw_client_t *c, const wagw_load_t *asked, const wagw_rec_t *recs, int rc, int64_t now);
 void wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now);

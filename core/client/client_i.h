@@ -1,0 +1,552 @@
+/*
+ * core/client, inside: what the files of the engine share.  Nobody outside
+ * core/client (and its white-box tests) includes this.
+ *
+ *   client.c    life of the connection, the frames, the timers
+ *   turn.c      items -> turns -> commits -> output, in this order
+ *   creds.c     the credentials record
+ *   payload.c   ClientPayload
+ *   login.c     success, failure, stream:error, ib, keepalive
+ *   pair.c      QR, pair-success;  code.c  pairing by code
+ *   iq.c        requests and their answers
+ *   prekeys.c   count, upload, digest, rotation
+ *   lid.c       LID <-> PN, canonical chats, contacts
+ *   devices.c   device lists and bundles
+ *   send.c      jobs: from a command to the server's ack;  stanza.c  the stanza
+ *   receive.c   messages;  apply.c  what their content does;  retry.c  both ways
+ *   receipt.c   receipts, in and out
+ *   notify.c    notifications and everything else the server pushes
+ *   command.c   REST commands;  event.c  events
+ *
+ * Law of a turn: run() may be called several times (records were missing), so
+ * until nothing can answer WAGW_AGAIN any more it changes nothing outside the
+ * turn.  Credentials are changed on the turn's copy; whatever else must change
+ * in the engine's memory is given to wagw_turn_then().
+ */
+
+#ifndef WAGW_CLIENT_I_H
+#define WAGW_CLIENT_I_H
+
+#include "client.h"
+#include "../binary/node.h"
+#include "../message/message.h"
+#include "../noise/noise.h"
+
+#define WAGW_TRY(expr)  do { int rc_ = (expr); if (rc_ != WAGW_OK) return rc_; } while (0)
+
+typedef struct wagw_turn_s  wagw_turn_t;
+typedef struct wagw_item_s  wagw_item_t;
+typedef struct wagw_job_s   wagw_job_t;
+
+
+/* ---- credentials (creds.c; 03 section 9) -------------------------------- */
+
+#define WAGW_ADV_MAX      1024
+#define WAGW_ROUTING_MAX  256
+
+typedef struct {
+    bool            paired;             /* a pair-success was completed */
+    wagw_keypair_t  noise;
+    wagw_keypair_t  identity;
+    uint32_t        registration_id;
+    uint32_t        spk_id;
+    uint8_t         spk_pub[32];
+    uint8_t         spk_sig[64];
+    uint8_t         adv_secret[32];
+    wagw_jid_t      jid;                /* own PN with device */
+    wagw_jid_t      lid;                /* own LID with device, may be empty */
+    uint16_t        adv_len;
+    uint8_t         adv[WAGW_ADV_MAX];  /* ADVSignedDeviceIdentity, complete */
+    uint8_t         account_key[32];    /* accountSignatureKey */
+    char            push_name[128];
+    char            platform[32];
+    char            business_name[128];
+    uint16_t        routing_len;
+    uint8_t         routing[WAGW_ROUTING_MAX];
+    uint32_t        next_prekey;        /* id of the next one-time key to make */
+    uint32_t        first_unuploaded;
+    uint8_t         lid_migrated;       /* 0 unknown, 1 yes, 2 no (04 section 6.5) */
+    uint64_t        account_sync_t;     /* last dirty timestamp */
+    bool            read_receipts_off;
+} wagw_creds_t;
+
+int wagw_creds_make(wagw_turn_t *t, wagw_creds_t *c);           /* a new identity */
+int wagw_creds_encode(wagw_buf_t *out, const wagw_creds_t *c);
+int wagw_creds_decode(wagw_creds_t *c, wagw_str_t in);          /* WAGW_MALFORMED */
+
+
+/* ---- ClientPayload (payload.c; 03 section 3) ----------------------------- */
+
+int wagw_payload_registration(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf, const uint32_t version[3]);
+int wagw_payload_login(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf, const uint32_t version[3]);
+
+
+/* ---- pairing (pair.c, code.c; 03 sections 5 to 7) ------------------------ */
+
+/* The QR text for one ref; '9' and the like from wagw_client_type(). */
+int wagw_pair_qr(wagw_buf_t *out, wagw_str_t ref, const wagw_creds_t *c, const wagw_client_conf_t *conf);
+char wagw_client_type(const char *os, const char *browser);
+
+typedef struct {
+    int           error;                /* 0, 401, 500 for the answer to the server */
+    const char   *text;
+    uint32_t      key_index;
+    uint8_t       account_key[32];
+    bool          has_account_key;
+    wagw_str_t    full;                 /* for storage, in the arena */
+    wagw_str_t    answer;               /* without the account key */
+} wagw_pair_identity_t;
+
+/* Steps 2 to 5 of 03 section 6.  WAGW_OK also when it is refused (error). */
+int wagw_pair_identity(wagw_pair_identity_t *out, wagw_arena_t *a, wagw_str_t container, const uint8_t adv_secret[32],
+    const wagw_keypair_t *identity, wagw_random_pt random, void *data);
+
+#define WAGW_PAIR_CODE_LEN  8
+void wagw_pair_code_text(char out[WAGW_PAIR_CODE_LEN + 1], const uint8_t random[5]);
+bool wagw_pair_code_valid(wagw_str_t code);
+/* key = PBKDF2 of the code; wrapped = salt + iv + ciphertext. */
+int wagw_pair_wrap(uint8_t out[80], const uint8_t key[32], const uint8_t salt[32], const uint8_t iv[16], const uint8_t pub[32]);
+
+typedef struct {
+    uint8_t  bundle[156];
+    uint8_t  adv_secret[32];
+} wagw_pair_finish_t;
+
+int wagw_pair_finish(wagw_pair_finish_t *out, const uint8_t key[32], const uint8_t wrapped[80],
+    const uint8_t primary_identity[32], const wagw_keypair_t *ephemeral, const wagw_keypair_t *identity,
+    const uint8_t random32[32], const uint8_t salt32[32], const uint8_t iv12[12]);
+
+
+/* ---- connection states (client.c) ---------------------------------------- */
+
+typedef enum {
+    WAGW_CONN_IDLE = 0,         /* nothing wanted, or waiting for the back-off timer */
+    WAGW_CONN_OPENING,          /* ops->connect was called */
+    WAGW_CONN_HELLO,            /* client hello sent */
+    WAGW_CONN_FINISH,           /* client finish sent: success, failure or pair-device must come */
+    WAGW_CONN_UNPAIRED,         /* pair-device seen: QR or code */
+    WAGW_CONN_SIGNED,           /* pair-device-sign sent: 515 must come */
+    WAGW_CONN_LOGIN,            /* success seen: prekeys, active */
+    WAGW_CONN_OPEN
+} wagw_conn_t;
+
+typedef enum {
+    WAGW_TIMER_RECONNECT = 0,
+    WAGW_TIMER_STATE,           /* the present connection state must be left by then */
+    WAGW_TIMER_PING,
+    WAGW_TIMER_DEAD,            /* look at the last received frame */
+    WAGW_TIMER_QR,              /* the next ref */
+    WAGW_TIMER_STABLE,          /* back-off is reset */
+    WAGW_TIMER_CHATSTATE,       /* composing ends */
+    WAGW_TIMER_PHONE,           /* ask the phone for undecryptable messages */
+    WAGW_TIMER_PAIR,            /* end of a pairing attempt by code */
+    WAGW_TIMER_JOB,             /* the first job was typed long enough */
+    WAGW_TIMER_N
+} wagw_timer_t;
+
+
+/* ---- items and turns (turn.c) --------------------------------------------- */
+
+struct wagw_item_s {
+    int           (*run)(wagw_turn_t *t, wagw_item_t *item);
+    /* After success (rc 0) or for good failed; frees the item. */
+    void          (*done)(wagw_client_t *c, wagw_item_t *item, int rc);
+    uint32_t        epoch;      /* dropped (done with WAGW_STATE) on another connection; 0 = any */
+    uint32_t        bytes;      /* counted against the queue's limit */
+    wagw_item_t    *next;
+};
+
+typedef struct wagw_then_s  wagw_then_t;
+struct wagw_then_s {
+    void         (*fn)(wagw_client_t *c, void *arg);    /* arg lives in the turn's arena */
+    void          *arg;
+    wagw_then_t   *next;
+};
+
+/* What leaves once the commit `after` is durable. */
+typedef enum { WAGW_OUT_STANZA = 1, WAGW_OUT_REPLY, WAGW_OUT_CLOSE } wagw_out_type_t;
+
+typedef struct wagw_out_s  wagw_out_t;
+struct wagw_out_s {
+    wagw_out_t       *next;
+    uint8_t           type;
+    uint32_t          epoch;
+    uint64_t          after;
+    uint64_t          command;
+    wagw_result_t     result;       /* views point behind the struct */
+    size_t            n;
+    uint8_t           p[];
+};
+
+struct wagw_turn_s {
+    wagw_client_t    *c;
+    int64_t           now;          /* ms */
+    wagw_txn_t        txn;
+    wagw_arena_t      arena;
+    wagw_creds_t     *creds;        /* copy being changed, or NULL */
+    bool              instance_changed;
+    wagw_out_t       *out, **out_last;
+    wagw_then_t      *then, **then_last;
+    uint32_t          nevents;
+};
+
+void wagw_turn_push(wagw_client_t *c, wagw_item_t *item);       /* takes it, runs when possible */
+void wagw_turn_push_front(wagw_client_t *c, wagw_item_t *item); /* ahead of what waits */
+void wagw_turn_run(wagw_client_t *c);
+void wagw_turn_flush(wagw_client_t *c);                         /* emits what is durable */
+/* fn(c, copy of arg) after the turn's success. */
+int wagw_turn_then(wagw_turn_t *t, void (*fn)(wagw_client_t *c, void *arg), const void *arg, size_t n);
+wagw_creds_t *wagw_turn_creds(wagw_turn_t *t);                  /* for writing; NULL without memory */
+const wagw_creds_t *wagw_turn_me(const wagw_turn_t *t);         /* for reading */
+int wagw_turn_send(wagw_turn_t *t, const wagw_node_t *n);       /* NULL node: WAGW_NOMEM */
+int wagw_turn_send_bytes(wagw_turn_t *t, wagw_str_t plaintext); /* an encoded stanza, flag byte included */
+int wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r);   /* command 0: nothing */
+int wagw_turn_fail(wagw_turn_t *t, uint64_t command, int status, const char *code, const char *error);
+/* Closes the connection after what was sent before. */
+int wagw_turn_close(wagw_turn_t *t);
+/* Binds the shared Signal object to this turn. */
+wagw_signal_t *wagw_turn_signal(wagw_turn_t *t);
+void wagw_turn_random(wagw_turn_t *t, void *p, size_t n);
+/* A function as an item of its own. */
+int wagw_turn_later(wagw_client_t *c, int (*fn)(wagw_turn_t *t, uint64_t arg), uint64_t arg, bool this_connection);
+
+
+/* ---- requests (iq.c; 01 section 8) ----------------------------------------- */
+
+/* node: the answer, or NULL when it failed (time-out, connection lost). */
+typedef int (*wagw_iq_pt)(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg);
+
+typedef struct wagw_iq_s  wagw_iq_t;
+struct wagw_iq_s {
+    uint32_t     num;
+    wagw_iq_pt   handler;
+    uint64_t     arg;
+    uint64_t     command;       /* who waits for it, 0 nobody */
+    int64_t      deadline;
+    wagw_iq_t   *next;
+};
+
+/* A new <iq to=@s.whatsapp.net>; add children, then wagw_iq_send(). */
+wagw_node_t *wagw_iq(wagw_turn_t *t, const char *type, const char *xmlns);
+int wagw_iq_send(wagw_turn_t *t, wagw_node_t *iq, wagw_iq_pt handler, uint64_t arg);
+/* The same for a command that waits: arg is the command. */
+int wagw_iq_send_for(wagw_turn_t *t, wagw_node_t *iq, wagw_iq_pt handler, uint64_t command);
+/* Error code of an answer: 0 when it is a result. */
+int wagw_iq_error(const wagw_node_t *node, wagw_str_t *text);
+wagw_iq_t *wagw_iq_find(wagw_client_t *c, wagw_str_t id);
+void wagw_iq_done(wagw_client_t *c, uint32_t num);
+void wagw_iq_expire(wagw_client_t *c, int64_t now);             /* queues failures */
+void wagw_iq_drop_all(wagw_client_t *c);                        /* connection lost: queues failures */
+/* Fills r for a WhatsApp error code (12 section 13). */
+void wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text);
+
+
+/* ---- jobs (send.c) ---------------------------------------------------------- */
+
+typedef enum {
+    WAGW_JOB_NEW = 0,
+    WAGW_JOB_WAIT_DEVICES,
+    WAGW_JOB_WAIT_BUNDLES,
+    WAGW_JOB_WAIT_ACK
+} wagw_job_state_t;
+
+struct wagw_job_s {
+    uint64_t           serial;
+    uint64_t           command;         /* 0: nobody waits */
+    wagw_build_kind_t  kind;
+    cJSON             *params;          /* NULL: rebuilt from the stored row */
+    uint8_t            state;
+    bool               devices_asked;   /* fresh lists were fetched for this job */
+    bool               bundles_asked;
+    bool               rebuilt;         /* one rebuild after an ack error */
+    bool               accepted;        /* 202 was given */
+    bool               typed;           /* composing was sent */
+    uint8_t            priority;        /* 0..9 */
+    char               id[68];
+    char               target[68];      /* message that is edited */
+    wagw_jid_t         to;              /* as named by the caller, without device */
+    int64_t            due_ms;          /* not before (simulateTyping) */
+    int64_t            deadline;        /* of the ack */
+    wagw_job_t        *next;
+};
+
+int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params);
+int wagw_send_pump(wagw_turn_t *t, uint64_t unused);            /* goes on with the first job */
+int wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack);
+int wagw_send_pending(wagw_turn_t *t, uint64_t unused);         /* after login: what was not acked */
+void wagw_send_expire(wagw_client_t *c, int64_t now);
+void wagw_send_free(wagw_client_t *c);
+wagw_job_t *wagw_job_find(wagw_client_t *c, uint64_t serial);
+void wagw_job_drop(wagw_client_t *c, uint64_t serial);
+
+/* Message rows. */
+int wagw_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key);
+int wagw_message_get(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m);
+int wagw_message_put(wagw_turn_t *t, const wagw_row_message_t *m);
+/* The chat row after a message; unread: how many it adds. */
+int wagw_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread);
+int wagw_chat_get(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c);
+int wagw_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c);
+/* SendResult of contract 1.9. */
+int wagw_send_result(wagw_turn_t *t, const wagw_row_message_t *m, uint64_t command, int status, const char *text);
+
+
+/* ---- stanzas (stanza.c; 04 sections 7 and 8) ---------------------------------- */
+
+typedef struct {
+    wagw_str_t    id;
+    wagw_jid_t    to;
+    const char   *type;
+    const char   *mediatype;
+    const char   *edit;
+    bool          hide_fail;
+    const char   *polltype;
+    wagw_str_t    message;              /* unpadded Message */
+    wagw_jid_t    pn;                   /* peer_recipient_pn, or empty */
+    wagw_str_t    secret;
+} wagw_stanza_t;
+
+/* Encrypts for each device (namespace of `to`, own sending device left out)
+ * and gives the encoded stanza.  Devices without a session are skipped.
+ * WAGW_NOT_FOUND: no device of the recipient could be reached. */
+int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t *devices, size_t n, wagw_buf_t *out);
+/* One pairwise enc node for a device; *prekey is or-ed. */
+int wagw_stanza_enc(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *device, wagw_str_t message, bool *prekey,
+    wagw_node_t **enc);
+int wagw_stanza_identity(wagw_turn_t *t, wagw_node_t *parent);  /* <device-identity> */
+
+
+/* ---- identities and lists (lid.c, devices.c; 04 sections 5 and 6) ----------------- */
+
+/* The twin of a person's jid (LID <-> PN, device kept); WAGW_NOT_FOUND. */
+int wagw_lid_twin(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *twin);
+/* Learns a pair; nothing when known.  Moves sessions and the chat. */
+int wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b);
+/* The jid that Signal uses: LID when known (04 section 6.2). */
+int wagw_lid_signal(wagw_turn_t *t, const wagw_jid_t *device, wagw_signal_addr_t *addr);
+/* The jid in the namespace asked for; unchanged when there is none. */
+int wagw_lid_in(wagw_turn_t *t, const wagw_jid_t *jid, bool lid, wagw_jid_t *out);
+/* Canonical form for chats and callers: PN when known, without device. */
+int wagw_chat_canonical(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *out);
+bool wagw_is_me(const wagw_client_t *c, const wagw_jid_t *jid);          /* the account, any device */
+bool wagw_is_this_device(const wagw_client_t *c, const wagw_jid_t *jid);
+int wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_name);
+/* Attribute <key>_lid or <key>_pn of a stanza. */
+int wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *jid, const char *lid_attr, const char *pn_attr);
+
+typedef struct {
+    wagw_jid_t  *jids;          /* in the namespace asked for, device 0 included */
+    size_t       n;
+    int64_t      fetched_ms;    /* 0: no list is stored */
+} wagw_devices_t;
+
+int wagw_devices_get(wagw_turn_t *t, const wagw_jid_t *user, bool lid, wagw_devices_t *out);
+int wagw_devices_put(wagw_turn_t *t, const wagw_jid_t *user, const wagw_jid_t *jids, size_t n);
+int wagw_devices_forget(wagw_turn_t *t, const wagw_jid_t *user);
+int wagw_devices_query(wagw_turn_t *t, const wagw_jid_t *users, size_t n, wagw_iq_pt handler, uint64_t arg);
+int wagw_devices_answer(wagw_turn_t *t, const wagw_node_t *iq);          /* stores lists and mappings */
+int wagw_bundles_query(wagw_turn_t *t, const wagw_jid_t *devices, size_t n, wagw_iq_pt handler, uint64_t arg);
+/* Processes each bundle; devices that have none are appended to dead (arena). */
+int wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead, size_t *ndead);
+/* A bundle as children of `n` (04 section 4.2), or inside its <keys>. */
+int wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b);
+int wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user);       /* 04 section 6.4 */
+
+
+/* ---- prekeys (prekeys.c; 03 section 8) ---------------------------------------------- */
+
+int wagw_prekeys_check(wagw_turn_t *t, uint64_t unused);
+int wagw_prekeys_count(wagw_turn_t *t, uint32_t server_count);           /* notification */
+int wagw_prekeys_digest(wagw_turn_t *t);
+/* One fresh key for a retry receipt: never uploaded. */
+int wagw_prekeys_retry_key(wagw_turn_t *t, uint32_t *id, uint8_t pub[32]);
+int wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent);              /* <skey> of the current one */
+
+
+/* ---- what the server sends --------------------------------------------------------------- */
+
+int wagw_login_success(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_login_failure(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_login_stream_error(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_login_ib(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_login_active(wagw_turn_t *t);
+int wagw_pair_device(wagw_turn_t *t, const wagw_node_t *iq);
+int wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq);
+void wagw_pair_next_ref(wagw_client_t *c);
+void wagw_pair_clear(wagw_client_t *c);
+int wagw_code_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
+int wagw_code_start(wagw_turn_t *t, uint64_t unused);                    /* once pair-device came */
+int wagw_code_primary_hello(wagw_turn_t *t, const wagw_node_t *n);
+void wagw_code_worked(wagw_client_t *c, wagw_work_t *w);
+int wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n);         /* presence and chatstate */
+int wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n);             /* dispatch */
+int wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error);
+
+/* A message as it is known after its envelope was read (04 section 12.1). */
+typedef struct {
+    const wagw_node_t  *node;           /* NULL: came through the phone */
+    wagw_str_t          id;
+    wagw_jid_t          from;           /* as on the wire */
+    wagw_jid_t          sender;         /* device jid of the author, wire form */
+    wagw_jid_t          wire_chat;
+    wagw_jid_t          chat;           /* canonical */
+    wagw_jid_t          author;         /* canonical, without device; empty for own */
+    wagw_jid_t          author_alt;
+    bool                from_me;
+    bool                group, status, newsletter, peer, offline;
+    bool                history;        /* a history blob was announced: a second receipt is due */
+    int64_t             t_ms;
+    wagw_str_t          push_name;
+} wagw_incoming_t;
+
+/* 04 section 15.1. */
+int wagw_receive_unavailable(wagw_turn_t *t, const wagw_incoming_t *in);
+int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *in, wagw_str_t plain);   /* sets in->history */
+int wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);   /* self.c */
+int wagw_receipt_delivery(wagw_turn_t *t, const wagw_incoming_t *in);
+int wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *participant, const wagw_str_t *ids, size_t n);
+int wagw_retry_request(wagw_turn_t *t, const wagw_incoming_t *in, int rc, bool direct_enc, uint32_t enc_count, bool hide);
+int wagw_retry_serve(wagw_turn_t *t, const wagw_node_t *receipt);
+int wagw_retry_clear(wagw_turn_t *t, const wagw_incoming_t *in);
+int wagw_phone_ask(wagw_turn_t *t, uint64_t unused);                     /* placeholder resend, due ones */
+int wagw_phone_want(wagw_turn_t *t, const wagw_incoming_t *in, unsigned delay_ms);
+int wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority);
+
+
+/* ---- events (event.c; contract 4.4) ----------------------------------------------------------- */
+
+int wagw_event_emit(wagw_turn_t *t, const char *name, wagw_str_t chat, wagw_buf_t *json);
+int wagw_event_message(wagw_turn_t *t, const char *name, const wagw_row_message_t *m, const char *source);
+int wagw_event_ack(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *from, wagw_str_t participant, unsigned ack, int64_t at_ms);
+
+
+/* ---- commands (command.c) -------------------------------------------------------------------------- */
+
+int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *params);
+wagw_str_t wagw_param_str(const cJSON *params, const char *name);
+bool wagw_param_bool(const cJSON *params, const char *name, bool dflt);
+int64_t wagw_param_int(const cJSON *params, const char *name, int64_t dflt);
+/* to | chatId; false: 400 was answered. */
+int wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const char *name, const char *alias, wagw_jid_t *out);
+int wagw_presence_send(wagw_turn_t *t, bool available);
+
+
+/* ---- the engine ---------------------------------------------------------------------------------------- */
+
+typedef struct wagw_wait_s  wagw_wait_t;
+struct wagw_wait_s {                    /* a command that waits for something to happen */
+    uint64_t      command;
+    wagw_cmd_t    cmd;
+    wagw_wait_t  *next;
+};
+
+typedef struct wagw_ask_s  wagw_ask_t;
+struct wagw_ask_s {                     /* a message the phone may be asked for */
+    int64_t       due;
+    bool          from_me;
+    char          id[68];
+    wagw_jid_t    chat, participant;
+    wagw_ask_t   *next;
+};
+
+typedef struct wagw_pairing_s {         /* while not linked */
+    char          refs[8][256];
+    unsigned      nrefs, at;
+    char          qr[640];
+    int64_t       qr_expires;
+    /* by code */
+    bool          code_wanted, code_shown, code_done;
+    uint64_t      command;              /* who gets the code */
+    char          phone[24];
+    char          code[WAGW_PAIR_CODE_LEN + 1];
+    bool          push;
+    wagw_keypair_t  ephemeral;
+    uint8_t       salt[32], iv[16];
+    uint8_t       key[32];              /* what PBKDF2 gave */
+    uint8_t       ref[512];
+    size_t        ref_len;
+    uint8_t       primary_wrapped[80];
+    uint8_t       primary_identity[32];
+} wagw_pairing_t;
+
+struct wagw_client_s {
+    uint32_t                     instance;
+    const wagw_client_shared_t  *sh;
+    const wagw_client_ops_t     *ops;
+    void                        *driver;
+    wagw_client_conf_t           conf;
+    int64_t                      now;
+
+    /* wishes and state */
+    uint8_t         status;             /* wagw_status_t */
+    uint8_t         conn;               /* wagw_conn_t */
+    bool            wanted;             /* keep connected */
+    bool            want_pair;          /* a registration connection is wanted */
+    bool            creds_loaded;
+    bool            creds_bad;
+    bool            started;
+    bool            restart_now;        /* 515: at once, no report */
+    bool            permanent;          /* no reconnect by itself */
+    uint32_t        epoch;              /* of the connection, from 1 */
+    uint32_t        attempts;           /* failed in a row */
+    int64_t         timers[WAGW_TIMER_N];
+    int64_t         timer_set;          /* what ops->timer was told */
+
+    wagw_creds_t   *creds;              /* loaded */
+    wagw_noise_t   *noise;              /* while connected */
+    wagw_buf_t      rx;                 /* a partial frame */
+    int64_t         rx_last;
+    bool            registering;        /* this connection used a registration payload */
+    int64_t         server_offset_ms;
+    bool            available;          /* presence available was sent */
+    int64_t         connected_ms;
+    int32_t         disconnect_code;
+    char            disconnect_reason[64];
+    int64_t         disconnect_ms;
+    uint64_t        sent, received, failed, reconnects;
+
+    /* turns */
+    wagw_item_t    *items, **items_last;
+    size_t          items_bytes;
+    bool            running;
+    bool            loading;
+    wagw_load_t    *asked;              /* of the parked turn */
+    const wagw_rec_t  *found;           /* during the rerun */
+    unsigned        reruns;
+    uint64_t        seq_issued, seq_durable;
+    uint64_t        event_seq;
+    wagw_out_t     *out, **out_last;
+
+    /* iq */
+    char            iq_prefix[16];
+    uint32_t        iq_num;
+    wagw_iq_t      *iqs;
+
+    wagw_job_t     *jobs, **jobs_last;  /* not yet encrypted */
+    wagw_job_t     *unacked, **unacked_last;
+    uint64_t        job_serial;
+    uint32_t        njobs;
+    bool            uploading;
+    int64_t         uploaded_ms;
+
+    wagw_wait_t    *waits;
+    wagw_pairing_t *pairing;
+    wagw_ask_t     *asks;
+    wagw_jid_t      chatstate_to;       /* composing that ends by itself */
+};
+
+void wagw_client_status(wagw_client_t *c, wagw_status_t s, int code, const char *reason);
+void wagw_client_timer(wagw_client_t *c, wagw_timer_t which, int64_t at);       /* 0 clears */
+/* Ends the connection from our side; what comes next follows from the flags. */
+void wagw_client_hangup(wagw_client_t *c, int code, const char *reason);
+void wagw_client_log(wagw_client_t *c, wagw_log_t level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void wagw_client_wake_waits(wagw_client_t *c);
+void wagw_client_state(wagw_client_t *c, wagw_conn_t s, int64_t timeout_ms);    /* 0: no limit */
+void wagw_client_try_connect(wagw_client_t *c);
+void wagw_client_arm(wagw_client_t *c);         /* tells the driver the earliest timer */
+void wagw_send_abort(wagw_client_t *c, const wagw_result_t *r);                 /* a commit failed */
+
+#endif

@@ -1,0 +1,815 @@
+/*
+ * REST commands other than sending a message (contract 3.2, 3.4, 3.9, 3.10;
+ * 12).  Parameters were validated by the route table; what only the engine can
+ * judge is refused here with the contract's codes.
+ */
+
+#include "client_i.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SEEN_MAX        200
+#define NUMBERS_MAX     50
+#define TYPING_MAX_MS   60000
+
+
+wagw_str_t
+wagw_param_str(const cJSON *params, const char *name)
+{
+    const cJSON  *v = cJSON_GetObjectItemCaseSensitive(params, name);
+
+    return cJSON_IsString(v) ? wagw_cstr(v->valuestring) : WAGW_STR_NULL;
+}
+
+
+bool
+wagw_param_bool(const cJSON *params, const char *name, bool dflt)
+{
+    const cJSON  *v = cJSON_GetObjectItemCaseSensitive(params, name);
+
+    return cJSON_IsBool(v) ? cJSON_IsTrue(v) : dflt;
+}
+
+
+int64_t
+wagw_param_int(const cJSON *params, const char *name, int64_t dflt)
+{
+    const cJSON  *v = cJSON_GetObjectItemCaseSensitive(params, name);
+
+    return cJSON_IsNumber(v) ? (int64_t) v->valuedouble : dflt;
+}
+
+
+int
+wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const char *name, const char *alias, wagw_jid_t *out)
+{
+    wagw_str_t     s = wagw_param_str(params, name);
+    wagw_result_t  r = { 0 };
+
+    memset(out, 0, sizeof(*out));
+    if (s.n == 0 && alias) {
+        s = wagw_param_str(params, alias);
+    }
+    if (s.n && wagw_jid_from_caller(out, s) == WAGW_OK && !wagw_jid_empty(out)) {
+        if (wagw_jid_is_person(out)) {
+            *out = wagw_jid_user(out);
+        }
+        return WAGW_OK;
+    }
+    memset(out, 0, sizeof(*out));
+    r.status = 400;
+    r.code = "INVALID_JID";
+    r.error = "Not a number, group or channel that WhatsApp knows the form of";
+    r.details = wagw_arena_printf(&t->arena, "{\"field\":\"%s\"}", name);
+    return wagw_turn_reply(t, command, &r);
+}
+
+
+static int
+ok(wagw_turn_t *t, uint64_t command, wagw_buf_t *data, const char *message)
+{
+    int            rc;
+    wagw_result_t  r = { 0 };
+
+    r.status = 200;
+    r.message = message;
+    if (data) {
+        r.data = wagw_buf_view(data);
+    }
+    rc = data && data->failed ? WAGW_NOMEM : wagw_turn_reply(t, command, &r);
+    if (data) {
+        wagw_buf_free(data);
+    }
+    return rc;
+}
+
+
+static int
+not_connected(wagw_turn_t *t, uint64_t command)
+{
+    return wagw_turn_fail(t, command, 409, "INSTANCE_NOT_CONNECTED", "Instance not found or not connected");
+}
+
+
+/* ---- seen -------------------------------------------------------------------- */
+
+typedef struct {
+    wagw_turn_t          *t;
+    wagw_str_t            ids[SEEN_MAX];
+    wagw_row_message_t    rows[SEEN_MAX];
+    size_t                n;
+} seen_t;
+
+
+/* One receipt per author, in the order of the ids. */
+static int
+seen_send(wagw_turn_t *t, seen_t *s)
+{
+    bool        done[SEEN_MAX] = { false };
+    size_t      n;
+    wagw_jid_t  chat, author;
+    wagw_str_t  ids[SEEN_MAX];
+
+    for (size_t i = 0; i < s->n; i++) {
+        if (done[i] || s->rows[i].from_me || wagw_jid_parse(&chat, s->rows[i].to) != WAGW_OK) {
+            continue;
+        }
+        n = 0;
+        for (size_t k = i; k < s->n; k++) {
+            if (!done[k] && !s->rows[k].from_me && wagw_str_eq(s->rows[k].sender, s->rows[i].sender)
+                && wagw_str_eq(s->rows[k].to, s->rows[i].to))
+            {
+                done[k] = true;
+                ids[n++] = s->rows[k].id;
+            }
+        }
+        if (wagw_jid_is_person(&chat)) {
+            WAGW_TRY(wagw_receipt_read(t, &chat, NULL, ids, n));
+        } else if (wagw_jid_parse(&author, s->rows[i].sender) == WAGW_OK) {
+            WAGW_TRY(wagw_receipt_read(t, &chat, &author, ids, n));
+        }
+    }
+    return WAGW_OK;
+}
+
+
+static int
+seen_add(wagw_turn_t *t, seen_t *s, wagw_str_t chat, wagw_str_t id)
+{
+    int  rc;
+
+    if (s->n >= SEEN_MAX || id.n == 0) {
+        return WAGW_OK;
+    }
+    rc = wagw_message_find(t, chat, id, &s->rows[s->n], NULL);
+    if (rc == WAGW_OK) {
+        s->n++;
+        return WAGW_OK;
+    }
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+}
+
+
+/* ids: the messages the caller named, or those the owner found unread. */
+static int
+command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
+{
+    int              rc;
+    seen_t          *s;
+    wagw_buf_t       b = { 0 };
+    wagw_jid_t       chat;
+    wagw_str_t       text;
+    wagw_json_t      j = wagw_json(&b);
+    const cJSON     *item, *list;
+    wagw_row_chat_t  row;
+
+    WAGW_TRY(wagw_param_jid(t, command, params, "chatId", NULL, &chat));
+    if (wagw_jid_empty(&chat)) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(wagw_chat_canonical(t, &chat, &chat));
+    text = wagw_jid_str(&t->arena, &chat);
+    s = wagw_arena_zalloc(&t->arena, sizeof(*s));
+    if (s == NULL) {
+        return WAGW_NOMEM;
+    }
+    WAGW_TRY(seen_add(t, s, text, wagw_param_str(params, "messageId")));
+    list = cJSON_GetObjectItemCaseSensitive(params, "messageIds");
+    cJSON_ArrayForEach(item, list) {
+        if (cJSON_IsString(item)) {
+            WAGW_TRY(seen_add(t, s, text, wagw_cstr(item->valuestring)));
+        }
+    }
+    WAGW_TRY(seen_send(t, s));
+
+    rc = wagw_chat_get(t, text, &row);
+    if (rc == WAGW_OK && (row.unread || row.marked_unread)) {
+        row.unread = 0;
+        row.marked_unread = false;
+        WAGW_TRY(wagw_chat_put(t, &row));
+    } else if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "chatId", text);
+    wagw_json_kint(&j, "marked", (int64_t) s->n);
+    wagw_json_close(&j);
+    return ok(t, command, &b, "Messages marked as seen");
+}
+
+
+/* ---- presence ------------------------------------------------------------------- */
+
+static void
+available_then(wagw_client_t *c, void *arg)
+{
+    c->available = *(bool *) arg;
+}
+
+
+int
+wagw_presence_send(wagw_turn_t *t, bool available)
+{
+    char                 name[128];
+    size_t               n = 0;
+    wagw_node_t         *p = wagw_node(&t->arena, "presence");
+    const wagw_creds_t  *me = wagw_turn_me(t);
+    const char          *from = me->push_name[0] ? me->push_name : me->jid.user;
+
+    for (; *from && n < sizeof(name) - 1; from++) {
+        if (*from != '@') {
+            name[n++] = *from;
+        }
+    }
+    name[n] = '\0';
+    wagw_node_attr(&t->arena, p, "name", wagw_arena_str(&t->arena, wagw_str(name, n)));
+    wagw_node_attrc(&t->arena, p, "type", available ? "available" : "unavailable");
+    WAGW_TRY(wagw_turn_send(t, p));
+    return wagw_turn_then(t, available_then, &available, sizeof(available));
+}
+
+
+typedef struct {
+    wagw_jid_t  to;
+    int64_t     at;
+} typing_t;
+
+
+static void
+typing_then(wagw_client_t *c, void *arg)
+{
+    typing_t  *ty = arg;
+
+    c->chatstate_to = ty->to;
+    wagw_client_timer(c, WAGW_TIMER_CHATSTATE, ty->at);
+}
+
+
+static int
+chatstate(wagw_turn_t *t, uint64_t command, const cJSON *params, wagw_str_t state, const char *message)
+{
+    bool           lid;
+    int64_t        duration;
+    typing_t       ty;
+    wagw_jid_t     chat;
+    wagw_buf_t     b = { 0 };
+    wagw_json_t    j = wagw_json(&b);
+    wagw_node_t   *n, *k;
+    const wagw_creds_t  *me = wagw_turn_me(t);
+
+    WAGW_TRY(wagw_param_jid(t, command, params, "chatId", "to", &chat));
+    if (wagw_jid_empty(&chat)) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(wagw_lid_in(t, &chat, me->lid_migrated != 2, &chat));
+    lid = wagw_jid_is_lid(&chat);
+    n = wagw_node(&t->arena, "chatstate");
+    wagw_node_attr_jid(&t->arena, n, "to", &chat);
+    wagw_node_attr_jid(&t->arena, n, "from", lid ? &me->lid : &me->jid);
+    if (wagw_str_is(state, "paused")) {
+        wagw_node_child(&t->arena, n, "paused");
+    } else {
+        k = wagw_node_child(&t->arena, n, "composing");
+        if (wagw_str_is(state, "recording")) {
+            wagw_node_attrc(&t->arena, k, "media", "audio");
+        }
+    }
+    WAGW_TRY(wagw_turn_send(t, n));
+
+    duration = wagw_param_int(params, "duration", 0);
+    if (duration > 0) {
+        ty.to = chat;
+        ty.at = t->now + (duration > TYPING_MAX_MS ? TYPING_MAX_MS : duration);
+        WAGW_TRY(wagw_turn_then(t, typing_then, &ty, sizeof(ty)));
+    }
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "presence", state);
+    wagw_json_close(&j);
+    return ok(t, command, &b, message);
+}
+
+
+static int
+command_presence(wagw_turn_t *t, uint64_t command, const cJSON *params)
+{
+    bool         available;
+    wagw_buf_t   b = { 0 };
+    wagw_json_t  j = wagw_json(&b);
+    wagw_str_t   p = wagw_param_str(params, "presence");
+
+    available = wagw_str_is(p, "available");
+    if (!available && !wagw_str_is(p, "unavailable")) {
+        if (wagw_param_str(params, "chatId").n == 0 && wagw_param_str(params, "to").n == 0) {
+            wagw_result_t  r = { 0 };
+
+            r.status = 400;
+            r.code = "VALIDATION_FAILED";
+            r.error = "chatId is required for this presence";
+            r.details = WAGW_STR("{\"fields\":[{\"field\":\"chatId\",\"reason\":\"required\"}]}");
+            return wagw_turn_reply(t, command, &r);
+        }
+        return chatstate(t, command, params, p, "Presence updated");
+    }
+    WAGW_TRY(wagw_presence_send(t, available));
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "presence", p);
+    wagw_json_close(&j);
+    return ok(t, command, &b, available ? "Presence updated to available" : "Presence updated to unavailable");
+}
+
+
+static int
+command_subscribe(wagw_turn_t *t, uint64_t command, const cJSON *params)
+{
+    wagw_jid_t    chat;
+    wagw_node_t  *n;
+
+    WAGW_TRY(wagw_param_jid(t, command, params, "chatId", "to", &chat));
+    if (wagw_jid_empty(&chat)) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(wagw_lid_in(t, &chat, true, &chat));
+    n = wagw_node(&t->arena, "presence");
+    wagw_node_attrc(&t->arena, n, "type", "subscribe");
+    wagw_node_attr_jid(&t->arena, n, "to", &chat);
+    WAGW_TRY(wagw_turn_send(t, n));
+    return ok(t, command, NULL, "Subscribed");
+}
+
+
+/* ---- who is on WhatsApp --------------------------------------------------------------- */
+
+static int
+usync(wagw_turn_t *t, const char *context, wagw_node_t **iq, wagw_node_t **query, wagw_node_t **list)
+{
+    uint32_t      sid;
+    wagw_node_t  *u;
+
+    *iq = wagw_iq(t, "get", "usync");
+    wagw_turn_random(t, &sid, sizeof(sid));
+    u = wagw_node_child(&t->arena, *iq, "usync");
+    wagw_node_attr(&t->arena, u, "sid", wagw_arena_printf(&t->arena, "%u.%u-%u", sid >> 16, sid & 0xffff, t->c->iq_num + 1));
+    wagw_node_attrc(&t->arena, u, "mode", "query");
+    wagw_node_attrc(&t->arena, u, "last", "true");
+    wagw_node_attrc(&t->arena, u, "index", "0");
+    wagw_node_attrc(&t->arena, u, "context", context);
+    *query = wagw_node_child(&t->arena, u, "query");
+    *list = wagw_node_child(&t->arena, u, "list");
+    return *list ? WAGW_OK : WAGW_NOMEM;
+}
+
+
+/* Digits of what a caller calls a phone number; 0 when it is none. */
+static size_t
+digits(char out[32], wagw_str_t s)
+{
+    size_t  n = 0;
+
+    for (size_t i = 0; i < s.n && s.p[i] != '@' && s.p[i] != ':'; i++) {
+        if (s.p[i] >= '0' && s.p[i] <= '9') {
+            if (n >= 20) {
+                return 0;
+            }
+            out[n++] = (char) s.p[i];
+        }
+    }
+    out[n] = '\0';
+    return n > 4 ? n : 0;
+}
+
+
+typedef struct {
+    bool         exists;
+    wagw_jid_t   jid, lid;
+} exists_t;
+
+
+static int
+exists_user(wagw_turn_t *t, const wagw_node_t *u, char phone[32], exists_t *e)
+{
+    wagw_jid_t          jid, pn;
+    const wagw_node_t  *c = wagw_node_find(u, "contact");
+
+    memset(e, 0, sizeof(*e));
+    if (c == NULL || !wagw_node_attr_is(c, "type", "in")) {
+        return WAGW_OK;
+    }
+    if (digits(phone, wagw_node_data(c)) == 0) {
+        phone[0] = '\0';
+    }
+    if (wagw_node_get_jid(u, "jid", &jid) != WAGW_OK || !wagw_jid_is_person(&jid)) {
+        return WAGW_OK;
+    }
+    jid = wagw_jid_user(&jid);
+    if (wagw_node_get_jid(u, "pn_jid", &pn) == WAGW_OK) {
+        WAGW_TRY(wagw_lid_learn(t, &jid, &pn));
+    }
+    WAGW_TRY(wagw_lid_in(t, &jid, false, &e->jid));
+    WAGW_TRY(wagw_lid_in(t, &jid, true, &e->lid));
+    if (!wagw_jid_is_lid(&e->lid)) {
+        memset(&e->lid, 0, sizeof(e->lid));
+    }
+    if (phone[0] == '\0' && wagw_jid_is_pn(&e->jid)) {
+        snprintf(phone, 32, "%.31s", e->jid.user);
+    }
+    e->exists = true;
+    return WAGW_OK;
+}
+
+
+static int
+exists_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
+{
+    int                 code = node ? wagw_iq_error(node, NULL) : 0;
+    char                phone[32];
+    exists_t            e;
+    wagw_buf_t          b = { 0 };
+    wagw_json_t         j = wagw_json(&b);
+    wagw_result_t       r;
+    const wagw_node_t  *u;
+
+    if (command == 0) {
+        return WAGW_OK;         /* the caller went away */
+    }
+    if (node == NULL || code) {
+        wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
+        return wagw_turn_reply(t, command, &r);
+    }
+    /* found ones by number; who asked completes the rest */
+    wagw_json_open(&j, '[');
+    for (u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user"); u;
+         u = wagw_node_find_next(u, "user"))
+    {
+        int  rc = exists_user(t, u, phone, &e);
+
+        if (rc != WAGW_OK) {
+            wagw_buf_free(&b);
+            return rc;
+        }
+        if (!e.exists) {
+            continue;
+        }
+        wagw_json_open(&j, '{');
+        wagw_json_kcstr(&j, "phoneNumber", phone);
+        wagw_json_kbool(&j, "exists", true);
+        wagw_json_kstr(&j, "jid", wagw_jid_str(&t->arena, &e.jid));
+        if (wagw_jid_empty(&e.lid)) {
+            wagw_json_knull(&j, "lid");
+        } else {
+            wagw_json_kstr(&j, "lid", wagw_jid_str(&t->arena, &e.lid));
+        }
+        wagw_json_close(&j);
+    }
+    wagw_json_close(&j);
+    return ok(t, command, &b, NULL);
+}
+
+
+/*
+ * Answers [{phoneNumber, exists:true, jid, lid}] of those found, phoneNumber
+ * being digits; numbers that are not on WhatsApp are missing from the list.
+ */
+static int
+command_exists(wagw_turn_t *t, uint64_t command, const cJSON *params)
+{
+    char          phone[32];
+    size_t        n = 0;
+    wagw_node_t  *iq, *query, *list, *u, *c;
+    const cJSON  *item, *many = cJSON_GetObjectItemCaseSensitive(params, "phoneNumbers");
+
+    WAGW_TRY(usync(t, "interactive", &iq, &query, &list));
+    wagw_node_child(&t->arena, query, "contact");
+
+    if (cJSON_IsArray(many)) {
+        cJSON_ArrayForEach(item, many) {
+            if (cJSON_IsString(item) && digits(phone, wagw_cstr(item->valuestring)) && n < NUMBERS_MAX) {
+                u = wagw_node_child(&t->arena, list, "user");
+                c = wagw_node_child(&t->arena, u, "contact");
+                wagw_node_bytes(c, wagw_arena_printf(&t->arena, "+%s", phone));
+                n++;
+            }
+        }
+    } else if (digits(phone, wagw_param_str(params, "phoneNumber"))) {
+        u = wagw_node_child(&t->arena, list, "user");
+        c = wagw_node_child(&t->arena, u, "contact");
+        wagw_node_bytes(c, wagw_arena_printf(&t->arena, "+%s", phone));
+        n++;
+    }
+    if (n == 0) {
+        wagw_result_t  r = { 0 };
+
+        r.status = 400;
+        r.code = "INVALID_JID";
+        r.error = "Not a phone number";
+        r.details = WAGW_STR("{\"field\":\"phoneNumber\"}");
+        return wagw_turn_reply(t, command, &r);
+    }
+    return wagw_iq_send_for(t, iq, exists_answer, command);
+}
+
+
+static int
+lid_reply(wagw_turn_t *t, uint64_t command, const wagw_jid_t *pn, const wagw_jid_t *lid)
+{
+    wagw_buf_t   b = { 0 };
+    wagw_json_t  j = wagw_json(&b);
+
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "lid", wagw_jid_str(&t->arena, lid));
+    wagw_json_kstr(&j, "pn", wagw_jid_str(&t->arena, pn));
+    wagw_json_kcstr(&j, "phoneNumber", pn->user);
+    wagw_json_close(&j);
+    return ok(t, command, &b, NULL);
+}
+
+
+static int
+lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
+{
+    int                 code = node ? wagw_iq_error(node, NULL) : 0;
+    wagw_jid_t          pn, lid;
+    wagw_str_t          val;
+    wagw_result_t       r;
+    const wagw_node_t  *u;
+
+    if (node == NULL || code) {
+        wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
+        return wagw_turn_reply(t, command, &r);
+    }
+    u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
+    val = wagw_node_get(wagw_node_find(u, "lid"), "val");
+    if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK && wagw_jid_is_lid(&lid)) {
+        WAGW_TRY(wagw_lid_learn(t, &pn, &lid));
+        return command ? lid_reply(t, command, &pn, &lid) : WAGW_OK;
+    }
+    return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");
+}
+
+
+static int
+command_lid_of(wagw_turn_t *t, uint64_t command, const cJSON *params)
+{
+    int           rc;
+    char          phone[32];
+    wagw_jid_t    pn, lid;
+    wagw_node_t  *iq, *query, *list, *u;
+
+    if (digits(phone, wagw_param_str(params, "phoneNumber")) == 0) {
+        return wagw_turn_fail(t, command, 400, "INVALID_JID", "Not a phone number");
+    }
+    pn = wagw_jid_make(phone, WAGW_SRV_USER, 0);
+    rc = wagw_lid_twin(t, &pn, &lid);
+    if (rc == WAGW_OK) {
+        return lid_reply(t, command, &pn, &lid);
+    }
+    if (rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    if (t->c->conn != WAGW_CONN_OPEN) {
+        return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "The LID of this number is not known");
+    }
+    WAGW_TRY(usync(t, "background", &iq, &query, &list));
+    wagw_node_child(&t->arena, query, "lid");
+    u = wagw_node_child(&t->arena, list, "user");
+    wagw_node_attr_jid(&t->arena, u, "jid", &pn);
+    return wagw_iq_send_for(t, iq, lid_answer, command);
+}
+
+
+/* ---- linking and unlinking ------------------------------------------------------------------ */
+
+static void
+qr_reply(wagw_client_t *c, uint64_t command)
+{
+    wagw_buf_t       b = { 0 };
+    wagw_json_t      j = wagw_json(&b);
+    wagw_result_t    r = { 0 };
+    wagw_pairing_t  *p = c->pairing;
+
+    wagw_json_open(&j, '{');
+    wagw_json_kcstr(&j, "raw", p->qr);
+    wagw_json_kint(&j, "expiresIn", (p->qr_expires - c->now + 999) / 1000);
+    wagw_json_kint(&j, "attempt", p->at + 1);
+    wagw_json_close(&j);
+    r.status = 200;
+    r.data = wagw_buf_view(&b);
+    c->ops->reply(c->driver, command, &r);
+    wagw_buf_free(&b);
+}
+
+
+/* A QR appeared, or the hope for one is gone. */
+void
+wagw_client_wake_waits(wagw_client_t *c)
+{
+    wagw_wait_t    *w, *all;
+    wagw_result_t   r = { 0 };
+
+    if (c->conn != WAGW_CONN_IDLE && c->status != WAGW_STATUS_QR && !(c->creds && c->creds->paired)) {
+        return;
+    }
+    all = c->waits;
+    c->waits = NULL;
+    while ((w = all) != NULL) {
+        all = w->next;
+        if (c->status == WAGW_STATUS_QR && c->pairing && c->pairing->qr[0]) {
+            qr_reply(c, w->command);
+        } else if (c->creds && c->creds->paired) {
+            r.status = 409;
+            r.code = "ALREADY_CONNECTED";
+            r.error = "Instance is already registered";
+            c->ops->reply(c->driver, w->command, &r);
+        } else {
+            r.status = 404;
+            r.code = "QR_NOT_AVAILABLE";
+            r.error = "QR code not available yet";
+            c->ops->reply(c->driver, w->command, &r);
+        }
+        free(w);
+    }
+}
+
+
+static void
+qr_then(wagw_client_t *c, void *arg)
+{
+    wagw_wait_t  *w;
+
+    if (c->status == WAGW_STATUS_QR && c->pairing && c->pairing->qr[0]) {
+        qr_reply(c, *(uint64_t *) arg);
+        return;
+    }
+    w = calloc(1, sizeof(*w));
+    if (w == NULL) {
+        return;
+    }
+    w->command = *(uint64_t *) arg;
+    w->cmd = WAGW_CMD_QR;
+    w->next = c->waits;
+    c->waits = w;
+    if (c->conn == WAGW_CONN_IDLE) {
+        wagw_client_start(c, true, c->now);
+    }
+}
+
+
+static int
+command_qr(wagw_turn_t *t, uint64_t command)
+{
+    int            rc;
+    wagw_str_t     v;
+    wagw_creds_t   creds;
+
+    if (t->c->creds_bad) {
+        return wagw_turn_fail(t, command, 409, "INSTANCE_NOT_CONNECTED", "The stored credentials cannot be read");
+    }
+    if (t->c->creds && t->c->creds->paired) {
+        return wagw_turn_fail(t, command, 409, "ALREADY_CONNECTED", "Instance is already registered");
+    }
+    if (!t->c->creds_loaded) {
+        /* an instance that was never started: is it linked? */
+        rc = wagw_txn_get(&t->txn, WAGW_REC_CREDS, WAGW_STR(""), &v);
+        if (rc == WAGW_OK) {
+            bool  paired = wagw_creds_decode(&creds, v) != WAGW_OK || creds.paired;
+
+            wagw_wipe(&creds, sizeof(creds));
+            if (paired) {
+                return wagw_turn_fail(t, command, 409, "ALREADY_CONNECTED", "Instance is already registered");
+            }
+        } else if (rc != WAGW_NOT_FOUND) {
+            return rc;
+        }
+    }
+    return wagw_turn_then(t, qr_then, &command, sizeof(command));
+}
+
+
+typedef struct {
+    uint64_t  command;
+    bool      remote;
+} logout_t;
+
+
+static void
+logout_then(wagw_client_t *c, void *arg)
+{
+    (void) arg;
+    c->permanent = true;
+    c->wanted = c->want_pair = false;
+    wagw_client_timer(c, WAGW_TIMER_RECONNECT, 0);
+    if (c->creds) {
+        wagw_wipe(c->creds, sizeof(*c->creds));
+        free(c->creds);
+        c->creds = NULL;
+    }
+    c->creds_loaded = true;
+    c->creds_bad = false;
+    wagw_client_hangup(c, 401, "logged_out");
+    wagw_client_status(c, WAGW_STATUS_LOGGED_OUT, 0, "logged_out");
+}
+
+
+static int
+logout_local(wagw_turn_t *t, uint64_t command, bool remote)
+{
+    wagw_buf_t   b = { 0 };
+    wagw_json_t  j = wagw_json(&b);
+
+    WAGW_TRY(wagw_txn_op(&t->txn, WAGW_OP_WIPE, WAGW_STR_NULL, WAGW_STR_NULL));
+    WAGW_TRY(wagw_turn_then(t, logout_then, NULL, 0));
+    wagw_json_open(&j, '{');
+    wagw_json_kbool(&j, "remote", remote);
+    wagw_json_close(&j);
+    return ok(t, command, &b, "Logged out successfully");
+}
+
+
+static int
+logout_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
+{
+    return logout_local(t, command, node != NULL && wagw_iq_error(node, NULL) == 0);
+}
+
+
+static int
+command_logout(wagw_turn_t *t, uint64_t command)
+{
+    wagw_node_t         *iq, *n;
+    const wagw_creds_t  *me = wagw_turn_me(t);
+
+    if (me == NULL || !me->paired || t->c->conn < WAGW_CONN_LOGIN) {
+        return logout_local(t, command, false);
+    }
+    iq = wagw_iq(t, "set", "md");
+    n = wagw_node_child(&t->arena, iq, "remove-companion-device");
+    wagw_node_attr_jid(&t->arena, n, "jid", &me->jid);
+    wagw_node_attrc(&t->arena, n, "reason", "user_initiated");
+    return wagw_iq_send_for(t, iq, logout_answer, command);
+}
+
+
+/* ---- all of them --------------------------------------------------------------------------------- */
+
+int
+wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *params)
+{
+    switch (cmd) {
+
+    case WAGW_CMD_SEND:
+        return wagw_send_command(t, id, WAGW_BUILD_TEXT, params);
+
+    case WAGW_CMD_REACTION:
+        return wagw_send_command(t, id, WAGW_BUILD_REACTION, params);
+
+    case WAGW_CMD_EDIT:
+        return wagw_send_command(t, id, WAGW_BUILD_EDIT, params);
+
+    case WAGW_CMD_REVOKE:
+        return wagw_send_command(t, id, WAGW_BUILD_REVOKE, params);
+
+    case WAGW_CMD_FORWARD:
+        return wagw_send_command(t, id, WAGW_BUILD_FORWARD, params);
+
+    case WAGW_CMD_QR:
+        return command_qr(t, id);
+
+    case WAGW_CMD_PAIRING_CODE:
+        return wagw_code_command(t, id, params);
+
+    case WAGW_CMD_LOGOUT:
+        return command_logout(t, id);
+
+    case WAGW_CMD_LID_OF:
+        return command_lid_of(t, id, params);
+
+    default:
+        break;
+    }
+
+    if (t->c->conn != WAGW_CONN_OPEN) {
+        return not_connected(t, id);
+    }
+
+    switch (cmd) {
+
+    case WAGW_CMD_SEEN:
+        return command_seen(t, id, params);
+
+    case WAGW_CMD_CHATSTATE:
+        return chatstate(t, id, params, wagw_param_str(params, "state"),
+            wagw_str_is(wagw_param_str(params, "state"), "paused") ? "Typing indicator stopped" : "Typing indicator started");
+
+    case WAGW_CMD_PRESENCE:
+        return command_presence(t, id, params);
+
+    case WAGW_CMD_PRESENCE_SUBSCRIBE:
+        return command_subscribe(t, id, params);
+
+    case WAGW_CMD_CHECK_EXISTS:
+        return command_exists(t, id, params);
+
+    default:
+        return wagw_turn_fail(t, id, 501, "NOT_SUPPORTED", "Not built yet");
+    }
+}

@@ -1,0 +1,244 @@
+/*
+ * One-time and signed prekeys (03 section 8, 04 section 4.1).  Ids rise and
+ * are never used again; private keys are committed before the upload leaves.
+ * Keys from first_unuploaded on are not yet known to the server, except those
+ * whose record says that a retry receipt used them.
+ */
+
+#include "client_i.h"
+
+#include <stdio.h>
+
+#define PREKEYS_FIRST    812
+#define PREKEYS_REFILL   50
+#define PREKEYS_LOW      5
+#define UPLOAD_AGAIN_MS  600000
+
+
+static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active);
+
+/* Where the answer leads: on to `active` during login, or nowhere. */
+#define THEN_ACTIVE  1
+
+
+static wagw_str_t
+be(wagw_arena_t *a, uint32_t v, unsigned n)
+{
+    uint8_t  *p = wagw_arena_alloc(a, n);
+
+    for (unsigned i = 0; p && i < n; i++) {
+        p[i] = (uint8_t) (v >> (8 * (n - 1 - i)));
+    }
+    return wagw_str(p, p ? n : 0);
+}
+
+
+static int
+go_on(wagw_turn_t *t, uint64_t arg)
+{
+    return (arg & THEN_ACTIVE) && t->c->conn == WAGW_CONN_LOGIN ? wagw_login_active(t) : WAGW_OK;
+}
+
+
+static int
+count_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+{
+    uint64_t  n = 0;
+
+    if (node == NULL || wagw_iq_error(node, NULL)
+        || wagw_node_get_u64(wagw_node_find(node, "count"), "value", &n) != WAGW_OK)
+    {
+        /* logged, never in the way of the login (01 section 6) */
+        wagw_client_log(t->c, WAGW_LOG_WARN, "the server's prekey count is not known");
+        return t->c->conn >= WAGW_CONN_LOGIN ? go_on(t, arg) : WAGW_OK;
+    }
+    if (n < PREKEYS_LOW) {
+        return prekeys_upload(t, n == 0 ? PREKEYS_FIRST : PREKEYS_REFILL, arg & THEN_ACTIVE);
+    }
+    return go_on(t, arg);
+}
+
+
+static int
+count_query(wagw_turn_t *t, uint64_t arg)
+{
+    wagw_node_t  *iq = wagw_iq(t, "get", "encrypt");
+
+    wagw_node_child(&t->arena, iq, "count");
+    return wagw_iq_send(t, iq, count_answer, arg);
+}
+
+
+int
+wagw_prekeys_check(wagw_turn_t *t, uint64_t unused)
+{
+    (void) unused;
+    return count_query(t, THEN_ACTIVE);
+}
+
+
+int
+wagw_prekeys_count(wagw_turn_t *t, uint32_t server_count)
+{
+    if (server_count >= PREKEYS_LOW || t->c->uploading) {
+        return WAGW_OK;
+    }
+    if (t->c->uploaded_ms && t->now - t->c->uploaded_ms < UPLOAD_AGAIN_MS) {
+        return count_query(t, 0);
+    }
+    return prekeys_upload(t, PREKEYS_REFILL, false);
+}
+
+
+static void
+uploading_then(wagw_client_t *c, void *arg)
+{
+    c->uploading = *(bool *) arg;
+    if (!c->uploading) {
+        c->uploaded_ms = c->now;
+    }
+}
+
+
+static int
+upload_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+{
+    bool           no = false;
+    uint32_t       upto = (uint32_t) (arg >> 8);
+    wagw_creds_t  *creds;
+
+    WAGW_TRY(wagw_turn_then(t, uploading_then, &no, sizeof(no)));
+    if (node == NULL || wagw_iq_error(node, NULL) || t->c->creds == NULL) {
+        wagw_client_log(t->c, WAGW_LOG_WARN, "the prekey upload was not confirmed");
+    } else {
+        creds = wagw_turn_creds(t);
+        if (creds == NULL) {
+            return WAGW_NOMEM;
+        }
+        if (creds->first_unuploaded < upto) {
+            creds->first_unuploaded = upto;
+        }
+    }
+    return node == NULL && t->c->conn != WAGW_CONN_LOGIN ? WAGW_OK : go_on(t, arg);
+}
+
+
+static int
+prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
+{
+    int             rc;
+    bool            yes = true;
+    char            key[16];
+    uint8_t         pub[32], *p;
+    unsigned        have = 0;
+    uint32_t        id;
+    wagw_str_t      v;
+    wagw_node_t    *iq, *list, *k;
+    wagw_creds_t   *creds = wagw_turn_creds(t);
+    wagw_signal_t  *s = wagw_turn_signal(t);
+
+    if (creds == NULL || s == NULL) {
+        return WAGW_NOMEM;
+    }
+
+    iq = wagw_iq(t, "set", "encrypt");
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "registration"), be(&t->arena, creds->registration_id, 4));
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "type"), WAGW_STR("\x05"));
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "identity"), wagw_arena_str(&t->arena, wagw_str(creds->identity.pub, 32)));
+    list = wagw_node_child(&t->arena, iq, "list");
+
+    /* first what an earlier upload did not get through: all of it is asked
+     * for before anything is made, so that a rerun makes nothing twice */
+    rc = WAGW_OK;
+    for (id = creds->first_unuploaded; id < creds->next_prekey; id++) {
+        snprintf(key, sizeof(key), "%08u", id);
+        if (wagw_txn_get(&t->txn, WAGW_REC_PREKEY, wagw_cstr(key), &v) == WAGW_AGAIN) {
+            rc = WAGW_AGAIN;
+        }
+    }
+    WAGW_TRY(rc);
+
+    for (id = creds->first_unuploaded; have < want; id++) {
+        if (id < creds->next_prekey) {
+            snprintf(key, sizeof(key), "%08u", id);
+            rc = wagw_txn_get(&t->txn, WAGW_REC_PREKEY, wagw_cstr(key), &v);
+            if (rc == WAGW_NOT_FOUND || (rc == WAGW_OK && (v.n == 0 || v.p[0] != 0))) {
+                continue;
+            }
+            WAGW_TRY(rc);
+            WAGW_TRY(wagw_signal_prekey_public(s, v, pub));
+        } else {
+            WAGW_TRY(wagw_signal_make_prekey(s, id, false, pub));
+            creds->next_prekey = id + 1;
+        }
+        p = wagw_arena_alloc(&t->arena, 32);
+        if (p == NULL) {
+            return WAGW_NOMEM;
+        }
+        memcpy(p, pub, 32);
+        k = wagw_node_child(&t->arena, list, "key");
+        wagw_node_bytes(wagw_node_child(&t->arena, k, "id"), be(&t->arena, id, 3));
+        if (wagw_node_bytes(wagw_node_child(&t->arena, k, "value"), wagw_str(p, 32)) == NULL) {
+            return WAGW_NOMEM;
+        }
+        have++;
+    }
+    WAGW_TRY(wagw_prekeys_skey(t, iq));
+    WAGW_TRY(wagw_turn_then(t, uploading_then, &yes, sizeof(yes)));
+    return wagw_iq_send(t, iq, upload_answer, (uint64_t) id << 8 | (then_active ? THEN_ACTIVE : 0));
+}
+
+
+int
+wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent)
+{
+    wagw_node_t         *skey = wagw_node_child(&t->arena, parent, "skey");
+    const wagw_creds_t  *me = wagw_turn_me(t);
+
+    wagw_node_bytes(wagw_node_child(&t->arena, skey, "id"), be(&t->arena, me->spk_id, 3));
+    wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "value"), wagw_str(me->spk_pub, 32));
+    return wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "signature"), wagw_str(me->spk_sig, 64))
+        ? WAGW_OK : WAGW_NOMEM;
+}
+
+
+int
+wagw_prekeys_retry_key(wagw_turn_t *t, uint32_t *id, uint8_t pub[32])
+{
+    wagw_creds_t   *creds = wagw_turn_creds(t);
+    wagw_signal_t  *s = wagw_turn_signal(t);
+
+    if (creds == NULL || s == NULL) {
+        return WAGW_NOMEM;
+    }
+    *id = creds->next_prekey;
+    WAGW_TRY(wagw_signal_make_prekey(s, *id, true, pub));
+    creds->next_prekey = *id + 1;
+    return WAGW_OK;
+}
+
+
+/* The server holds what we think it holds?  If it lost them: all again. */
+static int
+digest_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+{
+    (void) arg;
+    if (node == NULL || t->c->uploading) {
+        return WAGW_OK;
+    }
+    if (wagw_iq_error(node, NULL) == 404 || (wagw_iq_error(node, NULL) == 0 && wagw_node_find(node, "digest") == NULL)) {
+        wagw_client_log(t->c, WAGW_LOG_NOTICE, "the server lost the prekeys, uploading new ones");
+        return prekeys_upload(t, PREKEYS_FIRST, false);
+    }
+    return WAGW_OK;
+}
+
+
+int
+wagw_prekeys_digest(wagw_turn_t *t)
+{
+    wagw_node_t  *iq = wagw_iq(t, "get", "encrypt");
+
+    wagw_node_child(&t->arena, iq, "digest");
+    return wagw_iq_send(t, iq, digest_answer, 0);
+}
