@@ -1,0 +1,365 @@
+/*
+ * Queries by namespace.  What is not known is refused and listed.
+ */
+
+#include "sandbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void
+sbx_iq_ok(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    wagw_arena_t a = {0};
+
+    sbx_send(c, sbx_iq_result(&a, iq));
+    wagw_arena_free(&a);
+}
+
+static void
+sbx_iq_passive(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    sbx_iq_ok(c, iq);
+    if (wagw_node_find(iq, "passive") != NULL) {
+        c->active = false;
+    } else if (wagw_node_find(iq, "active") != NULL && !c->active) {
+        sbx_activate(c);
+    }
+}
+
+static const char *const sbx_privacy_defaults[][2] = {
+    {"last", "all"},        {"online", "all"},       {"profile", "all"},        {"status", "all"},
+    {"readreceipts", "all"}, {"groupadd", "all"},     {"calladd", "all"},        {"messages", "all"},
+    {"defense", "off"},     {"stickers", "contacts"}};
+
+#define SBX_PRIVACY (sizeof(sbx_privacy_defaults) / sizeof(sbx_privacy_defaults[0]))
+
+static void
+sbx_iq_privacy(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    size_t i;
+    char *name, *old;
+    wagw_node_t *n, *p, *k;
+    wagw_arena_t a = {0};
+    wagw_jid_t jid;
+    const char *v;
+    sbx_account_t *acc;
+    const wagw_node_t *q, *cat;
+
+    acc = c->device->account;
+
+    q = wagw_node_find(iq, "tokens");
+    if (q != NULL) {
+        n = sbx_iq_result(&a, iq);
+        k = wagw_node_child(&a, n, "tokens");
+        for (cat = wagw_node_find(q, "token"); cat != NULL; cat = wagw_node_find_next(cat, "token")) {
+            if (wagw_node_get_jid(cat, "jid", &jid) != WAGW_OK || sbx_account_jid(&jid) == NULL) {
+                sbx_fault(c->device, "token for an unknown user");
+            }
+        }
+        sbx_send(c, n);
+        wagw_arena_free(&a);
+        return;
+    }
+
+    q = wagw_node_find(iq, "privacy");
+    if (q == NULL) {
+        sbx_unhandled(c, iq);
+        sbx_iq_error(c, iq, 400, "bad-request");
+        return;
+    }
+
+    if (wagw_node_attr_is(iq, "type", "set")) {
+        for (cat = wagw_node_find(q, "category"); cat != NULL; cat = wagw_node_find_next(cat, "category")) {
+            name = sbx_strndup(wagw_node_get(cat, "name"));
+            for (i = 0; i < SBX_PRIVACY && strcmp(name, sbx_privacy_defaults[i][0]) != 0; i++) {
+            }
+            if (i == SBX_PRIVACY || wagw_node_get(cat, "value").n == 0) {
+                free(name);
+                sbx_iq_error(c, iq, 400, "bad-request");
+                return;
+            }
+            old = sbx_map_get(&acc->privacy, name);
+            sbx_map_put(&acc->privacy, name, sbx_strndup(wagw_node_get(cat, "value")));
+            free(old);
+            free(name);
+        }
+    }
+
+    n = sbx_iq_result(&a, iq);
+    p = wagw_node_child(&a, n, "privacy");
+    for (i = 0; i < SBX_PRIVACY; i++) {
+        v = sbx_map_get(&acc->privacy, sbx_privacy_defaults[i][0]);
+        k = wagw_node_child(&a, p, "category");
+        wagw_node_attrc(&a, k, "name", sbx_privacy_defaults[i][0]);
+        wagw_node_attrc(&a, k, "value", v ? v : sbx_privacy_defaults[i][1]);
+    }
+    sbx_send(c, n);
+    wagw_arena_free(&a);
+}
+
+static void
+sbx_iq_blocklist(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    size_t i;
+    wagw_jid_t jid;
+    wagw_node_t *n, *list, *k;
+    wagw_arena_t a = {0};
+    sbx_account_t *acc, *who;
+    const wagw_node_t *item;
+
+    acc = c->device->account;
+    item = wagw_node_find(iq, "item");
+    if (wagw_node_attr_is(iq, "type", "set")) {
+        who = item && wagw_node_get_jid(item, "jid", &jid) == WAGW_OK && wagw_jid_is_lid(&jid) ? sbx_account_jid(&jid)
+                                                                                            : NULL;
+        if (who == NULL) {
+            sbx_iq_error(c, iq, 400, "bad-request");
+            return;
+        }
+        if (wagw_node_attr_is(item, "action", "block")) {
+            sbx_map_put(&acc->blocked, who->lid, who);
+        } else {
+            sbx_map_del(&acc->blocked, who->lid);
+        }
+    }
+
+    n = sbx_iq_result(&a, iq);
+    list = wagw_node_child(&a, n, "list");
+    wagw_node_attr(&a, list, "dhash", wagw_arena_printf(&a, "%zu", acc->blocked.count));
+    for (i = 0; i < acc->blocked.cap; i++) {
+        who = acc->blocked.slots[i].value;
+        if (who != NULL) {
+            k = wagw_node_child(&a, list, "item");
+            jid = sbx_account_jid_of(who, true);
+            wagw_node_attr_jid(&a, k, "jid", &jid);
+            jid = sbx_account_jid_of(who, false);
+            wagw_node_attr_jid(&a, k, "pn_jid", &jid);
+        }
+    }
+    sbx_send(c, n);
+    wagw_arena_free(&a);
+}
+
+static void
+sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    char *text;
+    wagw_node_t *n, *k;
+    wagw_arena_t a = {0};
+    const wagw_node_t *s;
+
+    s = wagw_node_find(iq, "status");
+    if (wagw_node_attr_is(iq, "type", "set") && s != NULL) {
+        if (wagw_node_data(s).n > 556) {
+            sbx_iq_error(c, iq, 406, "not-acceptable");
+            return;
+        }
+        text = sbx_strndup(wagw_node_data(s));
+        free(c->device->account->about);
+        c->device->account->about = text;
+        sbx_iq_ok(c, iq);
+        return;
+    }
+    if (wagw_node_find(iq, "privacy") != NULL) {
+        n = sbx_iq_result(&a, iq);
+        k = wagw_node_child(&a, wagw_node_child(&a, n, "privacy"), "list");
+        wagw_node_attrc(&a, k, "type", "contacts");
+        wagw_node_attrc(&a, k, "default", "true");
+        sbx_send(c, n);
+        wagw_arena_free(&a);
+        return;
+    }
+    sbx_unhandled(c, iq);
+    sbx_iq_error(c, iq, 400, "bad-request");
+}
+
+static void
+sbx_iq_picture(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    wagw_jid_t jid;
+
+    if (wagw_node_attr_is(iq, "type", "get") && wagw_node_get_jid(iq, "target", &jid) == WAGW_OK) {
+        /* nobody has set one */
+        sbx_iq_error(c, iq, sbx_account_jid(&jid) != NULL ? 404 : 401,
+                     sbx_account_jid(&jid) != NULL ? "item-not-found" : "not-authorized");
+        return;
+    }
+    sbx_unhandled(c, iq);
+    sbx_iq_error(c, iq, 501, "feature-not-implemented");
+}
+
+static void
+sbx_iq_md(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    wagw_jid_t jid;
+    sbx_conn_t *was;
+    sbx_device_t *d;
+    sbx_account_t *acc;
+    const wagw_node_t *rm;
+
+    if (wagw_node_find(iq, "link_code_companion_reg") != NULL) {
+        sbx_pair_code_iq(c, iq);
+        return;
+    }
+
+    rm = wagw_node_find(iq, "remove-companion-device");
+    if (rm != NULL && c->device != NULL) {
+        acc = wagw_node_get_jid(rm, "jid", &jid) == WAGW_OK ? sbx_account_jid(&jid) : NULL;
+        d = acc == c->device->account && acc && jid.device != 0 ? sbx_device_get(acc, jid.device) : NULL;
+        if (d == NULL) {
+            sbx_iq_error(c, iq, 404, "item-not-found");
+            return;
+        }
+        sbx_iq_ok(c, iq);
+        was = d->conn;
+        sbx_device_remove(d);
+        if (was != NULL) {
+            sbx_stream_error(was, "401", "device_removed");
+        }
+        return;
+    }
+    sbx_unhandled(c, iq);
+    sbx_iq_error(c, iq, 400, "bad-request");
+}
+
+static void
+sbx_iq_media(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    wagw_node_t *n, *m, *h;
+    wagw_arena_t a = {0};
+
+    n = sbx_iq_result(&a, iq);
+    m = wagw_node_child(&a, n, "media_conn");
+    wagw_node_attrc(&a, m, "auth", "sandbox");
+    wagw_node_attrc(&a, m, "ttl", "3600");
+    wagw_node_attrc(&a, m, "auth_ttl", "3600");
+    wagw_node_attrc(&a, m, "max_buckets", "12");
+    h = wagw_node_child(&a, m, "host");
+    wagw_node_attr(&a, h, "hostname", wagw_arena_printf(&a, "%s:%u", sbx.host, sbx.media_port));
+    wagw_node_attrc(&a, h, "maxContentLengthBytes", "2147483648");
+    sbx_send(c, n);
+    wagw_arena_free(&a);
+}
+
+static void
+sbx_iq_props(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    wagw_node_t *n, *p;
+    wagw_arena_t a = {0};
+
+    n = sbx_iq_result(&a, iq);
+    p = wagw_node_child(&a, n, "props");
+    wagw_node_attrc(&a, p, "hash", "1");
+    wagw_node_attrc(&a, p, "refresh", "86400");
+    p = wagw_node_child(&a, p, "prop");
+    wagw_node_attrc(&a, p, "config_code", "9435");
+    wagw_node_attrc(&a, p, "config_value", "1");
+    sbx_send(c, n);
+    wagw_arena_free(&a);
+}
+
+/* Group namespace: there are no groups, and a client that asks for its list learns so. */
+static void
+sbx_iq_groups(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    wagw_node_t *n;
+    wagw_arena_t a = {0};
+
+    if (wagw_node_find(iq, "participating") != NULL) {
+        n = sbx_iq_result(&a, iq);
+        wagw_node_child(&a, n, "groups");
+        sbx_send(c, n);
+        wagw_arena_free(&a);
+        return;
+    }
+    if (wagw_node_find(iq, "query") != NULL) {
+        sbx_iq_error(c, iq, 404, "item-not-found");
+        return;
+    }
+    sbx_unhandled(c, iq);
+    sbx_iq_error(c, iq, 501, "feature-not-implemented");
+}
+
+static void
+sbx_iq_request(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    wagw_str_t ns;
+    const wagw_node_t *usync;
+
+    ns = wagw_node_get(iq, "xmlns");
+
+    if (wagw_str_is(ns, "w:p")) {
+        sbx_iq_ok(c, iq);
+        return;
+    }
+    if (wagw_str_is(ns, "md")) {
+        sbx_iq_md(c, iq);
+        return;
+    }
+    if (c->device == NULL) {
+        sbx_fault(NULL, "iq %.*s before login", (int)ns.n, ns.p ? (const char *)ns.p : "");
+        sbx_iq_error(c, iq, 401, "not-authorized");
+        return;
+    }
+
+    usync = wagw_node_find(iq, "usync");
+    if (wagw_str_is(ns, "usync") && usync != NULL) {
+        sbx_iq_usync(c, iq, usync);
+    } else if (wagw_str_is(ns, "encrypt")) {
+        sbx_iq_encrypt(c, iq);
+    } else if (wagw_str_is(ns, "passive")) {
+        sbx_iq_passive(c, iq);
+    } else if (wagw_str_is(ns, "privacy")) {
+        sbx_iq_privacy(c, iq);
+    } else if (wagw_str_is(ns, "blocklist")) {
+        sbx_iq_blocklist(c, iq);
+    } else if (wagw_str_is(ns, "status")) {
+        sbx_iq_status(c, iq);
+    } else if (wagw_str_is(ns, "w:profile:picture")) {
+        sbx_iq_picture(c, iq);
+    } else if (wagw_str_is(ns, "abt") || wagw_str_is(ns, "w")) {
+        sbx_iq_props(c, iq);
+    } else if (wagw_str_is(ns, "w:m")) {
+        sbx_iq_media(c, iq);
+    } else if (wagw_str_is(ns, "w:g2")) {
+        sbx_iq_groups(c, iq);
+    } else if (wagw_str_is(ns, "w:sync:app:state")) {
+        sbx_iq_app_state(c, iq);
+    } else if (wagw_str_is(ns, "urn:xmpp:whatsapp:dirty") || wagw_str_is(ns, "w:stats") ||
+               wagw_str_is(ns, "disappearing_mode")) {
+        sbx_iq_ok(c, iq);
+    } else {
+        sbx_unhandled(c, iq);
+        sbx_iq_error(c, iq, 501, "feature-not-implemented");
+    }
+}
+
+void
+sbx_iq(sbx_conn_t *c, const wagw_node_t *iq)
+{
+    int code;
+    bool silent;
+    char text[64];
+
+    if (wagw_node_attr_is(iq, "type", "result") || wagw_node_attr_is(iq, "type", "error")) {
+        if (!sbx_pair_result(c, iq) && c->device != NULL) {
+            sbx_request_reply(c->device, iq);
+        }
+        return;
+    }
+    if (wagw_node_get(iq, "id").n == 0) {
+        sbx_fault(c->device, "iq without id");
+        return;
+    }
+
+    silent = false;
+    code = sbx_iq_rule(c->device, iq, &silent, text);
+    if (code != 0) {
+        if (!silent) {
+            sbx_iq_error(c, iq, code, text);
+        }
+        return;
+    }
+    sbx_iq_request(c, iq);
+}
