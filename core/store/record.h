@@ -160,8 +160,7 @@ typedef int (*wagw_scan_pt)(void *data, wagw_str_t key, wagw_str_t value);
 int wagw_txn_scan(wagw_txn_t *t, uint8_t kind, wagw_str_t prefix, wagw_scan_pt cb, void *data);
 /* Adds any other op (chat merge, wipe, instance, ...) in order.  After WIPE
  * every record of kinds < 64 is NOT_FOUND.  After CHAT_MERGE the old chat's
- * records are NOT_FOUND, and a record the new chat does not have answers the
- * old chat's (whose encoded chat field still names the old one). */
+ * records are NOT_FOUND and the new chat's are as the store will merge them. */
 int wagw_txn_op(wagw_txn_t *t, wagw_op_type_t op, wagw_str_t key, wagw_str_t value);
 int wagw_txn_event(wagw_txn_t *t, const wagw_event_t *ev);
 bool wagw_txn_changed(const wagw_txn_t *t);

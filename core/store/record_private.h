@@ -81,6 +81,12 @@ void wagw_cache_touch(wagw_cache_t *c, wagw_entry_t *e);
 /* Applies committed ops as dirty under seq: all of them or, WAGW_NOMEM, none. */
 int wagw_cache_apply(wagw_cache_t *c, uint32_t instance, uint64_t seq, const wagw_op_t *ops);
 
+/* record_merge.c, for CHAT_MERGE inside a turn; what does not decode stays.
+ * A row of the old chat as the new chat's. */
+int wagw_rec_rename(wagw_arena_t *a, uint8_t kind, wagw_str_t chat, wagw_str_t *value);
+/* *value, the new chat's row, with what the old one adds. */
+int wagw_rec_join(wagw_arena_t *a, wagw_str_t from, wagw_str_t *value);
+
 /* A copy of the event in the arena; NULL without memory. */
 wagw_event_t *wagw_rec_event(wagw_arena_t *a, const wagw_event_t *ev);
 

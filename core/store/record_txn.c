@@ -227,11 +227,12 @@ static int wagw_txn_lookup_cache(wagw_txn_t *t, uint8_t kind, wagw_str_t key, ui
  */
 static int wagw_txn_get_merged(wagw_txn_t *t, uint8_t kind, wagw_str_t key, const wagw_op_t *stop, wagw_str_t *value)
 {
-    int rc;
+    int rc, rc_old;
     char buf[WAGW_KEY_MAX];
     size_t rest;
     uint64_t hash;
     wagw_op_t *slot;
+    wagw_str_t old;
     const wagw_op_t *op, *hit, *merge;
 
     hit = NULL;
@@ -268,19 +269,33 @@ static int wagw_txn_get_merged(wagw_txn_t *t, uint8_t kind, wagw_str_t key, cons
     }
 
     rc = wagw_txn_get_merged(t, kind, key, merge, value);
-    if (rc != WAGW_NOT_FOUND) {
+    if ((rc != WAGW_OK && rc != WAGW_NOT_FOUND && rc != WAGW_AGAIN) || (rc == WAGW_OK && kind != WAGW_REC_CHAT)) {
         return rc;
     }
 
     rest = key.n - merge->value.n;
     if (merge->key.n + rest >= WAGW_KEY_MAX) {
-        return WAGW_NOT_FOUND;
+        return rc;
     }
 
     memcpy(buf, merge->key.p, merge->key.n);
     memcpy(buf + merge->key.n, key.p + merge->value.n, rest);
 
-    return wagw_txn_get_merged(t, kind, wagw_str(buf, merge->key.n + rest), merge, value);
+    /* looked for in any case, so that one load brings both */
+    rc_old = wagw_txn_get_merged(t, kind, wagw_str(buf, merge->key.n + rest), merge, &old);
+    if (rc == WAGW_AGAIN || (rc_old != WAGW_OK && rc_old != WAGW_NOT_FOUND)) {
+        return rc == WAGW_AGAIN ? rc : rc_old;
+    }
+
+    if (rc == WAGW_OK) {
+        return rc_old == WAGW_OK ? wagw_rec_join(&t->arena, old, value) : WAGW_OK;
+    }
+    if (rc_old == WAGW_OK) {
+        *value = old;
+        return wagw_rec_rename(&t->arena, kind, merge->value, value);
+    }
+
+    return WAGW_NOT_FOUND;
 }
 
 int wagw_txn_get(wagw_txn_t *t, uint8_t kind, wagw_str_t key, wagw_str_t *value)
