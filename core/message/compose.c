@@ -73,7 +73,7 @@ static int wagw_compose_colour(const wagw_draft_t *d, const char *s, uint32_t *a
 static int wagw_compose_text(wagw_draft_t *d)
 {
     int rc;
-    uint32_t argb;
+    uint32_t argb = 0;
     const char *text = wagw_draft_str(d, "message", "text");
     const char *colour = wagw_draft_str(d, "backgroundColor", NULL);
     const cJSON *preview = wagw_draft_get(d, "linkPreview", NULL);
