@@ -158,7 +158,8 @@ static int encode_string(wagw_buf_t *out, wagw_str_t s, bool jid, unsigned nest)
     }
     if (jid && nest < WIRE_JID_NEST_MAX) {
         at = s.n > 0 ? memchr(s.p, '@', s.n) : NULL;
-        if (at != NULL) {
+        /* a JID's server is never empty: what ends in an @ is some text */
+        if (at != NULL && at + 1 < s.p + s.n) {
             return encode_jid(out, s, at, nest);
         }
     }

@@ -540,6 +540,23 @@ static void test_nested_jid(void **state)
     /* as user part none is taken */
     assert_int_equal(wagw_node_decode(&n, &a, WAGW_STR("\0\xf8\x03\x19\x06\xfa\xfa\x55\x03\x03")), WAGW_LIMIT);
 
+    /* an @ at the end leaves no server to write */
+    n = wagw_node_attr(&a, wagw_node(&a, "iq"), "from", WAGW_STR("a@b@"));
+    n->attrs->is_jid = true;
+    assert_int_equal(wagw_node_encode(&b, n), WAGW_OK);
+    wagw_buf_consume(&b, b.n - 9);
+    assert_memory_equal(b.p,
+                        "\x06\xfa\xfc\x01"
+                        "a\xfc\x02"
+                        "b@",
+                        9);
+    assert_int_equal(wagw_node_decode(&n, &a,
+                                      WAGW_STR("\0\xf8\x03\x19\x06\xfa\xfc\x01"
+                                               "a\xfc\x02"
+                                               "b@")),
+                     WAGW_OK);
+    assert_true(wagw_node_attr_is(n, "from", "a@b@"));
+
     /* a text with many signs is written without end of patience too */
     n = wagw_node_attr(&a, wagw_node(&a, "iq"), "from", WAGW_STR("a@b@c@d@e@f@g"));
     n->attrs->is_jid = true;

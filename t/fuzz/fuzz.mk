@@ -1,0 +1,55 @@
+# libFuzzer targets: every t/fuzz/fuzz_NAME.c, linked with the whole of core/
+# built by clang.  `make fuzz` runs each for FUZZ_SECONDS, `make fuzz-NAME` one.
+# A target that needs more than core/ sets FUZZ_SRC_NAME and FUZZ_LIBS_NAME.
+# What was found is kept in build/fuzz/corpus/NAME, a crash in build/fuzz.
+
+FUZZ_SECONDS ?= 30
+FUZZ_BUILD   := build/fuzz
+FUZZ_FLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_NAMES   := $(patsubst t/fuzz/fuzz_%.c,%,$(wildcard t/fuzz/fuzz_*.c))
+FUZZ_OBJ      = $(CORE_SRC:%.c=$(FUZZ_BUILD)/%.o) $(FUZZ_BUILD)/wa.pb-c.o
+FUZZ_CC       = clang -std=gnu11 $(FUZZ_FLAGS) -D_GNU_SOURCE -I$(BUILD)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+
+.PHONY: fuzz fuzz-deps $(FUZZ_NAMES:%=fuzz-%)
+
+fuzz: $(FUZZ_NAMES:%=fuzz-%)
+
+fuzz-deps: deps
+	@printf 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n < 0; }\n' | \
+	    clang -x c -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null && exit 0; \
+	run=; [ "$$(id -u)" -eq 0 ] || run=sudo; \
+	$$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends clang libclang-rt-14-dev >/dev/null
+
+$(FUZZ_BUILD)/core/%.o: core/%.c | $(GEN) fuzz-deps
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(FUZZ_BUILD)/wa.pb-c.o: $(BUILD)/gen/wa.pb-c.c | fuzz-deps
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -fsanitize=fuzzer-no-link -c $< -o $@
+
+$(FUZZ_BUILD)/libwagw-core.a: $(FUZZ_OBJ)
+	@rm -f $@
+	ar rcs $@ $(FUZZ_OBJ)
+
+# $(1): NAME
+define FUZZ_RULE
+$(FUZZ_BUILD)/fuzz_$(1): t/fuzz/fuzz_$(1).c $(FUZZ_SRC_$(1)) $(FUZZ_BUILD)/libwagw-core.a
+	$$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -MF $$@.d -o $$@ $$(filter %.c,$$^) $(FUZZ_BUILD)/libwagw-core.a $$(LIBS) $$(FUZZ_LIBS_$(1))
+endef
+$(foreach n,$(FUZZ_NAMES),$(eval $(call FUZZ_RULE,$(n))))
+
+$(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(FUZZ_BUILD)/fuzz_%
+	@rm -rf $(FUZZ_BUILD)/seeds/$*
+	@mkdir -p $(FUZZ_BUILD)/seeds/$* $(FUZZ_BUILD)/corpus/$*
+	@perl t/fuzz/seeds.pl $* $(FUZZ_BUILD)/seeds/$*
+	@if [ -d t/fuzz/seeds/$* ]; then cp t/fuzz/seeds/$*/* $(FUZZ_BUILD)/seeds/$*/; fi
+	@if $(FUZZ_BUILD)/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -rss_limit_mb=2560 \
+	    -print_final_stats=1 -artifact_prefix=$(FUZZ_BUILD)/$*- \
+	    $(FUZZ_BUILD)/corpus/$* $(FUZZ_BUILD)/seeds/$* >$(FUZZ_BUILD)/$*.log 2>&1; then \
+	    echo "fuzz $*: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(FUZZ_BUILD)/$*.log) runs, nothing found"; \
+	else \
+	    tail -n 60 $(FUZZ_BUILD)/$*.log; echo "fuzz $*: FAILED, see $(FUZZ_BUILD)/$*.log"; exit 1; \
+	fi
+
+-include $(FUZZ_OBJ:.o=.d) $(FUZZ_NAMES:%=$(FUZZ_BUILD)/fuzz_%.d)
