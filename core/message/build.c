@@ -1,6 +1,5 @@
 #include "draft.h"
 
-
 static int wagw_build_reaction(wagw_draft_t *d)
 {
     int rc;

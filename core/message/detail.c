@@ -535,7 +535,63 @@ static void wagw_detail_unknown(wagw_json_t *j, const wagw_open_t *o)
     wagw_json_close(j);
 }
 
-bool wagw_detail_members(wagw_json_t *j, const wagw_open_t *o)
+/* What the context says beyond quote, mentions and timer: where a forward, or
+ * a customer who clicked an advertisement, came from. */
+static bool wagw_detail_context(wagw_json_t *j, const Wa__ContextInfo *c)
+{
+    bool any = false;
+
+    if (c == NULL) {
+        return false;
+    }
+
+    if (c->externaladreply) {
+        const ProtobufCMessage *ad = &c->externaladreply->base;
+
+        wagw_json_key(j, "ad");
+        wagw_json_open(j, '{');
+        wagw_detail_str(j, "title", wagw_pb_str(ad, "title"));
+        wagw_detail_str(j, "body", wagw_pb_str(ad, "body"));
+        wagw_detail_str(j, "url", wagw_pb_str(ad, "sourceUrl"));
+        wagw_detail_str(j, "mediaUrl", wagw_pb_str(ad, "mediaUrl"));
+        wagw_detail_str(j, "sourceType", wagw_pb_str(ad, "sourceType"));
+        wagw_detail_str(j, "sourceId", wagw_pb_str(ad, "sourceId"));
+        wagw_detail_str(j, "clickId", wagw_pb_str(ad, "ctwaClid"));
+        wagw_json_close(j);
+        any = true;
+    }
+
+    if (c->forwardednewslettermessageinfo) {
+        const ProtobufCMessage *from = &c->forwardednewslettermessageinfo->base;
+
+        wagw_json_key(j, "forwardedFrom");
+        wagw_json_open(j, '{');
+        wagw_detail_str(j, "channelId", wagw_pb_str(from, "newsletterJid"));
+        wagw_detail_str(j, "name", wagw_pb_str(from, "newsletterName"));
+        wagw_detail_uint(j, "serverId", from, "serverMessageId");
+        wagw_json_close(j);
+        any = true;
+    }
+
+    if (c->n_groupmentions) {
+        wagw_json_key(j, "groupMentions");
+        wagw_json_open(j, '[');
+
+        for (size_t i = 0; i < c->n_groupmentions && i < WAGW_DETAIL_LIST; i++) {
+            wagw_json_open(j, '{');
+            wagw_detail_str(j, "groupId", c->groupmentions[i]->groupjid);
+            wagw_detail_str(j, "name", c->groupmentions[i]->groupsubject);
+            wagw_json_close(j);
+        }
+
+        wagw_json_close(j);
+        any = true;
+    }
+
+    return any;
+}
+
+static bool wagw_detail_content(wagw_json_t *j, const wagw_open_t *o)
 {
     if (o->empty) {
         return false;
@@ -654,4 +710,11 @@ bool wagw_detail_members(wagw_json_t *j, const wagw_open_t *o)
     default:
         return false;
     }
+}
+
+bool wagw_detail_members(wagw_json_t *j, const wagw_open_t *o)
+{
+    bool content = wagw_detail_content(j, o);
+
+    return wagw_detail_context(j, o->context) || content;
 }

@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 
-
 const cJSON *wagw_draft_get(const wagw_draft_t *d, const char *name, const char *alias)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(d->b->params, name);
@@ -232,7 +231,13 @@ static int wagw_draft_quote(const wagw_draft_t *d, Wa__ContextInfo *c)
         }
 
         if (wagw_jid_empty(&author)) {
-            author = q->from_me ? b->self : b->chat;
+            if (q->from_me) {
+                author = b->self;
+            } else if (!wagw_draft_has_authors(&b->chat)) {
+                author = b->chat;
+            } else if (wagw_jid_parse(&author, q->sender) != WAGW_OK) {
+                return wagw_draft_bad(d, "quotedMessageId");
+            }
         }
 
         rc = wagw_draft_jid(d, &c->participant, &author);

@@ -79,7 +79,7 @@ static void wagw_object_details(wagw_json_t *j, const wagw_row_message_t *m)
     wagw_arena_t a = {0};
     Wa__Message *msg;
 
-    if (m->content.n == 0 || m->media.n || (m->flags & (WAGW_ROW_REVOKED | WAGW_ROW_PLACEHOLDER))) {
+    if (m->content.n == 0 || (m->flags & (WAGW_ROW_REVOKED | WAGW_ROW_PLACEHOLDER))) {
         return;
     }
 

@@ -736,6 +736,54 @@ static void test_choices(void **state)
     cJSON_Delete(params);
 }
 
+/* The members that no column of a row holds. */
+static void test_details(void **state)
+{
+    static const struct {
+        const char *message;
+        const char *raw;
+    } rows[] = {
+        {"{\"extendedTextMessage\":{\"text\":\"x\",\"contextInfo\":{\"externalAdReply\":{\"title\":\"T\",\"sourceUrl\":"
+         "\"u\","
+         "\"ctwaClid\":\"c\"},\"groupMentions\":[{\"groupJid\":\"1@g.us\",\"groupSubject\":\"S\"}]}}}",
+         "{\"ad\":{\"title\":\"T\",\"url\":\"u\",\"clickId\":\"c\"},\"groupMentions\":[{\"groupId\":\"1@g.us\","
+         "\"name\":\"S\"}]}"},
+        {"{\"imageMessage\":{\"contextInfo\":{\"forwardedNewsletterMessageInfo\":{\"newsletterJid\":\"1@newsletter\","
+         "\"serverMessageId\":7}}}}",
+         "{\"forwardedFrom\":{\"channelId\":\"1@newsletter\",\"serverId\":7}}"},
+        {"{\"interactiveMessage\":{\"body\":{\"text\":\"B\"},\"nativeFlowMessage\":{\"buttons\":[{\"name\":\"cta_"
+         "copy\","
+         "\"buttonParamsJson\":\"{\\\"display_text\\\":\\\"C\\\",\\\"copy_code\\\":\\\"1\\\"}\"},{\"name\":\"other\","
+         "\"buttonParamsJson\":\"{bad\"}]}}}",
+         "{\"buttons\":{\"text\":\"B\",\"buttons\":[{\"type\":\"copy\",\"text\":\"C\",\"code\":\"1\"},{\"type\":"
+         "\"other\","
+         "\"params\":\"{bad\"}]}}"},
+        {"{\"interactiveMessage\":{\"body\":{\"text\":\"B\"},\"nativeFlowMessage\":{\"buttons\":[{\"name\":\"single_"
+         "select\","
+         "\"buttonParamsJson\":\"{\\\"title\\\":\\\"Open\\\",\\\"sections\\\":[{\\\"rows\\\":[]}]}\"}]}}}",
+         "{\"list\":{\"text\":\"B\",\"buttonText\":\"Open\",\"sections\":[{\"rows\":[]}]}}"},
+        {"{\"contactMessage\":{\"displayName\":\"A\",\"vcard\":\"item1.TEL;waid=49170:+49 170\\nTEL:+1 (555) 01-00\\n"
+         "X-TELEX:9\"}}",
+         "{\"contacts\":[{\"displayName\":\"A\",\"vcard\":\"item1.TEL;waid=49170:+49 170\\nTEL:+1 (555) "
+         "01-00\\nX-TELEX:9\","
+         "\"phones\":[\"49170\",\"15550100\"]}]}"},
+        {"{\"pollCreationMessageV5\":{\"name\":\"Q\",\"options\":[{\"optionName\":\"a\"}],\"pollType\":\"QUIZ\","
+         "\"correctAnswer\":{\"optionName\":\"a\"}}}",
+         "{\"poll\":{\"name\":\"Q\",\"options\":[\"a\"],\"selectableCount\":0,\"correctAnswer\":\"a\"}}"},
+        {"{\"eventMessage\":{\"name\":\"E\",\"startTime\":\"9223372036854775807\",\"endTime\":\"1767225600\"}}",
+         "{\"event\":{\"name\":\"E\",\"cancelled\":false,\"endTime\":\"2026-01-01T00:00:00.000Z\","
+         "\"extraGuestsAllowed\":false}}"},
+    };
+    wagw_content_t c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(wagw_message_read(&c, &arena, from_json(rows[i].message)), WAGW_OK);
+        assert_non_null(c.raw.p);
+        assert_string_equal((const char *)c.raw.p, rows[i].raw);
+    }
+}
+
 static void test_object(void **state)
 {
     wagw_row_message_t r;
@@ -813,7 +861,7 @@ int main(void)
         TEST(test_forward),      TEST(test_not_forwarded), TEST(test_edit),
         TEST(test_text),         TEST(test_quote_is_flat), TEST(test_revoke_and_reaction),
         TEST(test_json_refuses), TEST(test_build_refuses), TEST(test_choices),
-        TEST(test_object),
+        TEST(test_details),      TEST(test_object),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
