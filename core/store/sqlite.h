@@ -55,7 +55,7 @@ sqlite3_stmt *wagw_sql(wagw_store_t *s, const char *literal);
  */
 void wagw_sql_bind(sqlite3_stmt *st, const char *form, ...);
 /* WAGW_OK: a row is there.  WAGW_NOT_FOUND: no more; the statement is reset.
- * WAGW_DUPLICATE: a uniqueness constraint.  Otherwise WAGW_IO, WAGW_NOMEM. */
+ * WAGW_DUPLICATE: a uniqueness constraint; WAGW_STATE: a foreign key.  Otherwise WAGW_IO, WAGW_NOMEM. */
 int wagw_sql_step(wagw_store_t *s, sqlite3_stmt *st);
 /* Runs a statement without result rows: WAGW_OK instead of WAGW_NOT_FOUND. */
 int wagw_sql_run(wagw_store_t *s, sqlite3_stmt *st);

@@ -337,6 +337,8 @@ wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w)
 
         if (rc == WAGW_OK) {
             w->num = (uint32_t)sqlite3_last_insert_rowid(s->db);
+        } else if (rc == WAGW_STATE) {
+            rc = WAGW_NOT_FOUND; /* no such instance */
         }
 
     } else {

@@ -33,7 +33,7 @@ wagw_sql_failed(wagw_store_t *s, int sqlite_rc)
     case SQLITE_CONSTRAINT_PRIMARYKEY:
         return WAGW_DUPLICATE;
     case SQLITE_CONSTRAINT_FOREIGNKEY:
-        return WAGW_NOT_FOUND;
+        return WAGW_STATE;
 
     case SQLITE_NOMEM:
         s->failed = true;
@@ -153,7 +153,7 @@ wagw_sql_run(wagw_store_t *s, sqlite3_stmt *st)
         return WAGW_OK;
     }
 
-    return rc == WAGW_NOT_FOUND && (st != NULL) ? WAGW_OK : rc;
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
 void
