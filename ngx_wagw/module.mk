@@ -1,2 +1,41 @@
-.PHONY: module
-module:
+# The nginx module, built by nginx's own configure against Debian's nginx-dev.
+
+NGINX_DEV  ?= /usr/share/nginx/src
+MODULE      = $(BUILD)/ngx_http_wagw_module.so
+MODULE_SRC := $(wildcard ngx_wagw/*.c) $(CORE_SRC)
+MODULE_HDR := $(wildcard ngx_wagw/*.h) $(wildcard core/*/*.h)
+NGX_TREE    = $(BUILD)/nginx
+NGX_CC_OPT  = $(CFLAGS) $(SANFLAGS)
+NGX_LD_OPT  = $(SANFLAGS)
+
+.PHONY: module docs docs-check
+module: $(MODULE)
+
+# another set of sources, generator or flags needs another configure
+$(BUILD)/.module-list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(MODULE_SRC) $(MODULE_HDR) $(NGX_CC_OPT)' | cmp -s - $@ || echo '$(MODULE_SRC) $(MODULE_HDR) $(NGX_CC_OPT)' > $@
+FORCE:
+
+$(NGX_TREE)/objs/Makefile: config $(BUILD)/.module-list $(GEN)
+	@rm -rf $(NGX_TREE) && mkdir -p $(BUILD) && cp -r $(NGINX_DEV) $(NGX_TREE)
+	@cd $(NGX_TREE) && bash -c '. ./conf_flags && ASAN_OPTIONS=detect_leaks=0 ./configure "$${NGX_CONF_FLAGS[@]}" \
+	    --with-cc-opt="$(NGX_CC_OPT)" --with-ld-opt="$(NGX_LD_OPT)" --add-dynamic-module=$(CURDIR)' > configure.log 2>&1 \
+	    || { tail -20 configure.log; exit 1; }
+
+$(MODULE): $(NGX_TREE)/objs/Makefile $(MODULE_SRC) $(MODULE_HDR) ngx_wagw/module.map
+	@cd $(NGX_TREE) && $(MAKE) --no-print-directory -s -f objs/Makefile modules
+	@cp $(NGX_TREE)/objs/ngx_http_wagw_module.so $@.tmp && mv $@.tmp $@
+
+# docs/rest.md and the route table cannot disagree: one is printed from the other
+$(BUILD)/rest-doc: ngx_wagw/docs/rest.c ngx_wagw/ngx_wagw_routes_table.c ngx_wagw/ngx_wagw_routes_fields.c \
+    ngx_wagw/ngx_wagw_routes.h ngx_wagw/ngx_wagw.h $(NGX_TREE)/objs/Makefile
+	$(CC) -std=gnu11 $(CFLAGS) $(WARN) -Wno-unused-parameter -D_GNU_SOURCE \
+	    $(addprefix -I$(NGX_TREE)/,src/core src/event src/event/modules src/os/unix src/http src/http/modules objs) -o $@ $<
+
+docs: $(BUILD)/rest-doc
+	@mkdir -p docs
+	$(BUILD)/rest-doc > docs/rest.md.tmp && mv docs/rest.md.tmp docs/rest.md
+
+docs-check: $(BUILD)/rest-doc
+	@$(BUILD)/rest-doc | cmp - docs/rest.md

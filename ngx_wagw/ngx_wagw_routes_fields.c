@@ -1,0 +1,307 @@
+/*
+ * The fields of the calls that are built (contract section 3), shared by rows
+ * that take the same.  A path parameter has a row only where its value has a
+ * type.  ANY lists the accepted types in `choices`.
+ */
+
+#include "ngx_wagw_routes.h"
+
+/* clang-format off */
+#define REQ     1, 0
+#define OPT     0, 0
+#define NULLABLE 0, 1
+
+/*       name, type, required+nullable, alias, min, max, choices, default, help */
+#define STR(n, req, alias, min, max, help)   {n, NGX_WAGW_T_STR, req, alias, min, max, NULL, NULL, help}
+#define INT(n, min, max, dflt, help)         {n, NGX_WAGW_T_INT, OPT, NULL, min, max, NULL, dflt, help}
+#define BOOL(n, dflt, help)                  {n, NGX_WAGW_T_BOOL, OPT, NULL, 0, 0, NULL, dflt, help}
+#define JID(n, req, alias, help)             {n, NGX_WAGW_T_JID, req, alias, 0, 0, NULL, NULL, help}
+#define PHONE(n, req, help)                  {n, NGX_WAGW_T_PHONE, req, NULL, 0, 0, NULL, NULL, help}
+#define URL(n, req, help)                    {n, NGX_WAGW_T_URL, req, NULL, 0, 0, NULL, NULL, help}
+#define ISO(n, req, help)                    {n, NGX_WAGW_T_ISO, req, NULL, 0, 0, NULL, NULL, help}
+#define OBJ(n, help)                         {n, NGX_WAGW_T_OBJ, OPT, NULL, 0, 0, NULL, NULL, help}
+#define STRS(n, req, min, max, help)         {n, NGX_WAGW_T_STRS, req, NULL, min, max, NULL, NULL, help}
+#define ENUM(n, req, choices, dflt, help)    {n, NGX_WAGW_T_ENUM, req, NULL, 0, 0, choices, dflt, help}
+#define ANY(n, choices, help)                {n, NGX_WAGW_T_ANY, OPT, NULL, 0, 0, choices, NULL, help}
+#define END                                  {NULL, 0, OPT, NULL, 0, 0, NULL, NULL, NULL}
+
+#define INSTANCE     STR("instanceId", REQ, NULL, 1, 64, "the instance")
+#define CHAT         JID("chatId", REQ, NULL, "the chat")
+#define CHAT_OR_TO   JID("chatId", REQ, "to", "the chat")
+#define MESSAGE_ID   STR("messageId", REQ, NULL, 1, 64, "the message")
+#define LIMIT(dflt)  INT("limit", 1, 500, dflt, "at most so many")
+#define OFFSET       INT("offset", 0, 1e9, "0", "skip so many")
+#define CURSOR       STR("cursor", OPT, NULL, 1, 512, "nextCursor of the page before")
+
+/* contract 1.9 */
+#define SEND_FIELDS                                                                                             \
+    JID("to", REQ, "chatId", "recipient"),                                                                      \
+    STR("quotedMessageId", OPT, NULL, 1, 64, "reply to this stored message"),                                   \
+    OBJ("quoted", "{id, participant, text} of a message that is not stored"),                                   \
+    ANY("mentions", "jids|all", "who is mentioned; \"all\" in groups"),                                         \
+    STR("messageId", OPT, NULL, 1, 64, "use this id, from new-message-id"),                                     \
+    INT("expiration", 0, 7776000, NULL, "disappearing timer in seconds; default: the chat's"),                  \
+    ANY("simulateTyping", "bool|int", "composing before the send, or its milliseconds"),                        \
+    STR("ref", OPT, NULL, 0, 128, "your reference, echoed in answer and events"),                               \
+    INT("priority", 0, 9, "5", "in the instance's send queue"),                                                 \
+    BOOL("async", "false", "answer 202 at once")
+
+const ngx_wagw_field_t ngx_wagw_fields_none[] = {END};
+
+const ngx_wagw_field_t ngx_wagw_fields_key_create[] = {
+    STR("name", REQ, NULL, 1, 100, "what the key is for"),
+    {"permissions", NGX_WAGW_T_STRS, OPT, NULL, 1, 5, "read|send|write|control|admin", "[\"read\",\"write\"]",
+     "what it may do"},
+    STRS("instanceIds", OPT, 0, 1000, "only these instances"),
+    ISO("expiresAt", NULLABLE, "when it ends"),
+    STRS("ipAllow", OPT, 0, 32, "only from these addresses (CIDR)"),
+    END};
+
+#define INSTANCE_OPTIONS                                                                                        \
+    STRS("webhookEvents", OPT, 0, 100, "events for webhookUrl; default all"),                                   \
+    STR("webhookSecret", NULLABLE, NULL, 1, 256, "signs the deliveries to webhookUrl"),                         \
+    OBJ("webhookHeaders", "further headers of the deliveries"),                                                 \
+    STR("proxy", NULLABLE, NULL, 1, 2048, "http, https or socks5 address"),                                     \
+    OBJ("settings", "settings of contract 3.2"),                                                                \
+    OBJ("metadata", "anything of yours, in every webhook"),                                                     \
+    OBJ("browser", "{os, name} shown on the phone"),                                                            \
+    ENUM("syncHistory", OPT, "none|recent|full", NULL, "how much history to take over")
+
+const ngx_wagw_field_t ngx_wagw_fields_instance_create[] = {
+    STR("name", REQ, NULL, 1, 100, "a name for people"),
+    STR("id", OPT, NULL, 1, 64, "your id: letters, digits, _ and -"),
+    {"phoneNumber", NGX_WAGW_T_PHONE, NULLABLE, NULL, 0, 0, NULL, NULL, "the number that will be linked"},
+    {"webhookUrl", NGX_WAGW_T_URL, NULLABLE, NULL, 0, 0, NULL, NULL, "where events go"},
+    BOOL("autoConnect", "true", "connect at start"),
+    INSTANCE_OPTIONS,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_instance_update[] = {
+    STR("name", OPT, NULL, 1, 100, "a name for people"),
+    {"phoneNumber", NGX_WAGW_T_PHONE, NULLABLE, NULL, 0, 0, NULL, NULL, "the number that will be linked"},
+    {"webhookUrl", NGX_WAGW_T_URL, NULLABLE, NULL, 0, 0, NULL, NULL, "where events go; null removes it"},
+    BOOL("autoConnect", NULL, "connect at start"),
+    INSTANCE_OPTIONS,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_instance_list[] = {
+    STR("status", OPT, NULL, 1, 32, "only with this status"),
+    STR("name", OPT, NULL, 1, 100, "only with this name"),
+    LIMIT("100"), OFFSET,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_instance_qr[] = {
+    ENUM("format", OPT, "json|png|svg|text", NULL, "default: json, or png by Accept: image/png"),
+    INT("size", 32, 2048, NULL, "pixels of the picture"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_instance_delete[] = {
+    BOOL("logout", "true", "unlink at WhatsApp first"),
+    BOOL("keepMessages", "false", "keep the stored messages"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_pairing_code[] = {
+    PHONE("phoneNumber", REQ, "the number to link"),
+    STR("customCode", OPT, NULL, 8, 8, "a code of your own"),
+    BOOL("showPushNotification", "true", "notify the phone"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_webhook_put[] = {
+    URL("url", REQ, "where events go"),
+    STR("id", OPT, NULL, 1, 64, "the webhook to change; default: the one with this url"),
+    {"events", NGX_WAGW_T_STRS, NULLABLE, NULL, 0, 100, NULL, NULL, "which events; default all"},
+    STR("secret", NULLABLE, NULL, 1, 256, "signs the deliveries"),
+    {"headers", NGX_WAGW_T_OBJ, NULLABLE, NULL, 0, 0, NULL, NULL, "further headers"},
+    OBJ("retry", "{policy, attempts, delay}"),
+    BOOL("enabled", NULL, "deliver to it"),
+    OBJ("batch", "{max, ms}"),
+    OBJ("filter", "{chats, types, fromMe}"),
+    BOOL("ordered", NULL, "a failing event holds back its chat"),
+    BOOL("retryAll", NULL, "retry also after 400, 401, 403, 404, 410, 422"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_text[] = {
+    INSTANCE,
+    STR("message", REQ, "text", 1, 65536, "the text"),
+    SEND_FIELDS,
+    BOOL("linkPreview", "true", "preview of the first URL"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_forward[] = {
+    INSTANCE,
+    JID("to", REQ, NULL, "recipient"),
+    MESSAGE_ID,
+    JID("fromChatId", OPT, NULL, "the chat that holds the message"),
+    STR("ref", OPT, NULL, 0, 128, "your reference, echoed in answer and events"),
+    BOOL("async", "false", "answer 202 at once"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_seen[] = {
+    INSTANCE, CHAT,
+    STR("messageId", OPT, NULL, 1, 64, "one message"),
+    STRS("messageIds", OPT, 0, 500, "several; none: the whole chat"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat[] = {CHAT, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_typing_state[] = {
+    INSTANCE, CHAT_OR_TO,
+    ENUM("media", OPT, "text|audio", "text", "typing or recording"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_typing[] = {
+    INSTANCE,
+    JID("to", REQ, "chatId", "the chat"),
+    INT("duration", 0, 60000, "3000", "milliseconds until paused"),
+    END};
+
+#define PRESENCES "available|unavailable|composing|recording|paused"
+
+const ngx_wagw_field_t ngx_wagw_fields_message_presence[] = {
+    INSTANCE,
+    ENUM("presence", REQ, PRESENCES, NULL, "the presence"),
+    JID("chatId", OPT, NULL, "needed for composing, recording, paused"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_presence_set[] = {
+    ENUM("presence", REQ, PRESENCES, NULL, "the presence"),
+    JID("chatId", OPT, NULL, "needed for composing, recording, paused"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_reaction[] = {
+    INSTANCE, CHAT, MESSAGE_ID,
+    STR("emoji", REQ, "reaction", 0, 32, "empty removes"),
+    JID("participant", OPT, NULL, "the author, when the message is not stored"),
+    BOOL("fromMe", NULL, "own message, when it is not stored"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_reaction_delete[] = {
+    INSTANCE, CHAT, MESSAGE_ID,
+    JID("participant", OPT, NULL, "the author, when the message is not stored"),
+    BOOL("fromMe", NULL, "own message, when it is not stored"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_edit[] = {
+    INSTANCE, CHAT, MESSAGE_ID,
+    STR("newText", REQ, "text", 1, 65536, "the new text"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_revoke[] = {
+    INSTANCE, CHAT, MESSAGE_ID,
+    JID("participant", OPT, NULL, "the author, as group admin"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_message_chats[] = {
+    LIMIT("50"), OFFSET,
+    BOOL("archived", "false", "the archived ones"),
+    END};
+
+#define MESSAGE_PAGE                                                                                            \
+    STR("before", OPT, NULL, 1, 64, "older than this message"),                                                 \
+    STR("after", OPT, NULL, 1, 64, "newer than this message"),                                                  \
+    CURSOR
+
+const ngx_wagw_field_t ngx_wagw_fields_message_list[] = {
+    CHAT, LIMIT("50"), OFFSET, MESSAGE_PAGE,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_message_all[] = {
+    LIMIT("100"), OFFSET,
+    BOOL("fromMe", NULL, "only own, or only others'"),
+    STR("type", OPT, NULL, 1, 32, "only of this type"),
+    STR("status", OPT, NULL, 1, 32, "only with this status"),
+    JID("chatId", OPT, NULL, "only of this chat"),
+    ISO("since", OPT, "not older"),
+    ISO("until", OPT, "not newer"),
+    STR("q", OPT, NULL, 1, 200, "containing this text"),
+    CURSOR,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_message_delete[] = {
+    ENUM("scope", OPT, "local|me|everyone", "local", "where it is deleted"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chats_list[] = {
+    ENUM("sortBy", OPT, "lastMessageAt|name|unreadCount", "lastMessageAt", "order"),
+    ENUM("sortOrder", OPT, "asc|desc", NULL, "default: desc, by name asc"),
+    LIMIT("50"), OFFSET,
+    BOOL("archived", NULL, "only archived, or only others"),
+    BOOL("unread", NULL, "only unread, or only read"),
+    ENUM("type", OPT, "user|group|channel", NULL, "only of this kind"),
+    STR("q", OPT, NULL, 1, 200, "name contains"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_messages[] = {
+    CHAT, LIMIT("50"), OFFSET, MESSAGE_PAGE,
+    BOOL("fromMe", NULL, "only own, or only others'"),
+    STR("type", OPT, NULL, 1, 32, "only of this type"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chats_read[] = {
+    CHAT,
+    STRS("messageIds", OPT, 0, 500, "only these"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_message_delete[] = {
+    CHAT,
+    ENUM("scope", OPT, "everyone|me|local", "everyone", "where it is deleted"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_message_put[] = {
+    CHAT,
+    STR("newText", REQ, "text", 1, 65536, "the new text"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_contacts_all[] = {
+    LIMIT("500"), OFFSET, CURSOR,
+    STR("q", OPT, NULL, 1, 200, "name or number contains"),
+    BOOL("blocked", NULL, "only blocked, or only others"),
+    BOOL("map", "false", "answer a map keyed by jid"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_contact[] = {
+    JID("phoneNumber", REQ, NULL, "digits, JID or LID"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_phone[] = {
+    PHONE("phoneNumber", REQ, "the number"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_phones[] = {
+    {"phoneNumbers", NGX_WAGW_T_STRS, REQ, NULL, 1, 500, "phone", NULL, "the numbers"},
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_lids[] = {
+    LIMIT("500"), OFFSET, CURSOR,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_lid[] = {
+    STR("lid", REQ, NULL, 1, 64, "digits, or with @lid"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_webhook_test[] = {
+    URL("url", REQ, "the address to try"),
+    {"event", NGX_WAGW_T_STR, OPT, NULL, 1, 64, NULL, "webhook.test", "event name"},
+    OBJ("data", "the event's data"),
+    STR("secret", OPT, NULL, 1, 256, "signs the delivery"),
+    STR("instanceId", OPT, NULL, 1, 64, "named in the envelope"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_webhook_logs[] = {
+    STR("instanceId", OPT, NULL, 1, 64, "only of this instance"),
+    ENUM("status", OPT, "success|failed|pending|dead", NULL, "only with this status"),
+    STR("event", OPT, NULL, 1, 64, "only of this event"),
+    ISO("since", OPT, "not older"),
+    LIMIT("50"), OFFSET, CURSOR,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_webhook_stats[] = {
+    STR("instanceId", OPT, NULL, 1, 64, "only of this instance"),
+    INT("days", 1, 365, "7", "the last days"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_webhook_prune[] = {
+    STR("instanceId", OPT, NULL, 1, 64, "only of this instance"),
+    INT("days", 0, 3650, NULL, "older than so many days"),
+    END};
+/* clang-format on */
