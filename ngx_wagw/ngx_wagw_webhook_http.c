@@ -25,6 +25,7 @@ static struct {
     ngx_uint_t nidle;
     char *cafile;
     unsigned global : 1;
+    unsigned stopping : 1;
 } http;
 
 static int ngx_wagw_http_socket(CURL *easy, curl_socket_t s, int what, void *data, void *sockp);
@@ -81,6 +82,8 @@ void ngx_wagw_http_done(void)
 {
     ngx_queue_t *q;
     ngx_wagw_post_t *post;
+
+    http.stopping = 1;
 
     if (http.multi) {
         while (!ngx_queue_empty(&http.running)) {
@@ -186,11 +189,12 @@ static int ngx_wagw_http_socket(CURL *easy, curl_socket_t s, int what, void *dat
             return 0;
         }
 
-        if (c->read->active) {
+        /* at the end curl tells of sockets that it has closed already */
+        if (c->read->active && !http.stopping) {
             ngx_del_event(c->read, NGX_READ_EVENT, 0);
         }
 
-        if (c->write->active) {
+        if (c->write->active && !http.stopping) {
             ngx_del_event(c->write, NGX_WRITE_EVENT, 0);
         }
 
