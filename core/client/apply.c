@@ -102,13 +102,13 @@ wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
     case WAGW_IS_EPHEMERAL_SETTING: {
         wagw_row_chat_t  chat;
 
-        rc = wagw_chat_get(t, jid_text(t, &in.chat), &chat);
+        rc = wagw_turn_chat(t, jid_text(t, &in.chat), &chat);
         if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
             return rc;
         }
         chat.id = jid_text(t, &in.chat);
         chat.ephemeral = m.ephemeral;
-        return wagw_chat_put(t, &chat);
+        return wagw_turn_chat_put(t, &chat);
     }
 
     case WAGW_IS_NOTHING:
@@ -161,11 +161,11 @@ apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m
     row.content = m->content;
     row.secret = m->secret;
     row.expiration = m->expiration;
-    WAGW_TRY(wagw_message_put(t, &row));
+    WAGW_TRY(wagw_turn_message_put(t, &row));
 
     unread = in->from_me ? 0 : 1;
     if (!in->status) {
-        WAGW_TRY(wagw_chat_touch(t, &row, &in->chat, unread));
+        WAGW_TRY(wagw_turn_chat_touch(t, &row, &in->chat, unread));
     }
     if (!in->from_me) {
         WAGW_TRY(wagw_contact_seen(t, &in->sender, in->push_name));
@@ -210,7 +210,7 @@ target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, w
     } else {
         return WAGW_NOT_FOUND;
     }
-    return wagw_message_get(t, chat, k->id, sender, row);
+    return wagw_turn_message(t, chat, k->id, sender, row);
 }
 
 
@@ -300,7 +300,7 @@ apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
     if (m->edited.n) {
         row.content = m->edited;
     }
-    WAGW_TRY(wagw_message_put(t, &row));
+    WAGW_TRY(wagw_turn_message_put(t, &row));
 
     j = wagw_json(&b);
     wagw_json_open(&j, '{');
@@ -368,7 +368,7 @@ apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
         row.content = WAGW_STR_NULL;
         row.media = WAGW_STR_NULL;
         row.quoted = WAGW_STR_NULL;
-        rc = wagw_message_put(t, &row);
+        rc = wagw_turn_message_put(t, &row);
         if (rc != WAGW_OK) {
             wagw_buf_free(&b);
             return rc;

@@ -280,13 +280,13 @@ wagw_job_t *wagw_job_find(wagw_client_t *c, uint64_t serial);
 void wagw_job_drop(wagw_client_t *c, uint64_t serial);
 
 /* Message rows. */
-int wagw_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key);
-int wagw_message_get(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m);
-int wagw_message_put(wagw_turn_t *t, const wagw_row_message_t *m);
+int wagw_turn_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key);
+int wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m);
+int wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m);
 /* The chat row after a message; unread: how many it adds. */
-int wagw_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread);
-int wagw_chat_get(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c);
-int wagw_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c);
+int wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread);
+int wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c);
+int wagw_turn_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c);
 /* SendResult of contract 1.9. */
 int wagw_send_result(wagw_turn_t *t, const wagw_row_message_t *m, uint64_t command, int status, const char *text);
 

@@ -142,7 +142,7 @@ seen_add(wagw_turn_t *t, seen_t *s, wagw_str_t chat, wagw_str_t id)
     if (s->n >= SEEN_MAX || id.n == 0) {
         return WAGW_OK;
     }
-    rc = wagw_message_find(t, chat, id, &s->rows[s->n], NULL);
+    rc = wagw_turn_message_find(t, chat, id, &s->rows[s->n], NULL);
     if (rc == WAGW_OK) {
         s->n++;
         return WAGW_OK;
@@ -183,11 +183,11 @@ command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
     }
     WAGW_TRY(seen_send(t, s));
 
-    rc = wagw_chat_get(t, text, &row);
+    rc = wagw_turn_chat(t, text, &row);
     if (rc == WAGW_OK && (row.unread || row.marked_unread)) {
         row.unread = 0;
         row.marked_unread = false;
-        WAGW_TRY(wagw_chat_put(t, &row));
+        WAGW_TRY(wagw_turn_chat_put(t, &row));
     } else if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }

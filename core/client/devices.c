@@ -183,12 +183,19 @@ user_answer(wagw_turn_t *t, const wagw_node_t *n)
 int
 wagw_devices_answer(wagw_turn_t *t, const wagw_node_t *iq)
 {
+    int                 rc, again = WAGW_OK;
     const wagw_node_t  *u, *list = wagw_node_find(wagw_node_find(iq, "usync"), "list");
 
+    /* on over what is missing, so that one load brings it for all users */
     for (u = wagw_node_find(list, "user"); u; u = wagw_node_find_next(u, "user")) {
-        WAGW_TRY(user_answer(t, u));
+        rc = user_answer(t, u);
+        if (rc == WAGW_AGAIN) {
+            again = rc;
+        } else if (rc != WAGW_OK) {
+            return rc;
+        }
     }
-    return WAGW_OK;
+    return again;
 }
 
 

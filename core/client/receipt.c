@@ -134,7 +134,7 @@ confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_
     wagw_str_t           text = wagw_jid_str(&t->arena, chat), user_text;
     wagw_row_message_t   row;
 
-    rc = wagw_message_get(t, text, id, WAGW_STR(""), &row);
+    rc = wagw_turn_message(t, text, id, WAGW_STR(""), &row);
     if (rc == WAGW_NOT_FOUND) {
         return WAGW_OK;
     }
@@ -148,7 +148,7 @@ confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_
         return WAGW_OK;
     }
     row.status = (uint8_t) status;
-    WAGW_TRY(wagw_message_put(t, &row));
+    WAGW_TRY(wagw_turn_message_put(t, &row));
     if (row.flags & WAGW_ROW_HIDDEN) {
         return WAGW_OK;
     }
@@ -163,7 +163,7 @@ read_elsewhere(wagw_turn_t *t, const wagw_jid_t *chat)
     int              rc;
     wagw_row_chat_t  c;
 
-    rc = wagw_chat_get(t, wagw_jid_str(&t->arena, chat), &c);
+    rc = wagw_turn_chat(t, wagw_jid_str(&t->arena, chat), &c);
     if (rc == WAGW_NOT_FOUND) {
         return WAGW_OK;
     }
@@ -173,7 +173,7 @@ read_elsewhere(wagw_turn_t *t, const wagw_jid_t *chat)
     }
     c.unread = 0;
     c.marked_unread = false;
-    return wagw_chat_put(t, &c);
+    return wagw_turn_chat_put(t, &c);
 }
 
 

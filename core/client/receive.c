@@ -266,7 +266,7 @@ int
 wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
 {
     int                  rc, failure = WAGW_OK;
-    bool                 hide = false, direct = false, changed = false, decrypted = false, duplicate = false, known = false;
+    bool                 hide = false, direct = false, changed = false, once = false, decrypted = false, duplicate = false, known = false;
     uint64_t             count = 0;
     wagw_str_t           plain = WAGW_STR_NULL;
     wagw_jid_t           user;
@@ -285,7 +285,7 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
     }
 
     /* seen before and stored: the answer was lost */
-    rc = wagw_message_get(t, wagw_jid_str(&t->arena, &in.chat), in.id,
+    rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id,
         in.from_me ? WAGW_STR("") : wagw_jid_str(&t->arena, &in.author), &row);
     if (rc == WAGW_OK && !(row.flags & WAGW_ROW_PLACEHOLDER)) {
         return wagw_receipt_delivery(t, &in);
@@ -320,7 +320,9 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
         }
         (void) wagw_node_get_u64(enc, "count", &count);
 
-        rc = decrypt(t, &in, enc, &plain, &changed);
+        once = false;
+        rc = decrypt(t, &in, enc, &plain, &once);
+        changed = changed || once;
         switch (rc) {
         case WAGW_OK:
             break;

@@ -424,7 +424,7 @@ serve_stored(wagw_turn_t *t, wagw_str_t value)
     }
     rc = asked_of(t, n, &a);
     if (rc == WAGW_OK) {
-        rc = wagw_message_get(t, wagw_jid_str(&t->arena, &a.chat), a.id, WAGW_STR(""), &row);
+        rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &a.chat), a.id, WAGW_STR(""), &row);
     }
     if (rc == WAGW_OK) {
         rc = resend(t, &a, &row);
@@ -533,7 +533,7 @@ wagw_retry_serve(wagw_turn_t *t, const wagw_node_t *n)
         return WAGW_OK;
     }
     WAGW_TRY(rc);
-    rc = wagw_message_get(t, wagw_jid_str(&t->arena, &a.chat), a.id, WAGW_STR(""), &row);
+    rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &a.chat), a.id, WAGW_STR(""), &row);
     if (rc == WAGW_NOT_FOUND) {
         wagw_client_log(t->c, WAGW_LOG_INFO, "a retry is asked for a message that is not stored");
         return WAGW_OK;

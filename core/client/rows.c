@@ -23,7 +23,7 @@ key_of(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_s
 
 /* The row's views live in the turn's arena. */
 int
-wagw_message_get(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m)
+wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m)
 {
     wagw_str_t  key, v, copy;
 
@@ -38,7 +38,7 @@ wagw_message_get(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t send
 
 
 int
-wagw_message_put(wagw_turn_t *t, const wagw_row_message_t *m)
+wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m)
 {
     int         rc;
     wagw_buf_t  b = { 0 };
@@ -77,7 +77,7 @@ first_found(void *data, wagw_str_t key, wagw_str_t value)
  * asked for.
  */
 int
-wagw_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key)
+wagw_turn_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key)
 {
     int         rc, rc2;
     found_t     f = { t, WAGW_STR_NULL, WAGW_STR_NULL };
@@ -88,13 +88,13 @@ wagw_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_messa
         *key = WAGW_STR_NULL;
     }
     if (wagw_jid_parse(&j, chat) == WAGW_OK && wagw_jid_is_person(&j)) {
-        rc = wagw_message_get(t, chat, id, WAGW_STR(""), m);
+        rc = wagw_turn_message(t, chat, id, WAGW_STR(""), m);
         if (rc == WAGW_NOT_FOUND) {
-            return wagw_message_get(t, chat, id, chat, m);
+            return wagw_turn_message(t, chat, id, chat, m);
         }
         if (rc == WAGW_AGAIN) {
             /* both are asked for in one load */
-            rc2 = wagw_message_get(t, chat, id, chat, m);
+            rc2 = wagw_turn_message(t, chat, id, chat, m);
             return rc2 == WAGW_NOT_FOUND || rc2 == WAGW_OK ? rc : rc2;
         }
         return rc;
@@ -115,7 +115,7 @@ wagw_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_messa
 
 
 int
-wagw_chat_get(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c)
+wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c)
 {
     int         rc;
     wagw_str_t  v, copy;
@@ -134,7 +134,7 @@ wagw_chat_get(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c)
 
 
 int
-wagw_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c)
+wagw_turn_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c)
 {
     int         rc;
     wagw_buf_t  b = { 0 };
@@ -149,14 +149,14 @@ wagw_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c)
 
 
 int
-wagw_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread)
+wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread)
 {
     int              rc;
     size_t           n;
     wagw_jid_t       twin;
     wagw_row_chat_t  c;
 
-    rc = wagw_chat_get(t, m->chat, &c);
+    rc = wagw_turn_chat(t, m->chat, &c);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
@@ -193,5 +193,5 @@ wagw_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *c
     if (m->expiration) {
         c.ephemeral = m->expiration;
     }
-    return wagw_chat_put(t, &c);
+    return wagw_turn_chat_put(t, &c);
 }

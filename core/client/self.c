@@ -130,7 +130,7 @@ resent(wagw_turn_t *t, ProtobufCBinaryData bytes)
     if (rc != WAGW_OK) {
         goto done;
     }
-    rc = wagw_message_get(t, wagw_jid_str(&t->arena, &in.chat), in.id,
+    rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id,
         in.from_me ? WAGW_STR("") : wagw_jid_str(&t->arena, &in.author), &row);
     if (rc != WAGW_NOT_FOUND) {
         rc = rc == WAGW_OK ? WAGW_OK : rc;      /* it was decrypted meanwhile */

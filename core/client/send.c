@@ -635,7 +635,7 @@ build_quoted(wagw_turn_t *t, const wagw_job_t *job, made_t *m, wagw_build_t *b, 
     if (id.n == 0) {
         return WAGW_OK;
     }
-    rc = wagw_message_find(t, m->chat, id, row, NULL);
+    rc = wagw_turn_message_find(t, m->chat, id, row, NULL);
     if (rc == WAGW_NOT_FOUND) {
         if (cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(job->params, "quoted"))) {
             return WAGW_OK;
@@ -668,7 +668,7 @@ build_target(wagw_turn_t *t, wagw_job_t *job, made_t *m, wagw_build_t *b, wagw_r
             chat = wagw_param_str(job->params, "_chat");
         }
     }
-    rc = chat.n ? wagw_message_find(t, chat, id, row, NULL) : WAGW_NOT_FOUND;
+    rc = chat.n ? wagw_turn_message_find(t, chat, id, row, NULL) : WAGW_NOT_FOUND;
     if (rc == WAGW_NOT_FOUND && job->kind == WAGW_BUILD_REACTION
         && cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(job->params, "fromMe")))
     {
@@ -734,7 +734,7 @@ job_build(wagw_turn_t *t, wagw_job_t *job, made_t *m)
     wagw_turn_random(t, m->secret, sizeof(m->secret));
     b.secret = m->secret;
 
-    rc = wagw_chat_get(t, m->chat, &chat);
+    rc = wagw_turn_chat(t, m->chat, &chat);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
@@ -894,6 +894,7 @@ job_store(wagw_turn_t *t, wagw_job_t *job, const made_t *m, const wagw_row_messa
         row.body = m->built.body;
         row.quoted = m->built.quoted;
         row.mentions = m->built.mentions;
+        row.media = m->built.media;
         row.content = m->built.bytes;
         row.secret = wagw_str(m->secret, m->built.hidden ? 0 : 32);
         row.ref = wagw_param_str(job->params, "ref");
@@ -901,14 +902,14 @@ job_store(wagw_turn_t *t, wagw_job_t *job, const made_t *m, const wagw_row_messa
         row.stanza_type = wagw_cstr(m->built.stanza_type);
         row.expiration = m->expiration;
         row.flags = (m->built.hidden ? WAGW_ROW_HIDDEN : 0) | (m->expiration ? WAGW_ROW_EPHEMERAL : 0)
-            | (job->kind == WAGW_BUILD_FORWARD ? WAGW_ROW_FORWARDED : 0);
+            | m->built.flags;
     }
     row.to = wagw_jid_str(&t->arena, &m->to);
     row.status = WAGW_MSG_PENDING;
     row.stanza = stanza;
-    WAGW_TRY(wagw_message_put(t, &row));
+    WAGW_TRY(wagw_turn_message_put(t, &row));
     if (!(row.flags & WAGW_ROW_HIDDEN) && old == NULL) {
-        WAGW_TRY(wagw_chat_touch(t, &row, &m->canonical, 0));
+        WAGW_TRY(wagw_turn_chat_touch(t, &row, &m->canonical, 0));
     }
     if (wagw_param_bool(job->params, "async", false) && !job->accepted) {
         job->accepted = true;
@@ -939,7 +940,7 @@ job_step(wagw_turn_t *t, step_t *s)
     WAGW_TRY(job_namespace(t, job, &m));
 
     /* the id must be new, unless this is a rebuild */
-    rc = wagw_message_get(t, m.chat, wagw_cstr(job->id), WAGW_STR(""), &old);
+    rc = wagw_turn_message(t, m.chat, wagw_cstr(job->id), WAGW_STR(""), &old);
     if (rc == WAGW_OK && !job->rebuilt) {
         return resume_or_refuse(t, s, &old);
     }
@@ -1146,7 +1147,7 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
     row->status = WAGW_MSG_FAILED;
     row->error = (uint32_t) code;
     row->stanza = WAGW_STR_NULL;
-    WAGW_TRY(wagw_message_put(t, row));
+    WAGW_TRY(wagw_turn_message_put(t, row));
 
     wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
     if (code == 463) {
@@ -1203,7 +1204,7 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
         return WAGW_OK;
     }
     WAGW_TRY(wagw_chat_canonical(t, &from, &chat));
-    rc = wagw_message_get(t, wagw_jid_str(&t->arena, &chat), id, WAGW_STR(""), &row);
+    rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &chat), id, WAGW_STR(""), &row);
     if (rc == WAGW_NOT_FOUND) {
         return WAGW_OK;             /* a peer message, a retry: nothing waits */
     }
@@ -1221,7 +1222,7 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
     if (wagw_node_get_u64(ack, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
         row.t_ms = (int64_t) at * 1000;
     }
-    WAGW_TRY(wagw_message_put(t, &row));
+    WAGW_TRY(wagw_turn_message_put(t, &row));
 
     if (row.flags & WAGW_ROW_HIDDEN) {
         /* a reaction, an edit, a revoke: now it is true here too */
