@@ -186,8 +186,16 @@ bool wagw_jid_same_user(const wagw_jid_t *a, const wagw_jid_t *b);  /* user + se
 wagw_jid_t wagw_jid_user(const wagw_jid_t *j);
 
 static inline bool wagw_jid_empty(const wagw_jid_t *j) { return j->server == WAGW_SRV_NONE; }
-static inline bool wagw_jid_is_lid(const wagw_jid_t *j) { return j->server == WAGW_SRV_LID || j->server == WAGW_SRV_HOSTED_LID; }
-static inline bool wagw_jid_is_pn(const wagw_jid_t *j) { return j->server == WAGW_SRV_USER || j->server == WAGW_SRV_HOSTED; }
+static inline bool
+wagw_jid_is_lid(const wagw_jid_t *j)
+{
+    return j->server == WAGW_SRV_LID || j->server == WAGW_SRV_HOSTED_LID;
+}
+static inline bool
+wagw_jid_is_pn(const wagw_jid_t *j)
+{
+    return j->server == WAGW_SRV_USER || j->server == WAGW_SRV_HOSTED;
+}
 static inline bool wagw_jid_is_person(const wagw_jid_t *j) { return wagw_jid_is_lid(j) || wagw_jid_is_pn(j); }
 static inline bool wagw_jid_is_group(const wagw_jid_t *j) { return j->server == WAGW_SRV_GROUP; }
 bool wagw_jid_is_status(const wagw_jid_t *j);

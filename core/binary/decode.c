@@ -143,7 +143,7 @@ static const char *decode_device(char out[8], uint32_t device)
 
 static int decode_jid_pair(decoder_t *d, wagw_str_t *out, unsigned nest)
 {
-    wagw_str_t user, server;
+    wagw_str_t user = WAGW_STR_NULL, server = WAGW_STR_NULL;
     int rc;
 
     rc = decode_part(d, &user, WIRE_JID_NEST_MAX);
@@ -159,7 +159,7 @@ static int decode_jid_pair(decoder_t *d, wagw_str_t *out, unsigned nest)
 static int decode_ad_jid(decoder_t *d, wagw_str_t *out)
 {
     uint32_t domain, device;
-    wagw_str_t user, server;
+    wagw_str_t user = WAGW_STR_NULL, server = WAGW_STR_NULL;
     char text[8];
     int rc;
 
@@ -193,7 +193,7 @@ static int decode_ad_jid(decoder_t *d, wagw_str_t *out)
 static int decode_fb_jid(decoder_t *d, wagw_str_t *out)
 {
     uint32_t device = 0;
-    wagw_str_t user, server;
+    wagw_str_t user = WAGW_STR_NULL, server = WAGW_STR_NULL;
     char text[8];
     int rc;
 
@@ -213,7 +213,7 @@ static int decode_fb_jid(decoder_t *d, wagw_str_t *out)
 static int decode_interop_jid(decoder_t *d, wagw_str_t *out)
 {
     uint32_t device = 0, integrator = 0;
-    wagw_str_t user, server, full;
+    wagw_str_t user = WAGW_STR_NULL, server = WAGW_STR_NULL, full;
     char text[8];
     int rc;
 

@@ -52,10 +52,12 @@ int wagw_node_encode(wagw_buf_t *out, const wagw_node_t *n);
 wagw_node_t *wagw_node(wagw_arena_t *a, const char *tag);
 wagw_node_t *wagw_node_child(wagw_arena_t *a, wagw_node_t *parent, const char *tag);   /* made and appended */
 wagw_node_t *wagw_node_append(wagw_node_t *parent, wagw_node_t *child);                 /* returns child */
-wagw_node_t *wagw_node_attr(wagw_arena_t *a, wagw_node_t *n, const char *key, wagw_str_t value);     /* value must outlive; returns n */
+/* value must outlive; returns n */
+wagw_node_t *wagw_node_attr(wagw_arena_t *a, wagw_node_t *n, const char *key, wagw_str_t value);
 wagw_node_t *wagw_node_attrc(wagw_arena_t *a, wagw_node_t *n, const char *key, const char *value);
 wagw_node_t *wagw_node_attr_int(wagw_arena_t *a, wagw_node_t *n, const char *key, int64_t value);
-wagw_node_t *wagw_node_attr_jid(wagw_arena_t *a, wagw_node_t *n, const char *key, const wagw_jid_t *jid);  /* copies */
+/* copies */
+wagw_node_t *wagw_node_attr_jid(wagw_arena_t *a, wagw_node_t *n, const char *key, const wagw_jid_t *jid);
 wagw_node_t *wagw_node_attr_server(wagw_arena_t *a, wagw_node_t *n, const char *key);   /* "@s.whatsapp.net" */
 wagw_node_t *wagw_node_bytes(wagw_node_t *n, wagw_str_t data);
 wagw_node_t *wagw_node_bytes_copy(wagw_arena_t *a, wagw_node_t *n, wagw_str_t data);
@@ -68,11 +70,13 @@ wagw_str_t wagw_node_get(const wagw_node_t *n, const char *key);                
 bool wagw_node_has(const wagw_node_t *n, const char *key);
 bool wagw_node_is(const wagw_node_t *n, const char *tag);
 bool wagw_node_attr_is(const wagw_node_t *n, const char *key, const char *value);
-int wagw_node_get_u64(const wagw_node_t *n, const char *key, uint64_t *out);            /* WAGW_NOT_FOUND, WAGW_MALFORMED */
+/* WAGW_NOT_FOUND, WAGW_MALFORMED */
+int wagw_node_get_u64(const wagw_node_t *n, const char *key, uint64_t *out);
 int wagw_node_get_jid(const wagw_node_t *n, const char *key, wagw_jid_t *out);          /* likewise */
 const wagw_node_t *wagw_node_find(const wagw_node_t *n, const char *tag);               /* first child of that tag */
-const wagw_node_t *wagw_node_find_next(const wagw_node_t *child, const char *tag);      /* next sibling of that tag */
-wagw_str_t wagw_node_data(const wagw_node_t *n);                                        /* bytes or text; NULL node gives NULL */
+/* next sibling of that tag */
+const wagw_node_t *wagw_node_find_next(const wagw_node_t *child, const char *tag);
+wagw_str_t wagw_node_data(const wagw_node_t *n);    /* bytes or text; NULL node gives NULL */
 bool wagw_attr_from_server(const wagw_node_t *n);   /* from is the server JID, in either form */
 
 /* Debug text `<tag a="b">…</tag>`, binary as hex capped at 64 bytes. */

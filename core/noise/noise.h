@@ -54,7 +54,8 @@ int wagw_noise_server_init(wagw_noise_t *s, wagw_random_pt random, void *data);
 int wagw_noise_server_hello(wagw_noise_t *s, wagw_buf_t *out, wagw_str_t client_hello_body,
     const wagw_keypair_t *server_static, wagw_str_t cert_chain);
 /* Gives the client's static public key and appends the ClientPayload bytes. */
-int wagw_noise_server_finish(wagw_noise_t *s, wagw_str_t client_finish_body, uint8_t client_static[32], wagw_buf_t *payload);
+int wagw_noise_server_finish(wagw_noise_t *s, wagw_str_t client_finish_body, uint8_t client_static[32],
+    wagw_buf_t *payload);
 
 /* Transport: appends the 3-byte length and the sealed plaintext. */
 int wagw_noise_seal(wagw_noise_t *s, wagw_buf_t *out, wagw_str_t plaintext);
