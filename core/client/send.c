@@ -442,6 +442,10 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
         wagw_turn_random(t, random, sizeof(random));
         WAGW_TRY(wagw_message_id(id, t->now / 1000, wagw_str(me->jid.user, me->jid.user_len), random));
         memcpy(s->job.id, id, strlen(id));
+        /* the same one when this turn runs again: else its row is missed each time anew */
+        if (cJSON_AddStringToObject((cJSON *) params, "_id", id) == NULL) {
+            return WAGW_NOMEM;
+        }
     }
 
     if (t->c->jobs) {
