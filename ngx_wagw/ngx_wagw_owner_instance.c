@@ -444,6 +444,7 @@ ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf
     ins.dirty_ev.handler = instances_dirty;
     ins.dirty_ev.log = cycle->log;
     ins.start_ev.handler = instances_start;
+    ins.start_ev.data = &ins;
     ins.start_ev.log = cycle->log;
     ins.start_ev.cancelable = 1;
 
