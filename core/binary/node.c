@@ -38,8 +38,11 @@ static wagw_node_t *node_add_attr(wagw_arena_t *a, wagw_node_t *n, wagw_str_t ke
 {
     wagw_attr_t *at;
 
-    if (n == NULL || key.p == NULL || (value.p == NULL && value.n > 0)) {
+    if (n == NULL || key.p == NULL) {
         return NULL;
+    }
+    if (value.p == NULL) {
+        return n;
     }
     at = wagw_arena_zalloc(a, sizeof(*at));
     if (at == NULL) {
@@ -65,7 +68,7 @@ wagw_node_t *wagw_node_attr(wagw_arena_t *a, wagw_node_t *n, const char *key, wa
 
 wagw_node_t *wagw_node_attrc(wagw_arena_t *a, wagw_node_t *n, const char *key, const char *value)
 {
-    return value ? node_add_attr(a, n, wagw_cstr(key), wagw_cstr(value), false) : NULL;
+    return node_add_attr(a, n, wagw_cstr(key), wagw_cstr(value), false);
 }
 
 wagw_node_t *wagw_node_attr_int(wagw_arena_t *a, wagw_node_t *n, const char *key, int64_t value)

@@ -47,8 +47,9 @@ int wagw_node_decode(wagw_node_t **out, wagw_arena_t *a, wagw_str_t plaintext);
 /* Appends flag 0x00 and the node. */
 int wagw_node_encode(wagw_buf_t *out, const wagw_node_t *n);
 
-/* Building.  NULL arguments are passed through, so that a chain is checked
- * once at its end.  wagw_node() copies neither tag nor values. */
+/* Building.  NULL nodes are passed through, so that a chain is checked once at
+ * its end.  An attribute without a value (p == NULL, what wagw_node_get gives
+ * for an absent one) is left out.  wagw_node() copies neither tag nor values. */
 wagw_node_t *wagw_node(wagw_arena_t *a, const char *tag);
 wagw_node_t *wagw_node_child(wagw_arena_t *a, wagw_node_t *parent, const char *tag);   /* made and appended */
 wagw_node_t *wagw_node_append(wagw_node_t *parent, wagw_node_t *child);                 /* returns child */

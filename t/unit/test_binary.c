@@ -646,7 +646,13 @@ static void test_build(void **state)
 
     /* a NULL in a chain reaches its end */
     assert_null(wagw_node_attrc(&a, NULL, "id", "x"));
-    assert_null(wagw_node_attrc(&a, wagw_node(&a, "iq"), "id", NULL));
+    /* a value that is absent is left out, an empty one is not */
+    n = wagw_node(&a, "iq");
+    assert_ptr_equal(wagw_node_attrc(&a, n, "id", NULL), n);
+    assert_ptr_equal(wagw_node_attr(&a, n, "id", wagw_node_get(n, "none")), n);
+    assert_int_equal(n->nattrs, 0);
+    assert_ptr_equal(wagw_node_attr(&a, n, "id", WAGW_STR("")), n);
+    assert_int_equal(n->nattrs, 1);
     assert_null(wagw_node_append(NULL, wagw_node(&a, "iq")));
     assert_null(wagw_node_append(wagw_node(&a, "iq"), NULL));
     assert_null(wagw_node_child(&a, NULL, "iq"));
