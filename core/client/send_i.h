@@ -1,0 +1,51 @@
+/*
+ * What the files of the send path share: jobs.c (lists, answers), send.c (from
+ * the command to the stanza), make.c (the message), acked.c (the server's
+ * answer, and what is sent again after a login).
+ */
+
+#ifndef WAGW_SEND_I_H
+#define WAGW_SEND_I_H
+
+#include "client_i.h"
+
+typedef enum { STEP_OVER = 0, STEP_PARKED, STEP_SENT } step_outcome_t;
+
+typedef struct {
+    wagw_job_t       job;           /* as it shall be from now on */
+    bool             queued;        /* it is in c->jobs already */
+    step_outcome_t   outcome;
+} step_t;
+
+typedef struct {
+    bool          lid;                  /* namespace of the stanza */
+    wagw_jid_t    to;                   /* wire chat */
+    wagw_jid_t    self;
+    wagw_jid_t    canonical;
+    wagw_str_t    chat;                 /* its text */
+    wagw_jid_t    pn;                   /* peer_recipient_pn */
+    wagw_built_t  built;
+    uint32_t      expiration;
+    uint8_t       secret[32];
+    bool          refused;              /* answered already */
+} wagw_made_t;
+
+
+wagw_job_t *wagw_job_unlink(wagw_client_t *c, uint64_t serial);
+wagw_job_t *wagw_unacked_find(wagw_client_t *c, wagw_str_t id);
+wagw_job_t *wagw_unacked_unlink(wagw_client_t *c, wagw_str_t id);
+void wagw_unacked_add(wagw_client_t *c, wagw_job_t *j);
+void wagw_job_queue(wagw_client_t *c, wagw_job_t *j);
+void wagw_job_free(wagw_client_t *c, wagw_job_t *j);
+/* What an acknowledged job answers. */
+int wagw_job_answer(wagw_turn_t *t, const wagw_job_t *job, const wagw_row_message_t *m);
+/* 400 that names the field. */
+int wagw_job_field_error(wagw_turn_t *t, uint64_t command, const char *field, const char *reason);
+/* Namespace, wire chat and canonical chat of a job (04 section 6.5). */
+int wagw_job_namespace(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m);
+/* The message from the caller's fields; m->refused: answered already. */
+int wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m);
+/* The message from its row, for a rebuild. */
+void wagw_job_from_row(wagw_made_t *m, const wagw_row_message_t *row);
+
+#endif
