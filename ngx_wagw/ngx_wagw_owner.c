@@ -52,6 +52,7 @@ static struct {
     unsigned listening : 1;
     unsigned storing : 1;
     unsigned stopping : 1;
+    ngx_connection_t nobody; /* of timers: nginx's debug log reads a descriptor through their data */
 } ow;
 
 static void owner_lock(ngx_event_t *ev);
@@ -65,7 +66,7 @@ ngx_int_t ngx_wagw_owner_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     ow.wmcf = wmcf;
     ow.lock = NGX_INVALID_FILE;
     ow.timer.handler = owner_lock;
-    ow.timer.data = &ow; /* nginx's debug log looks behind it */
+    ow.timer.data = &ngx_wagw_no_connection;
     ow.timer.log = cycle->log;
     ow.timer.cancelable = 1;
 
@@ -413,7 +414,7 @@ static void state_done(ngx_wagw_job_t *job)
     ngx_wagw_webhook_kick();
 
     ow.prune.handler = owner_prune;
-    ow.prune.data = &ow;
+    ow.prune.data = &ngx_wagw_no_connection;
     ow.prune.log = ow.cycle->log;
     ow.prune.cancelable = 1;
     ngx_add_timer(&ow.prune, 1);
@@ -481,7 +482,7 @@ static void owner_flush(ngx_cycle_t *cycle)
 
     ngx_memzero(&wake, sizeof(wake));
     wake.handler = owner_wake;
-    wake.data = &ow;
+    wake.data = &ngx_wagw_no_connection;
     wake.log = cycle->log;
 
     while (ngx_current_msec - begin < STOP_MS && (ngx_wagw_instances_waiting() || ngx_wagw_calls_open())) {

@@ -9,6 +9,10 @@
 
 #pragma GCC visibility push(hidden)
 
+/* `data` of timers that need none: nginx's debug log prints the descriptor of
+ * the connection that it takes every event's data for. */
+extern ngx_connection_t ngx_wagw_no_connection;
+
 /* ---- a thread's way back to the loop (ngx_wagw_owner_thread.c) ----------- */
 
 typedef struct {

@@ -21,6 +21,7 @@ static struct {
     ngx_event_t dirty_ev;
     ngx_queue_t starting;
     ngx_event_t start_ev;
+    ngx_connection_t nobody; /* of the timer: nginx's debug log reads a descriptor through its data */
 } ins;
 
 int64_t ngx_wagw_now_ms(void)
@@ -444,7 +445,7 @@ ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf
     ins.dirty_ev.handler = instances_dirty;
     ins.dirty_ev.log = cycle->log;
     ins.start_ev.handler = instances_start;
-    ins.start_ev.data = &ins;
+    ins.start_ev.data = &ngx_wagw_no_connection;
     ins.start_ev.log = cycle->log;
     ins.start_ev.cancelable = 1;
 

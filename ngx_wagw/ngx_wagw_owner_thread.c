@@ -21,6 +21,8 @@ static struct {
     ngx_wagw_bell_t bell;
 } tasks = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
+ngx_connection_t ngx_wagw_no_connection = {.fd = (ngx_socket_t)-1};
+
 static void bell_read(ngx_event_t *ev)
 {
     ngx_connection_t *c = ev->data;
