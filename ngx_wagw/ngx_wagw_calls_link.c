@@ -244,8 +244,9 @@ static void link_code_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
 
 static void link_code(ngx_wagw_call_t *call, ngx_uint_t get)
 {
+    char *p;
+    cJSON *code;
     link_ctx_t *ctx;
-    wagw_str_t code;
     ngx_wagw_instance_t *in;
 
     ctx = ngx_wagw_call_ctx(call, sizeof(link_ctx_t));
@@ -261,17 +262,15 @@ static void link_code(ngx_wagw_call_t *call, ngx_uint_t get)
         return;
     }
 
-    code = ngx_wagw_param_str(call, "customCode");
+    code = ngx_wagw_param(call, "customCode");
 
-    if (code.n) {
-        size_t i;
+    /* the alphabet of WhatsApp's phones has no 0, I, O, U; people may type small letters */
+    for (p = cJSON_IsString(code) ? code->valuestring : NULL; p && *p; p++) {
+        *p = (char)ngx_toupper(*p);
 
-        /* the alphabet WhatsApp's phones accept, without 0, I, O, U */
-        for (i = 0; i < code.n; i++) {
-            if (ngx_strchr("123456789ABCDEFGHJKLMNPQRSTVWXYZ", code.p[i]) == NULL) {
-                ngx_wagw_call_invalid(call, "customCode", "8 of 123456789ABCDEFGHJKLMNPQRSTVWXYZ");
-                return;
-            }
+        if (ngx_strchr("123456789ABCDEFGHJKLMNPQRSTVWXYZ", *p) == NULL) {
+            ngx_wagw_call_invalid(call, "customCode", "8 of 123456789ABCDEFGHJKLMNPQRSTVWXYZ");
+            return;
         }
     }
 

@@ -223,21 +223,12 @@ NGX_WAGW_HANDLER(observability_version)
 
 static in_port_t system_port(void)
 {
-    in_port_t port;
-    ngx_uint_t i;
     ngx_listening_t *ls;
 
-    ls = ngx_cycle->listening.elts;
+    /* the owner has closed and forgotten its listeners, but whoever serves us listens on one: the first still tells */
+    ls = ngx_cycle->listening.nalloc ? ngx_cycle->listening.elts : NULL;
 
-    for (i = 0; i < ngx_cycle->listening.nelts; i++) {
-        port = ls[i].sockaddr ? ngx_inet_get_port(ls[i].sockaddr) : 0;
-
-        if (port) {
-            return port;
-        }
-    }
-
-    return 0;
+    return ls && ls->sockaddr ? ngx_inet_get_port(ls->sockaddr) : 0;
 }
 
 static void system_hostname(wagw_json_t *j)
