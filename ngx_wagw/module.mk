@@ -8,7 +8,7 @@ NGX_TREE    = $(BUILD)/nginx
 NGX_CC_OPT  = $(CFLAGS) $(SANFLAGS)
 NGX_LD_OPT  = $(SANFLAGS)
 
-.PHONY: module docs docs-check
+.PHONY: module docs docs-check FORCE
 module: $(MODULE)
 
 # another set of sources, generator or flags needs another configure
