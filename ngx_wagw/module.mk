@@ -17,11 +17,17 @@ $(BUILD)/.module-list: FORCE
 	@echo '$(MODULE_SRC) $(MODULE_HDR) $(NGX_CC_OPT)' | cmp -s - $@ || echo '$(MODULE_SRC) $(MODULE_HDR) $(NGX_CC_OPT)' > $@
 FORCE:
 
+# configure writes all its files anew; those that came out the same keep their
+# time, so that only what changed is compiled
 $(NGX_TREE)/objs/Makefile: config $(BUILD)/.module-list $(GEN)
-	@rm -rf $(NGX_TREE) && mkdir -p $(BUILD) && cp -r $(NGINX_DEV) $(NGX_TREE)
+	@mkdir -p $(NGX_TREE) && cp -r $(NGINX_DEV)/. $(NGX_TREE)
+	@cd $(NGX_TREE) && { echo '$(NGX_CC_OPT)' | cmp -s - .flags || { rm -rf objs && echo '$(NGX_CC_OPT)' > .flags; }; }
+	@rm -rf $(NGX_TREE)/objs.old && { [ ! -d $(NGX_TREE)/objs ] || cp -rp $(NGX_TREE)/objs $(NGX_TREE)/objs.old; }
 	@cd $(NGX_TREE) && bash -c '. ./conf_flags && ASAN_OPTIONS=detect_leaks=0 ./configure "$${NGX_CONF_FLAGS[@]}" \
 	    --with-cc-opt="$(NGX_CC_OPT)" --with-ld-opt="$(NGX_LD_OPT)" --add-dynamic-module=$(CURDIR)' > configure.log 2>&1 \
-	    || { tail -20 configure.log; exit 1; }
+	    || { tail -20 configure.log; rm -f objs/Makefile; exit 1; }
+	@cd $(NGX_TREE) && for f in $$(cd objs && ls *.h *.c wagw-gen/*); do \
+	    cmp -s objs/$$f objs.old/$$f && cp -p objs.old/$$f objs/$$f; done; rm -rf objs.old
 
 $(MODULE): $(NGX_TREE)/objs/Makefile $(MODULE_SRC) $(MODULE_HDR) ngx_wagw/module.map
 	@cd $(NGX_TREE) && $(MAKE) --no-print-directory -s -f objs/Makefile modules
