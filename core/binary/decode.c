@@ -496,7 +496,7 @@ static int decode_inflate(wagw_arena_t *a, wagw_str_t in, wagw_str_t *out)
         }
     } while (rc == WAGW_OK && zrc != Z_STREAM_END);
 
-    if (rc == WAGW_OK && (z.avail_in > 0 || buf.n == 0)) {
+    if (rc == WAGW_OK && z.avail_in > 0) {
         rc = WAGW_MALFORMED;
     }
     inflateEnd(&z);

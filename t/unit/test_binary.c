@@ -479,7 +479,7 @@ static void test_zlib(void **state)
 
     /* a small frame that unfolds into as many small nodes and attributes as fit */
     wagw_buf_add(&plain, "\xf8\x02\x71\xf9\x7f\xff", 6);
-    while (plain.n < (16u << 20) - 2000) {
+    while (plain.n < (16u << 20) - 5000) {
         unsigned i;
 
         wagw_buf_add(&plain, "\xf9\x04\x01\x0e", 4);

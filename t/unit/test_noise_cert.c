@@ -135,6 +135,9 @@ static void test_certificates(void **state)
     expect_refused(&c, &p, NOW - 1, "intermediate certificate is out of its time");
     expect_refused(&c, &p, NOW + 1, "intermediate certificate is out of its time");
     expect_refused(&c, &p, -1, "intermediate certificate is out of its time");
+    /* a clock before 1970 is not one far in the future */
+    c.middle.notafter = c.leaf.notafter = UINT64_MAX;
+    expect_refused(&c, &p, -1, "intermediate certificate is out of its time");
     c.middle.notbefore--;
     expect_refused(&c, &p, NOW - 1, "leaf certificate is out of its time");
     c.middle.notafter++;
