@@ -171,7 +171,6 @@ int wagw_base64_decode(wagw_buf_t *out, wagw_str_t in)
         if (bits >= 8) {
             bits -= 8;
             out->p[out->n++] = (uint8_t)(v >> bits);
-            v &= (1u << bits) - 1;
         }
     }
     return WAGW_OK;
