@@ -74,9 +74,9 @@ static ngx_command_t wagw_commands[] = {
 };
 /* clang-format on */
 
-static ngx_http_module_t wagw_module_ctx = {wagw_add_variables, wagw_postconfiguration, wagw_create_main_conf,
-                                            wagw_init_main_conf, NULL, NULL,
-                                            wagw_create_loc_conf, wagw_merge_loc_conf};
+static ngx_http_module_t wagw_module_ctx = {
+    wagw_add_variables,   wagw_postconfiguration, wagw_create_main_conf, wagw_init_main_conf, NULL, NULL,
+    wagw_create_loc_conf, wagw_merge_loc_conf};
 
 ngx_module_t ngx_http_wagw_module = {NGX_MODULE_V1,
                                      &wagw_module_ctx,
@@ -91,14 +91,12 @@ ngx_module_t ngx_http_wagw_module = {NGX_MODULE_V1,
                                      NULL,
                                      NGX_MODULE_V1_PADDING};
 
-static ngx_int_t
-wagw_add_variables(ngx_conf_t *cf)
+static ngx_int_t wagw_add_variables(ngx_conf_t *cf)
 {
     return ngx_wagw_variables_add(cf);
 }
 
-static ngx_int_t
-wagw_postconfiguration(ngx_conf_t *cf)
+static ngx_int_t wagw_postconfiguration(ngx_conf_t *cf)
 {
     ngx_http_handler_pt *h;
     ngx_http_core_main_conf_t *cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
@@ -116,8 +114,7 @@ wagw_postconfiguration(ngx_conf_t *cf)
     return ngx_wagw_reply_init(cf);
 }
 
-static void *
-wagw_create_main_conf(ngx_conf_t *cf)
+static void *wagw_create_main_conf(ngx_conf_t *cf)
 {
     ngx_wagw_main_conf_t *wmcf = ngx_pcalloc(cf->pool, sizeof(ngx_wagw_main_conf_t));
 
@@ -135,8 +132,7 @@ wagw_create_main_conf(ngx_conf_t *cf)
     return wmcf;
 }
 
-static char *
-wagw_init_main_conf(ngx_conf_t *cf, void *conf)
+static char *wagw_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     char *rc;
     ngx_wagw_main_conf_t *wmcf = conf;
@@ -153,8 +149,7 @@ wagw_init_main_conf(ngx_conf_t *cf, void *conf)
     return NGX_CONF_OK;
 }
 
-static void *
-wagw_create_loc_conf(ngx_conf_t *cf)
+static void *wagw_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_wagw_loc_conf_t *wlcf = ngx_pcalloc(cf->pool, sizeof(ngx_wagw_loc_conf_t));
 
@@ -171,8 +166,7 @@ wagw_create_loc_conf(ngx_conf_t *cf)
     return wlcf;
 }
 
-static char *
-wagw_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+static char *wagw_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_wagw_loc_conf_t *prev = parent, *conf = child;
     ngx_http_core_loc_conf_t *clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -202,31 +196,27 @@ wagw_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     return NGX_CONF_OK;
 }
 
-static ngx_wagw_main_conf_t *
-wagw_main_conf(ngx_cycle_t *cycle)
+static ngx_wagw_main_conf_t *wagw_main_conf(ngx_cycle_t *cycle)
 {
     return cycle->conf_ctx[ngx_http_module.index] ? ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wagw_module)
                                                   : NULL;
 }
 
-static ngx_int_t
-wagw_init_module(ngx_cycle_t *cycle)
+static ngx_int_t wagw_init_module(ngx_cycle_t *cycle)
 {
     ngx_wagw_main_conf_t *wmcf = wagw_main_conf(cycle);
 
     return wmcf ? ngx_wagw_process_register(cycle, wmcf) : NGX_OK;
 }
 
-static ngx_int_t
-wagw_init_process(ngx_cycle_t *cycle)
+static ngx_int_t wagw_init_process(ngx_cycle_t *cycle)
 {
     ngx_wagw_main_conf_t *wmcf = wagw_main_conf(cycle);
 
     return wmcf ? ngx_wagw_process_init(cycle, wmcf) : NGX_OK;
 }
 
-static void
-wagw_exit_process(ngx_cycle_t *cycle)
+static void wagw_exit_process(ngx_cycle_t *cycle)
 {
     ngx_wagw_main_conf_t *wmcf = wagw_main_conf(cycle);
 

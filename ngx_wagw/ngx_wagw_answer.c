@@ -7,14 +7,12 @@ static struct {
     ngx_uint_t status; /* what the seed answered */
 } answer_seed[] = {{"INSTANCE_NOT_CONNECTED", 404}, {"ALREADY_CONNECTED", 400}, {NULL, 0}};
 
-static ngx_wagw_main_conf_t *
-answer_conf(void)
+static ngx_wagw_main_conf_t *answer_conf(void)
 {
     return ngx_http_cycle_get_module_main_conf(ngx_cycle, ngx_http_wagw_module);
 }
 
-static ngx_uint_t
-answer_status(ngx_uint_t status, const char *code)
+static ngx_uint_t answer_status(ngx_uint_t status, const char *code)
 {
     ngx_uint_t i;
 
@@ -29,8 +27,7 @@ answer_status(ngx_uint_t status, const char *code)
     return status == 201 ? 200 : status;
 }
 
-static void
-answer_send(ngx_wagw_call_t *call, ngx_uint_t status, wagw_buf_t *b)
+static void answer_send(ngx_wagw_call_t *call, ngx_uint_t status, wagw_buf_t *b)
 {
     static const char lost[] = "{\"success\":false,\"error\":\"Out of memory\",\"code\":\"INTERNAL\"}";
 
@@ -42,8 +39,7 @@ answer_send(ngx_wagw_call_t *call, ngx_uint_t status, wagw_buf_t *b)
     wagw_buf_free(b);
 }
 
-void
-ngx_wagw_call_ok(ngx_wagw_call_t *call, ngx_uint_t status, wagw_str_t data, const char *message, wagw_str_t extra)
+void ngx_wagw_call_ok(ngx_wagw_call_t *call, ngx_uint_t status, wagw_str_t data, const char *message, wagw_str_t extra)
 {
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
@@ -63,15 +59,14 @@ ngx_wagw_call_ok(ngx_wagw_call_t *call, ngx_uint_t status, wagw_str_t data, cons
     answer_send(call, answer_status(status, NULL), &b);
 }
 
-void
-ngx_wagw_call_fail(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error, wagw_str_t details)
+void ngx_wagw_call_fail(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error,
+                        wagw_str_t details)
 {
     ngx_wagw_call_fail_retry(call, status, code, error, details, NULL, 0);
 }
 
-void
-ngx_wagw_call_fail_retry(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error,
-                         wagw_str_t details, const char *hint, ngx_uint_t retry_after)
+void ngx_wagw_call_fail_retry(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error,
+                              wagw_str_t details, const char *hint, ngx_uint_t retry_after)
 {
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
@@ -95,8 +90,7 @@ ngx_wagw_call_fail_retry(ngx_wagw_call_t *call, ngx_uint_t status, const char *c
     answer_send(call, answer_status(status, code), &b);
 }
 
-void
-ngx_wagw_call_result(ngx_wagw_call_t *call, const wagw_result_t *r)
+void ngx_wagw_call_result(ngx_wagw_call_t *call, const wagw_result_t *r)
 {
     if (r->message_id.n && call->message_id.len == 0) {
         call->message_id.data = ngx_pnalloc(call->pool, r->message_id.n);
@@ -113,8 +107,7 @@ ngx_wagw_call_result(ngx_wagw_call_t *call, const wagw_result_t *r)
     ngx_wagw_call_ok(call, r->status, r->data, r->message, WAGW_STR_NULL);
 }
 
-void
-ngx_wagw_call_raw(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body)
+void ngx_wagw_call_raw(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body)
 {
     ngx_wagw_owner_answered(call, status, content_type, body);
 }

@@ -8,8 +8,7 @@
 #define AUTH_KEY_MAX 512
 #define AUTH_ALL 0x1f
 
-static ngx_uint_t
-auth_path_ends(const ngx_wagw_route_t *route, const char *end)
+static ngx_uint_t auth_path_ends(const ngx_wagw_route_t *route, const char *end)
 {
     size_t n = ngx_strlen(route->path), e = ngx_strlen(end);
 
@@ -17,8 +16,7 @@ auth_path_ends(const ngx_wagw_route_t *route, const char *end)
 }
 
 /* Overwrites the key wherever logs could find it. */
-static void
-auth_mask(ngx_str_t *s)
+static void auth_mask(ngx_str_t *s)
 {
     u_char *p = s->data, *end = s->data + s->len;
 
@@ -33,8 +31,7 @@ auth_mask(ngx_str_t *s)
     }
 }
 
-static ngx_int_t
-auth_find(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *key)
+static ngx_int_t auth_find(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *key)
 {
     ngx_str_t arg;
     ngx_table_elt_t *h;
@@ -72,8 +69,7 @@ auth_find(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *key)
     return NGX_OK;
 }
 
-ngx_uint_t
-ngx_wagw_from_loopback(ngx_http_request_t *r)
+ngx_uint_t ngx_wagw_from_loopback(ngx_http_request_t *r)
 {
     ngx_uint_t bits = 0;
     struct sockaddr *sa = r->connection->sockaddr;
@@ -89,14 +85,12 @@ ngx_wagw_from_loopback(ngx_http_request_t *r)
     return bits;
 }
 
-static ngx_uint_t
-auth_optional(const ngx_wagw_route_t *route)
+static ngx_uint_t auth_optional(const ngx_wagw_route_t *route)
 {
     return route->perm == NGX_WAGW_PERM_PUBLIC;
 }
 
-ngx_int_t
-ngx_wagw_auth(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+ngx_int_t ngx_wagw_auth(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     ngx_int_t rc;
     ngx_str_t key;
@@ -143,8 +137,7 @@ ngx_wagw_auth(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 }
 
 /* The address is in one of the key's networks. */
-static ngx_uint_t
-auth_address(ngx_http_request_t *r, ngx_str_t *allow)
+static ngx_uint_t auth_address(ngx_http_request_t *r, ngx_str_t *allow)
 {
     cJSON *list, *item;
     ngx_str_t text;
@@ -176,8 +169,7 @@ auth_address(ngx_http_request_t *r, ngx_str_t *allow)
     return yes;
 }
 
-ngx_int_t
-ngx_wagw_auth_key(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_key_t *k)
+ngx_int_t ngx_wagw_auth_key(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_key_t *k)
 {
     int64_t now;
     ngx_time_t *tp = ngx_timeofday();
@@ -203,8 +195,7 @@ ngx_wagw_auth_key(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_key_t *k)
     return NGX_OK;
 }
 
-ngx_uint_t
-ngx_wagw_auth_sees(ngx_wagw_ctx_t *ctx, ngx_str_t *instance)
+ngx_uint_t ngx_wagw_auth_sees(ngx_wagw_ctx_t *ctx, ngx_str_t *instance)
 {
     cJSON *list, *item;
     ngx_uint_t yes = 0;

@@ -7,8 +7,7 @@
 
 #define BODY_PAIRS 200 /* query and form */
 
-static ngx_int_t
-body_bytes(ngx_http_request_t *r, ngx_str_t *body)
+static ngx_int_t body_bytes(ngx_http_request_t *r, ngx_str_t *body)
 {
     u_char *p;
     size_t n = 0;
@@ -51,8 +50,7 @@ body_bytes(ngx_http_request_t *r, ngx_str_t *body)
     return NGX_OK;
 }
 
-static ngx_int_t
-body_refuse_json(ngx_wagw_ctx_t *ctx, ngx_wagw_json_rc_t rc)
+static ngx_int_t body_refuse_json(ngx_wagw_ctx_t *ctx, ngx_wagw_json_rc_t rc)
 {
     static const char *const text[] = {"",
                                        "The body is not valid JSON",
@@ -68,8 +66,7 @@ body_refuse_json(ngx_wagw_ctx_t *ctx, ngx_wagw_json_rc_t rc)
 }
 
 /* "type/subtype" of the header, any parameters behind it */
-static ngx_uint_t
-body_type_is(ngx_str_t *header, const char *type)
+static ngx_uint_t body_type_is(ngx_str_t *header, const char *type)
 {
     size_t n = ngx_strlen(type);
 
@@ -77,8 +74,7 @@ body_type_is(ngx_str_t *header, const char *type)
            (header->len == n || header->data[n] == ';' || header->data[n] == ' ');
 }
 
-static int
-body_hex(u_char c)
+static int body_hex(u_char c)
 {
     if (c >= '0' && c <= '9') {
         return c - '0';
@@ -87,8 +83,7 @@ body_hex(u_char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static char *
-body_decode(ngx_pool_t *pool, u_char *p, size_t n)
+static char *body_decode(ngx_pool_t *pool, u_char *p, size_t n)
 {
     size_t i;
     u_char *out, *d;
@@ -116,8 +111,7 @@ body_decode(ngx_pool_t *pool, u_char *p, size_t n)
 }
 
 /* a=b&c=d into params; what is there already stays */
-static ngx_int_t
-body_pairs(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *s, const char *where)
+static ngx_int_t body_pairs(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *s, const char *where)
 {
     char *name, *value;
     u_char *p = s->data, *end = s->data + s->len, *amp, *eq;
@@ -151,14 +145,12 @@ body_pairs(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *s, const char 
     return NGX_OK;
 }
 
-static void
-body_cleanup(void *data)
+static void body_cleanup(void *data)
 {
     cJSON_Delete(((ngx_wagw_ctx_t *)data)->params);
 }
 
-ngx_int_t
-ngx_wagw_params(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+ngx_int_t ngx_wagw_params(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     char *name, *value;
     cJSON *item;

@@ -4,8 +4,7 @@
 
 #include <openssl/rand.h>
 
-ngx_table_elt_t *
-ngx_wagw_header(ngx_http_request_t *r, const char *name)
+ngx_table_elt_t *ngx_wagw_header(ngx_http_request_t *r, const char *name)
 {
     size_t n = ngx_strlen(name);
     ngx_uint_t i;
@@ -28,8 +27,7 @@ ngx_wagw_header(ngx_http_request_t *r, const char *name)
 }
 
 /* The client's id when it is harmless in logs and headers, else one of ours. */
-static ngx_int_t
-context_request_id(ngx_http_request_t *r, ngx_str_t *id)
+static ngx_int_t context_request_id(ngx_http_request_t *r, ngx_str_t *id)
 {
     u_char random[16];
     size_t i;
@@ -55,8 +53,7 @@ context_request_id(ngx_http_request_t *r, ngx_str_t *id)
     return NGX_OK;
 }
 
-ngx_wagw_ctx_t *
-ngx_wagw_context(ngx_http_request_t *r)
+ngx_wagw_ctx_t *ngx_wagw_context(ngx_http_request_t *r)
 {
     ngx_wagw_ctx_t *ctx = ngx_http_get_module_ctx(r, ngx_http_wagw_module);
     ngx_wagw_loc_conf_t *wlcf;
@@ -85,8 +82,7 @@ ngx_wagw_context(ngx_http_request_t *r)
 
 enum { V_INSTANCE, V_KEY, V_ROUTE, V_MESSAGE_ID, V_OWNER_TIME };
 
-static ngx_int_t
-variable_get(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t which)
+static ngx_int_t variable_get(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t which)
 {
     u_char *p;
     ngx_str_t s = ngx_null_string;
@@ -151,8 +147,7 @@ variable_get(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t whic
     return NGX_OK;
 }
 
-ngx_int_t
-ngx_wagw_variables_add(ngx_conf_t *cf)
+ngx_int_t ngx_wagw_variables_add(ngx_conf_t *cf)
 {
     static struct {
         ngx_str_t name;

@@ -6,20 +6,21 @@
 #define CONF_STATE_DIR "/var/lib/wagw"
 #define CONF_URL "wss://web.whatsapp.com/ws/chat"
 #define CONF_ROOT "142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b"
-#define CONF_VERSION {2, 3000, 1043857760}
+#define CONF_VERSION                                                                                                   \
+    {                                                                                                                  \
+        2, 3000, 1043857760                                                                                            \
+    }
 #define CONF_STATE_DIR_MAX 80 /* with "/owner.sock.<pid>" it must fit a socket address */
 #define CONF_SECRET_MAX 4096
 
-static char *
-conf_invalid(ngx_conf_t *cf, ngx_str_t *value)
+static char *conf_invalid(ngx_conf_t *cf, ngx_str_t *value)
 {
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid value \"%V\"", value);
     return NGX_CONF_ERROR;
 }
 
 /* A small file, without the line end that editors leave. */
-static char *
-conf_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *out, ngx_uint_t trim)
+static char *conf_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *out, ngx_uint_t trim)
 {
     u_char buf[CONF_SECRET_MAX + 1];
     ssize_t n;
@@ -54,8 +55,7 @@ conf_file(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *out, ngx_uint_t trim)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ssize_t size;
     ngx_str_t *value = cf->args->elts;
@@ -75,8 +75,7 @@ ngx_wagw_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_state_dir(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_state_dir(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts;
     ngx_wagw_main_conf_t *wmcf = conf;
@@ -102,8 +101,7 @@ ngx_wagw_conf_state_dir(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts, path;
     ngx_wagw_main_conf_t *wmcf = conf;
@@ -131,8 +129,7 @@ ngx_wagw_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_store_password(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_store_password(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts;
     ngx_wagw_main_conf_t *wmcf = conf;
@@ -143,8 +140,7 @@ ngx_wagw_conf_store_password(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return conf_file(cf, &value[1], &wmcf->store_password, 1);
 }
 
-char *
-ngx_wagw_conf_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char *rc;
     ngx_str_t *value = cf->args->elts, key, path;
@@ -171,8 +167,7 @@ ngx_wagw_conf_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_encryption_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_encryption_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char *rc;
     uint8_t raw[32];
@@ -204,8 +199,7 @@ ngx_wagw_conf_encryption_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-static ngx_uint_t
-conf_loopback(ngx_str_t *host)
+static ngx_uint_t conf_loopback(ngx_str_t *host)
 {
     ngx_str_t h = *host;
     ngx_addr_t addr;
@@ -229,8 +223,7 @@ conf_loopback(ngx_str_t *host)
     return yes;
 }
 
-static char *
-conf_url(ngx_conf_t *cf, ngx_wagw_main_conf_t *wmcf, ngx_str_t *url)
+static char *conf_url(ngx_conf_t *cf, ngx_wagw_main_conf_t *wmcf, ngx_str_t *url)
 {
     u_char *p, *end = url->data + url->len, *host, *colon = NULL;
     ngx_int_t port;
@@ -299,8 +292,7 @@ conf_url(ngx_conf_t *cf, ngx_wagw_main_conf_t *wmcf, ngx_str_t *url)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_whatsapp_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_whatsapp_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts;
     ngx_wagw_main_conf_t *wmcf = conf;
@@ -308,8 +300,7 @@ ngx_wagw_conf_whatsapp_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return wmcf->whatsapp_url.data ? "is duplicate" : conf_url(cf, wmcf, &value[1]);
 }
 
-char *
-ngx_wagw_conf_whatsapp_root(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_whatsapp_root(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts;
     ngx_wagw_main_conf_t *wmcf = conf;
@@ -320,8 +311,7 @@ ngx_wagw_conf_whatsapp_root(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_whatsapp_version(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_whatsapp_version(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     u_char *p, *last, *dot;
     ngx_int_t n;
@@ -351,8 +341,7 @@ ngx_wagw_conf_whatsapp_version(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_trusted(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_trusted(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts;
     ngx_wagw_main_conf_t *wmcf = conf;
@@ -364,8 +353,7 @@ ngx_wagw_conf_trusted(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return ngx_conf_full_name(cf->cycle, &wmcf->trusted_certificate, 1) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
-char *
-ngx_wagw_conf_outbound_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_outbound_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_int_t rc;
     ngx_str_t *value = cf->args->elts;
@@ -396,8 +384,7 @@ ngx_wagw_conf_outbound_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     static const struct {
         const char *name;
@@ -422,8 +409,7 @@ ngx_wagw_conf_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-static void
-conf_serves(ngx_conf_t *cf)
+static void conf_serves(ngx_conf_t *cf)
 {
     ngx_http_core_loc_conf_t *clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     ngx_wagw_main_conf_t *wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wagw_module);
@@ -432,8 +418,7 @@ conf_serves(ngx_conf_t *cf)
     wmcf->used = 1;
 }
 
-char *
-ngx_wagw_conf_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts, *group;
     ngx_uint_t i, k;
@@ -474,8 +459,7 @@ ngx_wagw_conf_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 /* wagw_metrics and its like: cmd->post names the row that they serve */
-char *
-ngx_wagw_conf_place(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_place(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_wagw_loc_conf_t *wlcf = conf;
 
@@ -490,8 +474,7 @@ ngx_wagw_conf_place(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     u_char *slash;
     ngx_int_t n, t;
@@ -522,8 +505,7 @@ ngx_wagw_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *ngx_wagw_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t *value = cf->args->elts, *origin;
     ngx_uint_t i;
@@ -558,8 +540,7 @@ ngx_wagw_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *
-ngx_wagw_conf_complete(ngx_conf_t *cf, ngx_wagw_main_conf_t *wmcf)
+char *ngx_wagw_conf_complete(ngx_conf_t *cf, ngx_wagw_main_conf_t *wmcf)
 {
     char *password;
     ngx_str_t url = ngx_string(CONF_URL);

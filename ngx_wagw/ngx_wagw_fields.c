@@ -16,11 +16,10 @@ typedef struct {
     const char *first; /* field of the first bad JID */
 } fields_errors_t;
 
-static void
-fields_wrong(fields_errors_t *e, const char *field, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void fields_wrong(fields_errors_t *e, const char *field, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
-static void
-fields_wrong(fields_errors_t *e, const char *field, const char *fmt, ...)
+static void fields_wrong(fields_errors_t *e, const char *field, const char *fmt, ...)
 {
     char text[256];
     va_list ap;
@@ -40,8 +39,7 @@ fields_wrong(fields_errors_t *e, const char *field, const char *fmt, ...)
     wagw_json_close(&e->json);
 }
 
-static void
-fields_bad_jid(fields_errors_t *e, const char *field, const char *what)
+static void fields_bad_jid(fields_errors_t *e, const char *field, const char *what)
 {
     if (e->bad_jids++ == 0) {
         e->first = field;
@@ -50,8 +48,7 @@ fields_bad_jid(fields_errors_t *e, const char *field, const char *what)
 }
 
 /* One of "a|b|c"; the table's spelling goes to *found. */
-static ngx_uint_t
-fields_choice(const char *choices, const char *value)
+static ngx_uint_t fields_choice(const char *choices, const char *value)
 {
     size_t n = ngx_strlen(value);
     const char *p = choices, *q;
@@ -66,8 +63,7 @@ fields_choice(const char *choices, const char *value)
     return 0;
 }
 
-static size_t
-fields_chars(const char *s)
+static size_t fields_chars(const char *s)
 {
     size_t n = 0;
 
@@ -77,8 +73,7 @@ fields_chars(const char *s)
     return n;
 }
 
-static void
-fields_set(cJSON *item, const char *text)
+static void fields_set(cJSON *item, const char *text)
 {
     char *copy = cJSON_malloc(ngx_strlen(text) + 1);
 
@@ -90,8 +85,7 @@ fields_set(cJSON *item, const char *text)
 }
 
 /* A recipient in any of the contract's forms becomes canonical text. */
-static ngx_uint_t
-fields_jid(cJSON *item)
+static ngx_uint_t fields_jid(cJSON *item)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_jid_t jid, user;
@@ -106,8 +100,7 @@ fields_jid(cJSON *item)
 }
 
 /* Digits of a person's number; a LID stays one. */
-static ngx_uint_t
-fields_phone(cJSON *item)
+static ngx_uint_t fields_phone(cJSON *item)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_jid_t jid, user;
@@ -126,8 +119,7 @@ fields_phone(cJSON *item)
     return 1;
 }
 
-static ngx_uint_t
-fields_url(const char *s)
+static ngx_uint_t fields_url(const char *s)
 {
     const char *p;
     size_t n = ngx_strlen(s), skip = 0;
@@ -151,8 +143,7 @@ fields_url(const char *s)
     return 1;
 }
 
-static void
-fields_range(fields_errors_t *e, const ngx_wagw_field_t *f, double v, const char *unit)
+static void fields_range(fields_errors_t *e, const ngx_wagw_field_t *f, double v, const char *unit)
 {
     if (f->min == 0 && f->max == 0) {
         return;
@@ -168,8 +159,7 @@ fields_range(fields_errors_t *e, const ngx_wagw_field_t *f, double v, const char
     }
 }
 
-static void
-fields_list(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v, ngx_uint_t jids)
+static void fields_list(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v, ngx_uint_t jids)
 {
     cJSON *i;
 
@@ -200,14 +190,14 @@ fields_list(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v, ngx_uint_t 
     }
 }
 
-static void
-fields_any(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
+static void fields_any(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
 {
     cJSON *i;
     const char *c = f->choices;
 
     if (c == NULL || (cJSON_IsBool(v) && fields_choice(c, "bool")) ||
-        (cJSON_IsNumber(v) && v->valuedouble >= 0 && floor(v->valuedouble) == v->valuedouble && fields_choice(c, "int")) ||
+        (cJSON_IsNumber(v) && v->valuedouble >= 0 && floor(v->valuedouble) == v->valuedouble &&
+         fields_choice(c, "int")) ||
         (cJSON_IsObject(v) && fields_choice(c, "obj")) || (cJSON_IsString(v) && fields_choice(c, "str")) ||
         (cJSON_IsString(v) && fields_choice(c, "all") && ngx_strcmp(v->valuestring, "all") == 0)) {
         return;
@@ -228,8 +218,7 @@ fields_any(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
     fields_wrong(e, f->name, "must be one of the types %s", c);
 }
 
-static void
-fields_value(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
+static void fields_value(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
 {
     int64_t ms;
 
@@ -243,7 +232,8 @@ fields_value(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
         break;
 
     case NGX_WAGW_T_INT:
-        if (!cJSON_IsNumber(v) || floor(v->valuedouble) != v->valuedouble || fabs(v->valuedouble) > 9007199254740991.0) {
+        if (!cJSON_IsNumber(v) || floor(v->valuedouble) != v->valuedouble ||
+            fabs(v->valuedouble) > 9007199254740991.0) {
             fields_wrong(e, f->name, "must be an integer");
         } else {
             fields_range(e, f, v->valuedouble, "");
@@ -323,8 +313,7 @@ fields_value(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
     }
 }
 
-int
-ngx_wagw_fields_check(const ngx_wagw_route_t *route, cJSON *params, const char **code, wagw_buf_t *details)
+int ngx_wagw_fields_check(const ngx_wagw_route_t *route, cJSON *params, const char **code, wagw_buf_t *details)
 {
     cJSON *v;
     fields_errors_t e = {details, wagw_json(details), 0, 0, NULL};
@@ -372,8 +361,7 @@ ngx_wagw_fields_check(const ngx_wagw_route_t *route, cJSON *params, const char *
     return details->failed ? WAGW_NOMEM : WAGW_MALFORMED;
 }
 
-static cJSON *
-fields_split(const char *value)
+static cJSON *fields_split(const char *value)
 {
     cJSON *list, *item;
     const char *p = value, *q;
@@ -399,8 +387,7 @@ fields_split(const char *value)
     return list;
 }
 
-cJSON *
-ngx_wagw_fields_value(const ngx_wagw_route_t *route, const char *name, const char *value)
+cJSON *ngx_wagw_fields_value(const ngx_wagw_route_t *route, const char *name, const char *value)
 {
     char *end;
     double d;

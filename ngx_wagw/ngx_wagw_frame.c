@@ -4,8 +4,7 @@
 
 #include <sys/un.h>
 
-static void
-frame_le(u_char *p, uint64_t v, unsigned bytes)
+static void frame_le(u_char *p, uint64_t v, unsigned bytes)
 {
     while (bytes--) {
         *p++ = v & 0xff;
@@ -13,8 +12,7 @@ frame_le(u_char *p, uint64_t v, unsigned bytes)
     }
 }
 
-static uint64_t
-frame_get(const u_char *p, unsigned bytes)
+static uint64_t frame_get(const u_char *p, unsigned bytes)
 {
     uint64_t v = 0;
 
@@ -24,8 +22,7 @@ frame_get(const u_char *p, unsigned bytes)
     return v;
 }
 
-size_t
-ngx_wagw_frame_begin(wagw_buf_t *b, uint32_t id, ngx_uint_t op, ngx_uint_t flags)
+size_t ngx_wagw_frame_begin(wagw_buf_t *b, uint32_t id, ngx_uint_t op, ngx_uint_t flags)
 {
     size_t at = b->n;
     u_char head[NGX_WAGW_FRAME_HEAD];
@@ -38,8 +35,7 @@ ngx_wagw_frame_begin(wagw_buf_t *b, uint32_t id, ngx_uint_t op, ngx_uint_t flags
     return at;
 }
 
-ngx_int_t
-ngx_wagw_frame_end(wagw_buf_t *b, size_t at)
+ngx_int_t ngx_wagw_frame_end(wagw_buf_t *b, size_t at)
 {
     if (b->failed || b->n - at > NGX_WAGW_FRAME_MAX) {
         return NGX_ERROR;
@@ -48,8 +44,7 @@ ngx_wagw_frame_end(wagw_buf_t *b, size_t at)
     return NGX_OK;
 }
 
-void
-ngx_wagw_put_u32(wagw_buf_t *b, uint32_t v)
+void ngx_wagw_put_u32(wagw_buf_t *b, uint32_t v)
 {
     u_char p[4];
 
@@ -57,8 +52,7 @@ ngx_wagw_put_u32(wagw_buf_t *b, uint32_t v)
     wagw_buf_add(b, p, 4);
 }
 
-void
-ngx_wagw_put_u64(wagw_buf_t *b, uint64_t v)
+void ngx_wagw_put_u64(wagw_buf_t *b, uint64_t v)
 {
     u_char p[8];
 
@@ -66,8 +60,7 @@ ngx_wagw_put_u64(wagw_buf_t *b, uint64_t v)
     wagw_buf_add(b, p, 8);
 }
 
-void
-ngx_wagw_put_str(wagw_buf_t *b, const void *p, size_t n)
+void ngx_wagw_put_str(wagw_buf_t *b, const void *p, size_t n)
 {
     ngx_wagw_put_u32(b, (uint32_t)n);
     if (n) {
@@ -75,8 +68,7 @@ ngx_wagw_put_str(wagw_buf_t *b, const void *p, size_t n)
     }
 }
 
-ngx_int_t
-ngx_wagw_frame_next(const wagw_buf_t *b, size_t *at, ngx_wagw_frame_t *f)
+ngx_int_t ngx_wagw_frame_next(const wagw_buf_t *b, size_t *at, ngx_wagw_frame_t *f)
 {
     u_char *p = b->p + *at;
     size_t len, have = b->n - *at;
@@ -100,14 +92,12 @@ ngx_wagw_frame_next(const wagw_buf_t *b, size_t *at, ngx_wagw_frame_t *f)
     return NGX_OK;
 }
 
-ngx_wagw_reader_t
-ngx_wagw_reader(const ngx_wagw_frame_t *f)
+ngx_wagw_reader_t ngx_wagw_reader(const ngx_wagw_frame_t *f)
 {
     return (ngx_wagw_reader_t){f->p, f->p + f->n, 0};
 }
 
-static uint64_t
-frame_number(ngx_wagw_reader_t *r, unsigned bytes)
+static uint64_t frame_number(ngx_wagw_reader_t *r, unsigned bytes)
 {
     uint64_t v;
 
@@ -120,20 +110,17 @@ frame_number(ngx_wagw_reader_t *r, unsigned bytes)
     return v;
 }
 
-uint32_t
-ngx_wagw_get_u32(ngx_wagw_reader_t *r)
+uint32_t ngx_wagw_get_u32(ngx_wagw_reader_t *r)
 {
     return (uint32_t)frame_number(r, 4);
 }
 
-uint64_t
-ngx_wagw_get_u64(ngx_wagw_reader_t *r)
+uint64_t ngx_wagw_get_u64(ngx_wagw_reader_t *r)
 {
     return frame_number(r, 8);
 }
 
-ngx_str_t
-ngx_wagw_get_str(ngx_wagw_reader_t *r)
+ngx_str_t ngx_wagw_get_str(ngx_wagw_reader_t *r)
 {
     ngx_str_t s = ngx_null_string;
     size_t n = ngx_wagw_get_u32(r);
@@ -148,8 +135,7 @@ ngx_wagw_get_str(ngx_wagw_reader_t *r)
     return s;
 }
 
-ngx_int_t
-ngx_wagw_get_copy(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_str_t *s)
+ngx_int_t ngx_wagw_get_copy(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_str_t *s)
 {
     ngx_str_t v = ngx_wagw_get_str(r);
 
@@ -166,8 +152,7 @@ ngx_wagw_get_copy(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_str_t *s)
     return NGX_OK;
 }
 
-ngx_int_t
-ngx_wagw_stream_read(ngx_connection_t *c, wagw_buf_t *in, size_t room)
+ngx_int_t ngx_wagw_stream_read(ngx_connection_t *c, wagw_buf_t *in, size_t room)
 {
     ssize_t n;
 
@@ -194,8 +179,7 @@ ngx_wagw_stream_read(ngx_connection_t *c, wagw_buf_t *in, size_t room)
     return NGX_DONE;
 }
 
-ngx_int_t
-ngx_wagw_socket_address(ngx_wagw_main_conf_t *wmcf, const char *suffix, struct sockaddr_un *sun)
+ngx_int_t ngx_wagw_socket_address(ngx_wagw_main_conf_t *wmcf, const char *suffix, struct sockaddr_un *sun)
 {
     u_char *p, *end = (u_char *)sun->sun_path + sizeof(sun->sun_path) - 1;
 
@@ -205,8 +189,7 @@ ngx_wagw_socket_address(ngx_wagw_main_conf_t *wmcf, const char *suffix, struct s
     return p < end ? NGX_OK : NGX_ERROR;
 }
 
-ngx_int_t
-ngx_wagw_peer_trusted(ngx_socket_t s)
+ngx_int_t ngx_wagw_peer_trusted(ngx_socket_t s)
 {
     struct ucred cred;
     socklen_t len = sizeof(cred);
@@ -217,8 +200,7 @@ ngx_wagw_peer_trusted(ngx_socket_t s)
     return cred.uid == geteuid() || cred.uid == 0 ? NGX_OK : NGX_DECLINED;
 }
 
-void
-ngx_wagw_settings_write(wagw_buf_t *b, ngx_wagw_main_conf_t *wmcf)
+void ngx_wagw_settings_write(wagw_buf_t *b, ngx_wagw_main_conf_t *wmcf)
 {
     ngx_uint_t i, n = wmcf->outbound_allow ? wmcf->outbound_allow->nelts : 0;
     ngx_cidr_t *cidr = wmcf->outbound_allow ? wmcf->outbound_allow->elts : NULL;
@@ -246,8 +228,7 @@ ngx_wagw_settings_write(wagw_buf_t *b, ngx_wagw_main_conf_t *wmcf)
     }
 }
 
-ngx_int_t
-ngx_wagw_settings_read(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_wagw_main_conf_t *wmcf)
+ngx_int_t ngx_wagw_settings_read(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_wagw_main_conf_t *wmcf)
 {
     ngx_str_t s;
     ngx_uint_t i, n;

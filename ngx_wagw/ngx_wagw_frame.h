@@ -18,14 +18,14 @@
 #define NGX_WAGW_FRAME_PART (256 * 1024) /* a longer answer comes in DATA frames */
 
 typedef enum {
-    NGX_WAGW_OP_HELLO = 1,  /* both ways, first: proto, route checksum, pid, generation */
-    NGX_WAGW_OP_CALL,       /* worker: a REST call */
-    NGX_WAGW_OP_REPLY,      /* owner: status, retry_after, message id, type, first part of the body */
-    NGX_WAGW_OP_DATA,       /* owner: more body; flag MORE as long as another follows */
-    NGX_WAGW_OP_CANCEL,     /* worker: the client of `id` went away */
-    NGX_WAGW_OP_KEY,        /* worker: what is the key with this hash? */
-    NGX_WAGW_OP_KEY_REPLY,  /* owner: 0 unknown, 1 known (fields follow), 2 cannot say yet */
-    NGX_WAGW_OP_SETTINGS    /* worker 0 after a reload: the hot settings; answered by REPLY */
+    NGX_WAGW_OP_HELLO = 1, /* both ways, first: proto, route checksum, pid, generation */
+    NGX_WAGW_OP_CALL,      /* worker: a REST call */
+    NGX_WAGW_OP_REPLY,     /* owner: status, retry_after, message id, type, first part of the body */
+    NGX_WAGW_OP_DATA,      /* owner: more body; flag MORE as long as another follows */
+    NGX_WAGW_OP_CANCEL,    /* worker: the client of `id` went away */
+    NGX_WAGW_OP_KEY,       /* worker: what is the key with this hash? */
+    NGX_WAGW_OP_KEY_REPLY, /* owner: 0 unknown, 1 known (fields follow), 2 cannot say yet */
+    NGX_WAGW_OP_SETTINGS   /* worker 0 after a reload: the hot settings; answered by REPLY */
 } ngx_wagw_op_t;
 
 #define NGX_WAGW_FLAG_MORE 0x01
@@ -59,7 +59,7 @@ typedef struct {
 ngx_wagw_reader_t ngx_wagw_reader(const ngx_wagw_frame_t *f);
 uint32_t ngx_wagw_get_u32(ngx_wagw_reader_t *r);
 uint64_t ngx_wagw_get_u64(ngx_wagw_reader_t *r);
-ngx_str_t ngx_wagw_get_str(ngx_wagw_reader_t *r);                                /* view */
+ngx_str_t ngx_wagw_get_str(ngx_wagw_reader_t *r);                                  /* view */
 ngx_int_t ngx_wagw_get_copy(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_str_t *s); /* NUL behind it */
 
 /* Appends what is readable from a non-blocking stream to `in`: NGX_AGAIN when

@@ -23,18 +23,17 @@ extern ngx_module_t ngx_http_wagw_module;
 typedef enum { NGX_WAGW_CORS_OFF = 0, NGX_WAGW_CORS_ANY, NGX_WAGW_CORS_LIST } ngx_wagw_cors_t;
 
 typedef struct {
-    ngx_uint_t serve;    /* 0 off, 1 all, 2 the groups */
-    ngx_array_t *groups; /* of ngx_str_t */
+    ngx_uint_t serve;              /* 0 off, 1 all, 2 the groups */
+    ngx_array_t *groups;           /* of ngx_str_t */
     const ngx_wagw_route_t *place; /* wagw_metrics and the like: this row, whatever the path */
-    ngx_uint_t rate;     /* requests in the window, 0 off */
-    ngx_uint_t window;   /* s */
+    ngx_uint_t rate;               /* requests in the window, 0 off */
+    ngx_uint_t window;             /* s */
     ngx_msec_t timeout;
     ngx_flag_t auth;
     ngx_flag_t query_key;
     ngx_uint_t cors;      /* ngx_wagw_cors_t */
     ngx_array_t *origins; /* of ngx_str_t */
 } ngx_wagw_loc_conf_t;
-
 
 /* ---- registry, the readers' side (ngx_wagw_registry.c) ------------------- */
 
@@ -61,7 +60,7 @@ typedef struct {
     ngx_str_t id;
     ngx_uint_t perm;
     ngx_uint_t active;
-    int64_t expires_ms; /* 0 never */
+    int64_t expires_ms;  /* 0 never */
     ngx_str_t instances; /* JSON array or empty */
     ngx_str_t ip_allow;  /* JSON array or empty */
 } ngx_wagw_key_t;
@@ -84,7 +83,6 @@ typedef struct {
 void ngx_wagw_rate_count(ngx_shm_zone_t *zone, ngx_str_t *key_id, ngx_uint_t limit, ngx_uint_t window, time_t now,
                          ngx_wagw_rate_t *r);
 
-
 /* ---- ipc, the workers' end (ngx_wagw_ipc_client.c) ------------------------ */
 
 typedef struct ngx_wagw_waiter_s ngx_wagw_waiter_t;
@@ -95,8 +93,8 @@ typedef struct {
     ngx_uint_t status;
     ngx_uint_t retry_after;
     ngx_str_t message_id, content_type;
-    wagw_buf_t body;          /* message id, content type, body proper; taken over by setting it to zero */
-    ngx_wagw_frame_t *frame;  /* of another op than REPLY */
+    wagw_buf_t body;         /* message id, content type, body proper; taken over by setting it to zero */
+    ngx_wagw_frame_t *frame; /* of another op than REPLY */
 } ngx_wagw_reply_t;
 
 /* rc: NGX_OK, NGX_DECLINED no owner (never came or died), NGX_BUSY over the
@@ -106,9 +104,9 @@ typedef void (*ngx_wagw_waiter_pt)(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_
 struct ngx_wagw_waiter_s {
     ngx_wagw_waiter_pt handler; /* called at most once, not after _forget() */
     void *data;
-    ngx_msec_t timeout;         /* from being sent to the answer */
-    unsigned background : 1;    /* does not keep a quitting worker alive */
-    unsigned eager : 1;         /* goes to an owner whose store is not open yet */
+    ngx_msec_t timeout;      /* from being sent to the answer */
+    unsigned background : 1; /* does not keep a quitting worker alive */
+    unsigned eager : 1;      /* goes to an owner whose store is not open yet */
 
     /* private */
     ngx_queue_t queue;
@@ -129,23 +127,21 @@ void ngx_wagw_ipc_client_exit(ngx_cycle_t *cycle);
 /* Worker 0 after a reload: the new hot settings go to our owner. */
 void ngx_wagw_ipc_client_settings(ngx_wagw_main_conf_t *wmcf, ngx_pid_t owner);
 
-
 /* ---- processes (ngx_wagw_process.c) ---------------------------------------- */
 
 ngx_int_t ngx_wagw_process_register(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 ngx_int_t ngx_wagw_process_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_process_exit(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 
-
 /* ---- a request ------------------------------------------------------------- */
 
 typedef enum {
     NGX_WAGW_ST_NEW = 0,
-    NGX_WAGW_ST_KEY,    /* waits for the owner to know the key */
-    NGX_WAGW_ST_LIMIT,  /* key accepted */
-    NGX_WAGW_ST_BODY,   /* being read */
-    NGX_WAGW_ST_READY,  /* for the content phase */
-    NGX_WAGW_ST_ASKED   /* the owner has it */
+    NGX_WAGW_ST_KEY,   /* waits for the owner to know the key */
+    NGX_WAGW_ST_LIMIT, /* key accepted */
+    NGX_WAGW_ST_BODY,  /* being read */
+    NGX_WAGW_ST_READY, /* for the content phase */
+    NGX_WAGW_ST_ASKED  /* the owner has it */
 } ngx_wagw_state_t;
 
 typedef struct {
@@ -154,15 +150,15 @@ typedef struct {
     ngx_wagw_match_t match;
     ngx_str_t path;
     ngx_str_t request_id;
-    ngx_wagw_key_t key;       /* perm is complete: implied bits are set */
+    ngx_wagw_key_t key; /* perm is complete: implied bits are set */
     u_char key_hash[32];
     ngx_str_t instance_id;
     ngx_str_t idempotency_key;
     u_char body_hash[32];
     cJSON *params;
     ngx_str_t message_id;
-    ngx_msec_t asked;         /* ngx_current_msec, 0 not yet */
-    ngx_msec_int_t owner_ms;  /* -1 not known */
+    ngx_msec_t asked;        /* ngx_current_msec, 0 not yet */
+    ngx_msec_int_t owner_ms; /* -1 not known */
     ngx_wagw_rate_t rate;
     ngx_uint_t retry_after;
 
@@ -173,14 +169,14 @@ typedef struct {
     const char *hint;
     ngx_str_t details;
 
-    unsigned answered : 1;    /* the response is ours: the filters leave its body alone */
-    unsigned replaced : 1;    /* nginx's own page gives way to `out` */
+    unsigned answered : 1; /* the response is ours: the filters leave its body alone */
+    unsigned replaced : 1; /* nginx's own page gives way to `out` */
     unsigned replayed : 1;
     unsigned preflight : 1;
-    unsigned suspended : 1;   /* the body is being read, the phases wait */
-    unsigned headers : 1;     /* our headers are in */
+    unsigned suspended : 1; /* the body is being read, the phases wait */
+    unsigned headers : 1;   /* our headers are in */
     unsigned have_rate : 1;
-    ngx_str_t out;            /* with `replaced` */
+    ngx_str_t out; /* with `replaced` */
     ngx_wagw_waiter_t waiter;
 } ngx_wagw_ctx_t;
 
@@ -205,8 +201,14 @@ ngx_int_t ngx_wagw_params(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx);
 #define NGX_WAGW_JSON_DEPTH 100
 #define NGX_WAGW_JSON_VALUES 100000
 
-typedef enum { NGX_WAGW_JSON_OK = 0, NGX_WAGW_JSON_SYNTAX, NGX_WAGW_JSON_DEEP, NGX_WAGW_JSON_MANY, NGX_WAGW_JSON_UTF8,
-    NGX_WAGW_JSON_NUL } ngx_wagw_json_rc_t;
+typedef enum {
+    NGX_WAGW_JSON_OK = 0,
+    NGX_WAGW_JSON_SYNTAX,
+    NGX_WAGW_JSON_DEEP,
+    NGX_WAGW_JSON_MANY,
+    NGX_WAGW_JSON_UTF8,
+    NGX_WAGW_JSON_NUL
+} ngx_wagw_json_rc_t;
 
 ngx_wagw_json_rc_t ngx_wagw_json_check(const u_char *p, size_t n);
 
@@ -225,7 +227,8 @@ ngx_int_t ngx_wagw_refuse_field(ngx_wagw_ctx_t *ctx, const char *code, const cha
 /* Sends the noted refusal; result for ngx_http_finalize_request(). */
 ngx_int_t ngx_wagw_send_refusal(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx);
 /* Sends a body, which must live as long as the request. */
-ngx_int_t ngx_wagw_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
+ngx_int_t ngx_wagw_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_uint_t status, ngx_str_t *type,
+                        ngx_str_t *body);
 /* The error envelope of contract 1.5 in pool; extra: further members or empty. */
 ngx_int_t ngx_wagw_error_body(ngx_pool_t *pool, ngx_wagw_ctx_t *ctx, ngx_str_t *extra, ngx_str_t *out);
 ngx_int_t ngx_wagw_reply_init(ngx_conf_t *cf);

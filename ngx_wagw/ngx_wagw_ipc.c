@@ -50,8 +50,7 @@ static ngx_int_t ipc_take(ipc_peer_t *peer, ngx_wagw_frame_t *f);
 static void ipc_key(ipc_peer_t *peer, ngx_wagw_frame_t *f);
 static void ipc_settings(ipc_peer_t *peer, ngx_wagw_frame_t *f);
 
-ngx_int_t
-ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+ngx_int_t ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     char suffix[32];
     ngx_socket_t s;
@@ -105,8 +104,7 @@ failed:
     return NGX_ERROR;
 }
 
-void
-ngx_wagw_ipc_close(void)
+void ngx_wagw_ipc_close(void)
 {
     if (ipc.c == NULL) {
         return;
@@ -124,8 +122,7 @@ ngx_wagw_ipc_close(void)
     }
 }
 
-static void
-ipc_accept(ngx_event_t *ev)
+static void ipc_accept(ngx_event_t *ev)
 {
     size_t at;
     ngx_socket_t s;
@@ -184,8 +181,7 @@ ipc_accept(ngx_event_t *ev)
     }
 }
 
-static void
-ipc_drop(ipc_peer_t *peer)
+static void ipc_drop(ipc_peer_t *peer)
 {
     ipc_call_t *ic;
     ngx_queue_t *q;
@@ -209,16 +205,14 @@ ipc_drop(ipc_peer_t *peer)
     free(peer);
 }
 
-static void
-ipc_write(ngx_event_t *ev)
+static void ipc_write(ngx_event_t *ev)
 {
     ngx_connection_t *c = ev->data;
 
     ipc_flush(&((ipc_peer_t *)c->data)->flush);
 }
 
-static void
-ipc_flush(ngx_event_t *ev)
+static void ipc_flush(ngx_event_t *ev)
 {
     size_t at = 0;
     ssize_t n;
@@ -249,8 +243,7 @@ ipc_flush(ngx_event_t *ev)
     }
 }
 
-static void
-ipc_read(ngx_event_t *ev)
+static void ipc_read(ngx_event_t *ev)
 {
     size_t at;
     ngx_int_t rc, frc;
@@ -290,8 +283,7 @@ ipc_read(ngx_event_t *ev)
     }
 }
 
-static ngx_int_t
-ipc_frame(ipc_peer_t *peer, ngx_wagw_frame_t *f)
+static ngx_int_t ipc_frame(ipc_peer_t *peer, ngx_wagw_frame_t *f)
 {
     ipc_call_t *ic;
     ngx_queue_t *q;
@@ -337,8 +329,7 @@ ipc_frame(ipc_peer_t *peer, ngx_wagw_frame_t *f)
     }
 }
 
-static ngx_int_t
-ipc_take(ipc_peer_t *peer, ngx_wagw_frame_t *f)
+static ngx_int_t ipc_take(ipc_peer_t *peer, ngx_wagw_frame_t *f)
 {
     ngx_str_t hash, params;
     ngx_pool_t *pool;
@@ -397,8 +388,7 @@ failed:
     return NGX_ERROR;
 }
 
-void
-ngx_wagw_ipc_answer(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body)
+void ngx_wagw_ipc_answer(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body)
 {
     size_t at, part;
     ngx_uint_t flags;
@@ -443,8 +433,7 @@ ngx_wagw_ipc_answer(ngx_wagw_call_t *call, ngx_uint_t status, const char *conten
     ngx_destroy_pool(call->pool);
 }
 
-static void
-ipc_key(ipc_peer_t *peer, ngx_wagw_frame_t *f)
+static void ipc_key(ipc_peer_t *peer, ngx_wagw_frame_t *f)
 {
     size_t at;
     ngx_int_t rc;
@@ -478,8 +467,7 @@ ipc_key(ipc_peer_t *peer, ngx_wagw_frame_t *f)
 
 /* From worker 0 of a reload.  The first word names the owner that is meant: in
  * standby the workers of another nginx reach us too. */
-static void
-ipc_settings(ipc_peer_t *peer, ngx_wagw_frame_t *f)
+static void ipc_settings(ipc_peer_t *peer, ngx_wagw_frame_t *f)
 {
     size_t at;
     ngx_uint_t status = 409;

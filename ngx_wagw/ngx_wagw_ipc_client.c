@@ -24,15 +24,14 @@
 
 enum { W_IDLE = 0, W_PENDING, W_QUEUED, W_ASKED };
 
-
 static struct {
     ngx_wagw_main_conf_t *conf;
     ngx_cycle_t *cycle;
     ngx_connection_t *c;
     wagw_buf_t in;
     ngx_queue_t pending, queued, asked;
-    wagw_buf_t control;  /* hello and cancels: written before the queued */
-    wagw_buf_t rest;     /* of a frame that was begun, when its waiter left */
+    wagw_buf_t control; /* hello and cancels: written before the queued */
+    wagw_buf_t rest;    /* of a frame that was begun, when its waiter left */
     size_t queued_bytes;
     ngx_event_t flush, retry;
     ngx_wagw_waiter_t **table;
@@ -56,8 +55,7 @@ static ngx_int_t client_frame(ngx_wagw_frame_t *f);
 static void client_finish(ngx_wagw_waiter_t *w, ngx_int_t rc);
 static void client_release(ngx_wagw_waiter_t *w);
 
-ngx_int_t
-ngx_wagw_ipc_client_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+ngx_int_t ngx_wagw_ipc_client_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     ngx_memzero(&client, sizeof(client));
     client.conf = wmcf;
@@ -74,8 +72,7 @@ ngx_wagw_ipc_client_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     return NGX_OK;
 }
 
-void
-ngx_wagw_ipc_client_exit(ngx_cycle_t *cycle)
+void ngx_wagw_ipc_client_exit(ngx_cycle_t *cycle)
 {
     if (client.conf == NULL) {
         return;
@@ -89,11 +86,9 @@ ngx_wagw_ipc_client_exit(ngx_cycle_t *cycle)
     ngx_memzero(&client, sizeof(client));
 }
 
-
 /* ---- ids: index in the low bits, generation above, so that a late answer finds nobody ---- */
 
-static ngx_int_t
-client_id(ngx_wagw_waiter_t *w)
+static ngx_int_t client_id(ngx_wagw_waiter_t *w)
 {
     uint32_t i, n, cap, *gen;
     ngx_wagw_waiter_t **table;
@@ -131,19 +126,16 @@ client_id(ngx_wagw_waiter_t *w)
     return NGX_OK;
 }
 
-static ngx_wagw_waiter_t *
-client_waiter(uint32_t id)
+static ngx_wagw_waiter_t *client_waiter(uint32_t id)
 {
     uint32_t i = id & ((1u << CLIENT_INDEX_BITS) - 1);
 
     return i < client.cap && client.table[i] && client.table[i]->id == id ? client.table[i] : NULL;
 }
 
-
 /* ---- sending ---- */
 
-ngx_int_t
-ngx_wagw_ipc_send(ngx_wagw_waiter_t *w, wagw_buf_t *frame)
+ngx_int_t ngx_wagw_ipc_send(ngx_wagw_waiter_t *w, wagw_buf_t *frame)
 {
     if (client.conf == NULL || (client.queued_bytes && client.queued_bytes + frame->n > CLIENT_QUEUED_MAX)) {
         wagw_buf_free(frame);
@@ -183,8 +175,7 @@ ngx_wagw_ipc_send(ngx_wagw_waiter_t *w, wagw_buf_t *frame)
     return NGX_OK;
 }
 
-void
-ngx_wagw_ipc_forget(ngx_wagw_waiter_t *w)
+void ngx_wagw_ipc_forget(ngx_wagw_waiter_t *w)
 {
     size_t at;
 
@@ -204,8 +195,7 @@ ngx_wagw_ipc_forget(ngx_wagw_waiter_t *w)
 }
 
 /* Takes the waiter out of everything; its memory is the caller's again. */
-static void
-client_release(ngx_wagw_waiter_t *w)
+static void client_release(ngx_wagw_waiter_t *w)
 {
     uint32_t i = w->id & ((1u << CLIENT_INDEX_BITS) - 1);
 
@@ -224,8 +214,7 @@ client_release(ngx_wagw_waiter_t *w)
     w->state = W_IDLE;
 }
 
-static void
-client_finish(ngx_wagw_waiter_t *w, ngx_int_t rc)
+static void client_finish(ngx_wagw_waiter_t *w, ngx_int_t rc)
 {
     ngx_wagw_reply_t reply = w->reply;
 
@@ -235,8 +224,7 @@ client_finish(ngx_wagw_waiter_t *w, ngx_int_t rc)
     wagw_buf_free(&reply.body);
 }
 
-static void
-client_timeout(ngx_event_t *ev)
+static void client_timeout(ngx_event_t *ev)
 {
     size_t at;
     ngx_wagw_waiter_t *w = ev->data;
@@ -263,16 +251,14 @@ client_timeout(ngx_event_t *ev)
 }
 
 /* An owner of ours has begun and cannot know yet which keys and instances exist. */
-static ngx_uint_t
-client_gated(void)
+static ngx_uint_t client_gated(void)
 {
     ngx_uint_t state = ngx_wagw_zone_state(client.conf->zone);
 
     return (state & NGX_WAGW_ZONE_BEGUN) && !(state & NGX_WAGW_ZONE_COMPLETE);
 }
 
-static void
-client_promote(ngx_wagw_waiter_t *w)
+static void client_promote(ngx_wagw_waiter_t *w)
 {
     ngx_queue_remove(&w->queue);
     ngx_queue_insert_tail(&client.queued, &w->queue);
@@ -281,8 +267,7 @@ client_promote(ngx_wagw_waiter_t *w)
     ngx_add_timer(&w->timer, w->timeout);
 }
 
-static ngx_int_t
-client_write_buf(wagw_buf_t *b)
+static ngx_int_t client_write_buf(wagw_buf_t *b)
 {
     ssize_t n;
 
@@ -299,8 +284,7 @@ client_write_buf(wagw_buf_t *b)
     return NGX_OK;
 }
 
-static void
-client_flush(ngx_event_t *ev)
+static void client_flush(ngx_event_t *ev)
 {
     size_t left;
     ssize_t n;
@@ -330,9 +314,8 @@ client_flush(ngx_event_t *ev)
         /* the rest of a begun frame, or the head of the queue when it is
          * begun, must end before control frames may come between */
         rc = client_write_buf(&client.rest);
-        if (rc == NGX_OK &&
-            (ngx_queue_empty(&client.queued) ||
-             (ngx_queue_data(ngx_queue_head(&client.queued), ngx_wagw_waiter_t, queue))->sent == 0)) {
+        if (rc == NGX_OK && (ngx_queue_empty(&client.queued) ||
+                             (ngx_queue_data(ngx_queue_head(&client.queued), ngx_wagw_waiter_t, queue))->sent == 0)) {
             rc = client_write_buf(&client.control);
         }
         if (rc == NGX_AGAIN || (rc == NGX_OK && ngx_queue_empty(&client.queued))) {
@@ -378,11 +361,9 @@ client_flush(ngx_event_t *ev)
     }
 }
 
-
 /* ---- the connection ---- */
 
-static void
-client_connect(void)
+static void client_connect(void)
 {
     size_t at;
     ngx_socket_t s;
@@ -442,8 +423,7 @@ later:
     }
 }
 
-static void
-client_retry(ngx_event_t *ev)
+static void client_retry(ngx_event_t *ev)
 {
     if (ngx_queue_empty(&client.pending)) {
         return;
@@ -455,8 +435,7 @@ client_retry(ngx_event_t *ev)
     }
 }
 
-static void
-client_close(void)
+static void client_close(void)
 {
     ngx_queue_t *q;
     ngx_connection_t *c = client.c;
@@ -499,14 +478,12 @@ client_close(void)
     }
 }
 
-static void
-client_write(ngx_event_t *ev)
+static void client_write(ngx_event_t *ev)
 {
     client_flush(ev);
 }
 
-static void
-client_read(ngx_event_t *ev)
+static void client_read(ngx_event_t *ev)
 {
     size_t at;
     ngx_int_t rc, frc;
@@ -544,8 +521,7 @@ client_read(ngx_event_t *ev)
     }
 }
 
-static ngx_int_t
-client_frame(ngx_wagw_frame_t *f)
+static ngx_int_t client_frame(ngx_wagw_frame_t *f)
 {
     ngx_wagw_reply_t *reply;
     ngx_wagw_reader_t r = ngx_wagw_reader(f);
@@ -560,7 +536,8 @@ client_frame(ngx_wagw_frame_t *f)
         client.wrong = r.bad || proto != NGX_WAGW_PROTO || sum != ngx_wagw_route_checksum();
         if (client.wrong) {
             ngx_log_error(NGX_LOG_ERR, client.cycle->log, 0,
-                          "wagw: the owner, pid %uD, runs another version of the module: restart nginx", client.owner_pid);
+                          "wagw: the owner, pid %uD, runs another version of the module: restart nginx",
+                          client.owner_pid);
             return NGX_ERROR;
         }
         client.greeted = 1;
@@ -624,7 +601,6 @@ client_frame(ngx_wagw_frame_t *f)
     return NGX_OK;
 }
 
-
 /* ---- settings after a reload ---- */
 
 typedef struct {
@@ -635,8 +611,7 @@ typedef struct {
 
 static client_settings_t client_settings;
 
-static void
-client_settings_send(ngx_event_t *ev)
+static void client_settings_send(ngx_event_t *ev)
 {
     size_t at;
     wagw_buf_t frame = {0};
@@ -653,21 +628,20 @@ client_settings_send(ngx_event_t *ev)
     }
 }
 
-static void
-client_settings_done(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t *reply)
+static void client_settings_done(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t *reply)
 {
     if (rc != NGX_OK) {
         ngx_add_timer(&client_settings.again, 1000);
         return;
     }
     if (reply->status != 200) {
-        ngx_log_error(NGX_LOG_NOTICE, client.cycle->log, 0, "wagw: another owner holds the state directory, "
+        ngx_log_error(NGX_LOG_NOTICE, client.cycle->log, 0,
+                      "wagw: another owner holds the state directory, "
                       "it keeps its settings");
     }
 }
 
-void
-ngx_wagw_ipc_client_settings(ngx_wagw_main_conf_t *wmcf, ngx_pid_t owner)
+void ngx_wagw_ipc_client_settings(ngx_wagw_main_conf_t *wmcf, ngx_pid_t owner)
 {
     ngx_memzero(&client_settings, sizeof(client_settings));
     client_settings.owner = owner;

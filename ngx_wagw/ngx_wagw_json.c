@@ -12,23 +12,20 @@ typedef struct {
     ngx_wagw_json_rc_t rc;
 } json_check_t;
 
-static void
-json_blanks(json_check_t *j)
+static void json_blanks(json_check_t *j)
 {
     while (j->p < j->end && (*j->p == ' ' || *j->p == '\t' || *j->p == '\n' || *j->p == '\r')) {
         j->p++;
     }
 }
 
-static ngx_int_t
-json_fail(json_check_t *j, ngx_wagw_json_rc_t rc)
+static ngx_int_t json_fail(json_check_t *j, ngx_wagw_json_rc_t rc)
 {
     j->rc = rc;
     return NGX_ERROR;
 }
 
-static ngx_int_t
-json_hex4(json_check_t *j, ngx_uint_t *v)
+static ngx_int_t json_hex4(json_check_t *j, ngx_uint_t *v)
 {
     u_char c;
     ngx_uint_t i;
@@ -50,8 +47,7 @@ json_hex4(json_check_t *j, ngx_uint_t *v)
 }
 
 /* behind the opening quote */
-static ngx_int_t
-json_string(json_check_t *j)
+static ngx_int_t json_string(json_check_t *j)
 {
     u_char c;
     ngx_uint_t v;
@@ -99,8 +95,7 @@ json_string(json_check_t *j)
     return json_fail(j, NGX_WAGW_JSON_SYNTAX);
 }
 
-static ngx_uint_t
-json_digits(json_check_t *j)
+static ngx_uint_t json_digits(json_check_t *j)
 {
     ngx_uint_t n = 0;
 
@@ -111,8 +106,7 @@ json_digits(json_check_t *j)
     return n;
 }
 
-static ngx_int_t
-json_number(json_check_t *j)
+static ngx_int_t json_number(json_check_t *j)
 {
     const u_char *start;
 
@@ -141,8 +135,7 @@ json_number(json_check_t *j)
     return NGX_OK;
 }
 
-static ngx_int_t
-json_word(json_check_t *j, const char *word, size_t n)
+static ngx_int_t json_word(json_check_t *j, const char *word, size_t n)
 {
     if ((size_t)(j->end - j->p) < n || ngx_memcmp(j->p, word, n) != 0) {
         return json_fail(j, NGX_WAGW_JSON_SYNTAX);
@@ -151,8 +144,7 @@ json_word(json_check_t *j, const char *word, size_t n)
     return NGX_OK;
 }
 
-static ngx_int_t
-json_key(json_check_t *j)
+static ngx_int_t json_key(json_check_t *j)
 {
     json_blanks(j);
     if (j->p == j->end || *j->p++ != '"') {
@@ -168,8 +160,7 @@ json_key(json_check_t *j)
     return NGX_OK;
 }
 
-static ngx_int_t
-json_scalar(json_check_t *j)
+static ngx_int_t json_scalar(json_check_t *j)
 {
     switch (*j->p) {
     case '"':
@@ -187,8 +178,7 @@ json_scalar(json_check_t *j)
 }
 
 /* Iterative: what the depth limit protects is cJSON's stack, not this one. */
-static ngx_int_t
-json_value(json_check_t *j)
+static ngx_int_t json_value(json_check_t *j)
 {
     u_char close[NGX_WAGW_JSON_DEPTH], c;
     ngx_uint_t depth = 0;
@@ -249,8 +239,7 @@ json_value(json_check_t *j)
     }
 }
 
-ngx_wagw_json_rc_t
-ngx_wagw_json_check(const u_char *p, size_t n)
+ngx_wagw_json_rc_t ngx_wagw_json_check(const u_char *p, size_t n)
 {
     json_check_t j = {p, p + n, 0, NGX_WAGW_JSON_OK};
 

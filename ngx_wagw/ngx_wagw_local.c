@@ -2,8 +2,7 @@
 
 #include "ngx_wagw_http.h"
 
-ngx_int_t
-ngx_wagw_local(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+ngx_int_t ngx_wagw_local(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     ngx_str_t type = ngx_string(NGX_WAGW_JSON_TYPE), body;
     wagw_buf_t b = {0};

@@ -27,8 +27,7 @@ static void process_cycle(ngx_cycle_t *cycle, void *data);
 static void process_channel(ngx_event_t *ev);
 
 /* What a living owner cannot take over. */
-static void
-process_cold(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, u_char out[32])
+static void process_cold(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, u_char out[32])
 {
     wagw_buf_t b = {0};
     ngx_core_conf_t *ccf = (ngx_core_conf_t *)ngx_get_conf(cycle->conf_ctx, ngx_core_module);
@@ -48,8 +47,7 @@ process_cold(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, u_char out[32])
     wagw_buf_wipe(&b);
 }
 
-static void
-process_state_dir(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+static void process_state_dir(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     u_char *p, *dir;
     struct stat st;
@@ -80,15 +78,13 @@ process_state_dir(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     }
 }
 
-static ngx_int_t
-process_is_owner(ngx_process_t *p)
+static ngx_int_t process_is_owner(ngx_process_t *p)
 {
     return p->pid != -1 && p->name && ngx_strcmp(p->name, NGX_WAGW_OWNER_TITLE) == 0;
 }
 
 /* init_module: the master, or the process that will become it. */
-ngx_int_t
-ngx_wagw_process_register(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+ngx_int_t ngx_wagw_process_register(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     char *name;
     u_char cold[32];
@@ -168,8 +164,7 @@ ngx_wagw_process_register(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 }
 
 /* init_process of every process */
-ngx_int_t
-ngx_wagw_process_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+ngx_int_t ngx_wagw_process_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     ngx_int_t s;
     ngx_channel_t ch;
@@ -205,8 +200,7 @@ ngx_wagw_process_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     return NGX_OK;
 }
 
-void
-ngx_wagw_process_exit(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+void ngx_wagw_process_exit(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     if (!wmcf->used) {
         return;
@@ -219,8 +213,7 @@ ngx_wagw_process_exit(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     }
 }
 
-static void
-process_become_user(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+static void process_become_user(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     struct rlimit rl;
     ngx_core_conf_t *ccf = (ngx_core_conf_t *)ngx_get_conf(cycle->conf_ctx, ngx_core_module);
@@ -253,8 +246,7 @@ process_become_user(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     }
 }
 
-static void
-process_cycle(ngx_cycle_t *cycle, void *data)
+static void process_cycle(ngx_cycle_t *cycle, void *data)
 {
     ngx_int_t n;
     ngx_uint_t i;
@@ -329,8 +321,7 @@ process_cycle(ngx_cycle_t *cycle, void *data)
     }
 }
 
-static void
-process_channel(ngx_event_t *ev)
+static void process_channel(ngx_event_t *ev)
 {
     ngx_int_t n;
     ngx_channel_t ch;

@@ -8,9 +8,8 @@
 
 #define RATE_PROBES 8
 
-void
-ngx_wagw_rate_count(ngx_shm_zone_t *zone, ngx_str_t *key_id, ngx_uint_t limit, ngx_uint_t window, time_t now,
-                    ngx_wagw_rate_t *r)
+void ngx_wagw_rate_count(ngx_shm_zone_t *zone, ngx_str_t *key_id, ngx_uint_t limit, ngx_uint_t window, time_t now,
+                         ngx_wagw_rate_t *r)
 {
     uint32_t h, start = (uint32_t)now;
     uint64_t old, new, age, oldest = 0;

@@ -17,27 +17,23 @@ typedef struct {
 static ngx_wagw_zone_t *registry; /* the owner's own view */
 static ngx_queue_t registry_more; /* keys with something that does not fit */
 
-static uint32_t *
-table_index(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
+static uint32_t *table_index(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
 {
     return (uint32_t *)((u_char *)z + t->index_at);
 }
 
-static ngx_wagw_entry_t *
-table_entry(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t i)
+static ngx_wagw_entry_t *table_entry(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t i)
 {
     return (ngx_wagw_entry_t *)((u_char *)z + t->entries_at + (size_t)i * t->stride);
 }
 
-static void
-entry_lock(ngx_wagw_entry_t *e)
+static void entry_lock(ngx_wagw_entry_t *e)
 {
     e->seq |= 1; /* an owner that died in here left it odd */
     ngx_memory_barrier();
 }
 
-static void
-entry_unlock(ngx_wagw_entry_t *e)
+static void entry_unlock(ngx_wagw_entry_t *e)
 {
     ngx_memory_barrier();
     e->seq++;
@@ -45,8 +41,7 @@ entry_unlock(ngx_wagw_entry_t *e)
 
 /* Copies an entry when its key is this one: NGX_OK, NGX_DECLINED another,
  * NGX_AGAIN it is being written all the time. */
-static ngx_int_t
-entry_read(ngx_wagw_entry_t *e, ngx_wagw_table_t *t, uint32_t hash, const u_char *key, u_char *copy)
+static ngx_int_t entry_read(ngx_wagw_entry_t *e, ngx_wagw_table_t *t, uint32_t hash, const u_char *key, u_char *copy)
 {
     ngx_uint_t i;
     ngx_atomic_uint_t seq;
@@ -71,8 +66,7 @@ entry_read(ngx_wagw_entry_t *e, ngx_wagw_table_t *t, uint32_t hash, const u_char
     return NGX_AGAIN;
 }
 
-static ngx_int_t
-table_read(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key, u_char *copy)
+static ngx_int_t table_read(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key, u_char *copy)
 {
     uint32_t *index = table_index(z, t), i, n, v;
     ngx_int_t rc, result = NGX_DECLINED;
@@ -103,8 +97,8 @@ table_read(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char 
 }
 
 /* The writer's own look-up: it sees its entries as they are. */
-static ngx_wagw_entry_t *
-table_find(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key, uint32_t **cell)
+static ngx_wagw_entry_t *table_find(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key,
+                                    uint32_t **cell)
 {
     uint32_t *index = table_index(z, t), i, n;
     ngx_wagw_entry_t *e;
@@ -124,8 +118,7 @@ table_find(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char 
     return NULL;
 }
 
-static void
-table_link(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, uint32_t number)
+static void table_link(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, uint32_t number)
 {
     uint32_t *index = table_index(z, t), i;
 
@@ -138,8 +131,7 @@ table_link(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, uint32_t numb
     index[i] = number;
 }
 
-static void
-table_rebuild(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
+static void table_rebuild(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
 {
     uint32_t i;
     ngx_wagw_entry_t *e;
@@ -158,8 +150,7 @@ table_rebuild(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
     t->seq++;
 }
 
-static void
-table_clear(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
+static void table_clear(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
 {
     uint32_t i;
     ngx_wagw_entry_t *e;
@@ -181,8 +172,8 @@ table_clear(ngx_wagw_zone_t *z, ngx_wagw_table_t *t)
 }
 
 /* A locked entry for the key, new or old; NULL: full. */
-static ngx_wagw_entry_t *
-table_take(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key, uint32_t *number)
+static ngx_wagw_entry_t *table_take(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key,
+                                    uint32_t *number)
 {
     uint32_t i, n;
     ngx_wagw_entry_t *e;
@@ -213,8 +204,7 @@ table_take(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char 
     return NULL;
 }
 
-static void
-table_give(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, ngx_wagw_entry_t *e, uint32_t number)
+static void table_give(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, ngx_wagw_entry_t *e, uint32_t number)
 {
     entry_unlock(e);
     if (number) {
@@ -222,8 +212,7 @@ table_give(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, ngx_wagw_entry_t *e, uint32_
     }
 }
 
-static void
-table_drop(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key)
+static void table_drop(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char *key)
 {
     uint32_t *cell;
     ngx_wagw_entry_t *e = table_find(z, t, hash, key, &cell);
@@ -242,8 +231,8 @@ table_drop(ngx_wagw_zone_t *z, ngx_wagw_table_t *t, uint32_t hash, const u_char 
     }
 }
 
-static void
-table_lay_out(ngx_wagw_table_t *t, uint32_t cap, uint32_t stride, uint32_t key_at, uint32_t key_len, size_t *at)
+static void table_lay_out(ngx_wagw_table_t *t, uint32_t cap, uint32_t stride, uint32_t key_at, uint32_t key_len,
+                          size_t *at)
 {
     uint32_t cells = 16;
 
@@ -262,8 +251,7 @@ table_lay_out(ngx_wagw_table_t *t, uint32_t cap, uint32_t stride, uint32_t key_a
     *at += (size_t)cap * stride;
 }
 
-ngx_int_t
-ngx_wagw_zone_init(ngx_shm_zone_t *zone, void *old)
+ngx_int_t ngx_wagw_zone_init(ngx_shm_zone_t *zone, void *old)
 {
     size_t size, at, whole;
     uint32_t cells, keys, slots;
@@ -306,11 +294,9 @@ ngx_wagw_zone_init(ngx_shm_zone_t *zone, void *old)
     return NGX_OK;
 }
 
-
 /* ---- readers ---- */
 
-ngx_uint_t
-ngx_wagw_zone_state(ngx_shm_zone_t *zone)
+ngx_uint_t ngx_wagw_zone_state(ngx_shm_zone_t *zone)
 {
     ngx_wagw_zone_t *z = zone->data;
     ngx_uint_t state = 0;
@@ -322,22 +308,19 @@ ngx_wagw_zone_state(ngx_shm_zone_t *zone)
     return state;
 }
 
-ngx_uint_t
-ngx_wagw_zone_starts(ngx_shm_zone_t *zone)
+ngx_uint_t ngx_wagw_zone_starts(ngx_shm_zone_t *zone)
 {
     return ((ngx_wagw_zone_t *)zone->data)->starts;
 }
 
-static uint32_t
-slot_key(ngx_str_t *id, u_char key[64])
+static uint32_t slot_key(ngx_str_t *id, u_char key[64])
 {
     ngx_memzero(key, 64);
     ngx_memcpy(key, id->data, ngx_min(id->len, 64));
     return ngx_murmur_hash2(id->data, id->len);
 }
 
-ngx_int_t
-ngx_wagw_registry_find(ngx_shm_zone_t *zone, ngx_str_t *id, ngx_wagw_slot_view_t *v)
+ngx_int_t ngx_wagw_registry_find(ngx_shm_zone_t *zone, ngx_str_t *id, ngx_wagw_slot_view_t *v)
 {
     u_char key[64];
     uint32_t hash;
@@ -359,8 +342,7 @@ ngx_wagw_registry_find(ngx_shm_zone_t *zone, ngx_str_t *id, ngx_wagw_slot_view_t
     return rc == NGX_DECLINED && complete && !z->more_slots ? NGX_DECLINED : NGX_AGAIN;
 }
 
-static ngx_int_t
-key_copy(ngx_pool_t *pool, ngx_str_t *to, const u_char *p, size_t n)
+static ngx_int_t key_copy(ngx_pool_t *pool, ngx_str_t *to, const u_char *p, size_t n)
 {
     to->len = n;
     to->data = NULL;
@@ -375,8 +357,8 @@ key_copy(ngx_pool_t *pool, ngx_str_t *to, const u_char *p, size_t n)
     return NGX_OK;
 }
 
-static ngx_int_t
-key_view(const ngx_wagw_zone_key_t *zk, ngx_str_t *instances, ngx_str_t *ip_allow, ngx_pool_t *pool, ngx_wagw_key_t *k)
+static ngx_int_t key_view(const ngx_wagw_zone_key_t *zk, ngx_str_t *instances, ngx_str_t *ip_allow, ngx_pool_t *pool,
+                          ngx_wagw_key_t *k)
 {
     k->perm = zk->perm;
     k->active = zk->active;
@@ -389,8 +371,7 @@ key_view(const ngx_wagw_zone_key_t *zk, ngx_str_t *instances, ngx_str_t *ip_allo
     return NGX_OK;
 }
 
-static uint32_t
-key_hash32(const u_char hash[32])
+static uint32_t key_hash32(const u_char hash[32])
 {
     uint32_t v;
 
@@ -398,8 +379,7 @@ key_hash32(const u_char hash[32])
     return v;
 }
 
-ngx_int_t
-ngx_wagw_registry_key_find(ngx_shm_zone_t *zone, const u_char hash[32], ngx_pool_t *pool, ngx_wagw_key_t *k)
+ngx_int_t ngx_wagw_registry_key_find(ngx_shm_zone_t *zone, const u_char hash[32], ngx_pool_t *pool, ngx_wagw_key_t *k)
 {
     ngx_int_t rc;
     ngx_str_t instances, ip;
@@ -421,19 +401,16 @@ ngx_wagw_registry_key_find(ngx_shm_zone_t *zone, const u_char hash[32], ngx_pool
     return rc == NGX_DECLINED && complete && !z->more_keys ? NGX_DECLINED : NGX_AGAIN;
 }
 
-ngx_uint_t
-ngx_wagw_registry_no_keys(ngx_shm_zone_t *zone)
+ngx_uint_t ngx_wagw_registry_no_keys(ngx_shm_zone_t *zone)
 {
     ngx_wagw_zone_t *z = zone->data;
 
     return (ngx_wagw_zone_state(zone) & NGX_WAGW_ZONE_COMPLETE) && z->keys.count == 0 && !z->more_keys;
 }
 
-
 /* ---- the owner ---- */
 
-void
-ngx_wagw_registry_attach(ngx_wagw_main_conf_t *wmcf)
+void ngx_wagw_registry_attach(ngx_wagw_main_conf_t *wmcf)
 {
     registry = wmcf->zone ? wmcf->zone->data : NULL;
     if (registry_more.next == NULL) {
@@ -441,8 +418,7 @@ ngx_wagw_registry_attach(ngx_wagw_main_conf_t *wmcf)
     }
 }
 
-ngx_int_t
-ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf)
+ngx_int_t ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf)
 {
     registry_more_t *m;
 
@@ -471,8 +447,7 @@ ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf)
     return NGX_OK;
 }
 
-void
-ngx_wagw_registry_ready(ngx_uint_t store_open)
+void ngx_wagw_registry_ready(ngx_uint_t store_open)
 {
     if (registry) {
         registry->store = store_open ? 1 : 0;
@@ -481,8 +456,7 @@ ngx_wagw_registry_ready(ngx_uint_t store_open)
     }
 }
 
-ngx_int_t
-ngx_wagw_registry_set(const ngx_wagw_slot_info_t *i)
+ngx_int_t ngx_wagw_registry_set(const ngx_wagw_slot_info_t *i)
 {
     u_char key[64];
     uint32_t hash, number;
@@ -515,8 +489,7 @@ ngx_wagw_registry_set(const ngx_wagw_slot_info_t *i)
     return NGX_OK;
 }
 
-void
-ngx_wagw_registry_remove(ngx_str_t *id)
+void ngx_wagw_registry_remove(ngx_str_t *id)
 {
     u_char key[64];
     uint32_t hash;
@@ -527,8 +500,7 @@ ngx_wagw_registry_remove(ngx_str_t *id)
     }
 }
 
-static ngx_int_t
-more_dup(ngx_str_t *to, wagw_str_t from)
+static ngx_int_t more_dup(ngx_str_t *to, wagw_str_t from)
 {
     to->len = from.n;
     to->data = malloc(from.n + 1);
@@ -541,8 +513,7 @@ more_dup(ngx_str_t *to, wagw_str_t from)
     return NGX_OK;
 }
 
-ngx_int_t
-ngx_wagw_registry_key_set(const wagw_api_key_t *k)
+ngx_int_t ngx_wagw_registry_key_set(const wagw_api_key_t *k)
 {
     uint32_t number;
     ngx_uint_t too_long;
@@ -566,7 +537,8 @@ ngx_wagw_registry_key_set(const wagw_api_key_t *k)
     zk = (ngx_wagw_zone_key_t *)table_take(registry, &registry->keys, key_hash32(k->hash), k->hash, &number);
     if (zk == NULL || too_long) {
         m = malloc(sizeof(registry_more_t));
-        if (m == NULL || more_dup(&m->instances, k->instances) != NGX_OK || more_dup(&m->ip_allow, k->ip_allow) != NGX_OK) {
+        if (m == NULL || more_dup(&m->instances, k->instances) != NGX_OK ||
+            more_dup(&m->ip_allow, k->ip_allow) != NGX_OK) {
             return NGX_ERROR; /* the entry stays odd for readers: they ask, and get "unknown" */
         }
         m->k = plain;
@@ -593,8 +565,7 @@ ngx_wagw_registry_key_set(const wagw_api_key_t *k)
     return NGX_OK;
 }
 
-void
-ngx_wagw_registry_key_remove(wagw_str_t id)
+void ngx_wagw_registry_key_remove(wagw_str_t id)
 {
     uint32_t i;
     u_char hash[32];
@@ -625,8 +596,7 @@ ngx_wagw_registry_key_remove(wagw_str_t id)
     }
 }
 
-ngx_int_t
-ngx_wagw_registry_key_ask(const u_char hash[32], ngx_pool_t *pool, ngx_wagw_key_t *k)
+ngx_int_t ngx_wagw_registry_key_ask(const u_char hash[32], ngx_pool_t *pool, ngx_wagw_key_t *k)
 {
     uint32_t h = key_hash32(hash);
     ngx_str_t instances, ip;

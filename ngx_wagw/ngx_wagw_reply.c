@@ -11,8 +11,7 @@ static ngx_http_output_body_filter_pt reply_next_body;
 static ngx_int_t reply_header_filter(ngx_http_request_t *r);
 static ngx_int_t reply_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
 
-ngx_int_t
-ngx_wagw_reply_init(ngx_conf_t *cf)
+ngx_int_t ngx_wagw_reply_init(ngx_conf_t *cf)
 {
     reply_next_header = ngx_http_top_header_filter;
     ngx_http_top_header_filter = reply_header_filter;
@@ -21,8 +20,7 @@ ngx_wagw_reply_init(ngx_conf_t *cf)
     return NGX_OK;
 }
 
-ngx_int_t
-ngx_wagw_refuse(ngx_wagw_ctx_t *ctx, ngx_uint_t status, const char *code, const char *error)
+ngx_int_t ngx_wagw_refuse(ngx_wagw_ctx_t *ctx, ngx_uint_t status, const char *code, const char *error)
 {
     ctx->status = status;
     ctx->code = code;
@@ -30,8 +28,7 @@ ngx_wagw_refuse(ngx_wagw_ctx_t *ctx, ngx_uint_t status, const char *code, const 
     return NGX_DECLINED;
 }
 
-static ngx_int_t
-reply_details(ngx_wagw_ctx_t *ctx, wagw_buf_t *b)
+static ngx_int_t reply_details(ngx_wagw_ctx_t *ctx, wagw_buf_t *b)
 {
     ctx->details.data = b->failed ? NULL : ngx_pnalloc(ctx->request->pool, b->n + 1);
     if (ctx->details.data) {
@@ -42,8 +39,7 @@ reply_details(ngx_wagw_ctx_t *ctx, wagw_buf_t *b)
     return ctx->details.data ? NGX_OK : NGX_ERROR;
 }
 
-ngx_int_t
-ngx_wagw_refuse_field(ngx_wagw_ctx_t *ctx, const char *code, const char *field, const char *reason)
+ngx_int_t ngx_wagw_refuse_field(ngx_wagw_ctx_t *ctx, const char *code, const char *field, const char *reason)
 {
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
@@ -63,8 +59,7 @@ ngx_wagw_refuse_field(ngx_wagw_ctx_t *ctx, const char *code, const char *field, 
     return ngx_wagw_refuse(ctx, 400, code, "Validation failed");
 }
 
-ngx_int_t
-ngx_wagw_error_body(ngx_pool_t *pool, ngx_wagw_ctx_t *ctx, ngx_str_t *extra, ngx_str_t *out)
+ngx_int_t ngx_wagw_error_body(ngx_pool_t *pool, ngx_wagw_ctx_t *ctx, ngx_str_t *extra, ngx_str_t *out)
 {
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
@@ -99,8 +94,7 @@ ngx_wagw_error_body(ngx_pool_t *pool, ngx_wagw_ctx_t *ctx, ngx_str_t *extra, ngx
 }
 
 /* path and method of contract 1.1's "Endpoint not found" */
-static ngx_int_t
-reply_where(ngx_http_request_t *r, ngx_str_t *extra)
+static ngx_int_t reply_where(ngx_http_request_t *r, ngx_str_t *extra)
 {
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
@@ -122,8 +116,7 @@ reply_where(ngx_http_request_t *r, ngx_str_t *extra)
     return extra->data ? NGX_OK : NGX_ERROR;
 }
 
-ngx_int_t
-ngx_wagw_send_refusal(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+ngx_int_t ngx_wagw_send_refusal(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     ngx_str_t type = ngx_string(NGX_WAGW_JSON_TYPE), body, extra = ngx_null_string;
     ngx_wagw_main_conf_t *wmcf = ngx_http_get_module_main_conf(r, ngx_http_wagw_module);
@@ -140,8 +133,7 @@ ngx_wagw_send_refusal(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     return ngx_wagw_send(r, ctx, ctx->status, &type, &body);
 }
 
-static void
-reply_set_type(ngx_http_request_t *r, ngx_str_t *type)
+static void reply_set_type(ngx_http_request_t *r, ngx_str_t *type)
 {
     u_char *semi = ngx_strlchr(type->data, type->data + type->len, ';');
 
@@ -150,8 +142,7 @@ reply_set_type(ngx_http_request_t *r, ngx_str_t *type)
     r->headers_out.content_type_lowcase = NULL;
 }
 
-ngx_int_t
-ngx_wagw_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_uint_t status, ngx_str_t *type, ngx_str_t *body)
+ngx_int_t ngx_wagw_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_uint_t status, ngx_str_t *type, ngx_str_t *body)
 {
     ngx_int_t rc;
     ngx_buf_t *b;
@@ -184,11 +175,9 @@ ngx_wagw_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_uint_t status, ngx
     return ngx_http_output_filter(r, &out);
 }
 
-
 /* ---- headers ---- */
 
-static ngx_int_t
-reply_header(ngx_http_request_t *r, const char *name, ngx_str_t *value)
+static ngx_int_t reply_header(ngx_http_request_t *r, const char *name, ngx_str_t *value)
 {
     ngx_table_elt_t *h = ngx_list_push(&r->headers_out.headers);
 
@@ -202,8 +191,7 @@ reply_header(ngx_http_request_t *r, const char *name, ngx_str_t *value)
     return NGX_OK;
 }
 
-static ngx_int_t
-reply_header_text(ngx_http_request_t *r, const char *name, const char *text)
+static ngx_int_t reply_header_text(ngx_http_request_t *r, const char *name, const char *text)
 {
     ngx_str_t value;
 
@@ -212,8 +200,7 @@ reply_header_text(ngx_http_request_t *r, const char *name, const char *text)
     return reply_header(r, name, &value);
 }
 
-static ngx_int_t
-reply_header_number(ngx_http_request_t *r, const char *name, ngx_uint_t n)
+static ngx_int_t reply_header_number(ngx_http_request_t *r, const char *name, ngx_uint_t n)
 {
     ngx_str_t value;
 
@@ -225,8 +212,7 @@ reply_header_number(ngx_http_request_t *r, const char *name, ngx_uint_t n)
     return reply_header(r, name, &value);
 }
 
-static ngx_int_t
-reply_cors(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
+static ngx_int_t reply_cors(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
 {
     ngx_str_t *origins, *origin = NULL;
     ngx_uint_t i;
@@ -262,7 +248,8 @@ reply_cors(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf
     if (ctx->preflight) {
         if (reply_header_text(r, "Access-Control-Allow-Methods", ctx->match.allow) != NGX_OK ||
             reply_header_text(r, "Access-Control-Allow-Headers",
-                              "Content-Type, X-API-Key, Authorization, apikey, Idempotency-Key, X-Request-Id") != NGX_OK ||
+                              "Content-Type, X-API-Key, Authorization, apikey, Idempotency-Key, X-Request-Id") !=
+                NGX_OK ||
             reply_header_text(r, "Access-Control-Max-Age", "86400") != NGX_OK) {
             return NGX_ERROR;
         }
@@ -273,8 +260,7 @@ reply_cors(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf
                              "Retry-After, Idempotent-Replayed, Allow");
 }
 
-static ngx_int_t
-reply_headers(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
+static ngx_int_t reply_headers(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
 {
     ngx_str_t s;
     ngx_uint_t status = r->headers_out.status;
@@ -318,11 +304,9 @@ reply_headers(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *w
     return NGX_OK;
 }
 
-
 /* ---- nginx's own errors ---- */
 
-static void
-reply_describe(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+static void reply_describe(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     static const struct {
         ngx_uint_t status;
@@ -358,8 +342,7 @@ reply_describe(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     ctx->error = status < 500 ? "Bad request" : "Internal error";
 }
 
-static ngx_int_t
-reply_header_filter(ngx_http_request_t *r)
+static ngx_int_t reply_header_filter(ngx_http_request_t *r)
 {
     ngx_str_t type = ngx_string(NGX_WAGW_JSON_TYPE);
     ngx_wagw_ctx_t *ctx;
@@ -396,8 +379,7 @@ reply_header_filter(ngx_http_request_t *r)
     return reply_next_header(r);
 }
 
-static ngx_int_t
-reply_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+static ngx_int_t reply_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t *b;
     ngx_chain_t out, *cl;

@@ -23,8 +23,7 @@ static void request_answer(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t 
 static void request_cleanup(void *data);
 
 /* Declined: go on; noted refusals are sent in the content phase. */
-ngx_int_t
-ngx_wagw_preaccess_handler(ngx_http_request_t *r)
+ngx_int_t ngx_wagw_preaccess_handler(ngx_http_request_t *r)
 {
     ngx_int_t rc;
     ngx_wagw_ctx_t *ctx;
@@ -73,8 +72,7 @@ ngx_wagw_preaccess_handler(ngx_http_request_t *r)
     }
 }
 
-static ngx_uint_t
-request_group_served(ngx_wagw_loc_conf_t *wlcf, const ngx_wagw_route_t *route)
+static ngx_uint_t request_group_served(ngx_wagw_loc_conf_t *wlcf, const ngx_wagw_route_t *route)
 {
     ngx_str_t *group;
     ngx_uint_t i;
@@ -92,8 +90,7 @@ request_group_served(ngx_wagw_loc_conf_t *wlcf, const ngx_wagw_route_t *route)
 }
 
 /* Route, key, 501. */
-static ngx_int_t
-request_start(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
+static ngx_int_t request_start(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
 {
     ngx_int_t rc;
     ngx_uint_t i, options;
@@ -134,8 +131,7 @@ request_start(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *w
 
 /* ---- a key that the zone does not know ---- */
 
-static ngx_int_t
-request_hold(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+static ngx_int_t request_hold(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     ngx_http_cleanup_t *cln = ngx_http_cleanup_add(r, 0);
 
@@ -148,16 +144,14 @@ request_hold(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     return NGX_OK;
 }
 
-static void
-request_cleanup(void *data)
+static void request_cleanup(void *data)
 {
     ngx_wagw_ctx_t *ctx = data;
 
     ngx_wagw_ipc_forget(&ctx->waiter);
 }
 
-static ngx_int_t
-request_unavailable(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_int_t rc)
+static ngx_int_t request_unavailable(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_int_t rc)
 {
     ngx_uint_t state;
     ngx_wagw_main_conf_t *wmcf = ngx_http_get_module_main_conf(r, ngx_http_wagw_module);
@@ -174,8 +168,7 @@ request_unavailable(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_int_t rc)
                            rc == NGX_BUSY ? "The gateway is too busy" : "The gateway is starting or restarting");
 }
 
-static ngx_int_t
-request_ask_key(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+static ngx_int_t request_ask_key(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     size_t at;
     ngx_int_t rc;
@@ -194,8 +187,7 @@ request_ask_key(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     return rc == NGX_BUSY ? request_unavailable(r, ctx, rc) : rc;
 }
 
-static void
-request_key_answer(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t *reply)
+static void request_key_answer(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t *reply)
 {
     uint32_t known = 2;
     ngx_wagw_ctx_t *ctx = w->data;
@@ -232,8 +224,7 @@ request_key_answer(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t *reply)
 
 /* ---- 501, rate limit, body ---- */
 
-static ngx_int_t
-request_limit(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
+static ngx_int_t request_limit(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *wlcf)
 {
     ngx_wagw_main_conf_t *wmcf = ngx_http_get_module_main_conf(r, ngx_http_wagw_module);
     const ngx_wagw_route_t *route = ctx->match.route;
@@ -251,8 +242,7 @@ request_limit(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_loc_conf_t *w
     return NGX_OK;
 }
 
-static ngx_int_t
-request_body(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+static ngx_int_t request_body(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     ngx_int_t rc;
 
@@ -268,8 +258,7 @@ request_body(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     return NGX_DONE;
 }
 
-static void
-request_body_read(ngx_http_request_t *r)
+static void request_body_read(ngx_http_request_t *r)
 {
     cJSON *id;
     ngx_int_t rc;
@@ -295,8 +284,7 @@ request_body_read(ngx_http_request_t *r)
     }
 }
 
-static ngx_int_t
-request_idempotency(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+static ngx_int_t request_idempotency(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     size_t i;
     ngx_table_elt_t *h = ngx_wagw_header(r, "Idempotency-Key");
@@ -316,8 +304,7 @@ request_idempotency(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 
 /* ---- content ---- */
 
-ngx_int_t
-ngx_wagw_content_handler(ngx_http_request_t *r)
+ngx_int_t ngx_wagw_content_handler(ngx_http_request_t *r)
 {
     ngx_int_t rc;
     ngx_str_t none = ngx_null_string;
@@ -348,8 +335,7 @@ ngx_wagw_content_handler(ngx_http_request_t *r)
 }
 
 /* Instance (404), fields (400), state (409). */
-static ngx_int_t
-request_check(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+static ngx_int_t request_check(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     int checked;
     ngx_int_t found = NGX_AGAIN;
@@ -389,8 +375,7 @@ request_check(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     return NGX_OK;
 }
 
-static ngx_int_t
-request_ask(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+static ngx_int_t request_ask(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     char *text;
     size_t at;
@@ -457,14 +442,12 @@ request_ask(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     return NGX_DONE;
 }
 
-static void
-request_free(void *data)
+static void request_free(void *data)
 {
     free(data);
 }
 
-static ngx_int_t
-request_reply(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_reply_t *reply)
+static ngx_int_t request_reply(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_reply_t *reply)
 {
     ngx_str_t type, body;
     ngx_pool_cleanup_t *cln = ngx_pool_cleanup_add(r->pool, 0);
@@ -485,8 +468,7 @@ request_reply(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_wagw_reply_t *repl
     return ngx_wagw_send(r, ctx, reply->status, &type, &body);
 }
 
-static void
-request_answer(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t *reply)
+static void request_answer(ngx_wagw_waiter_t *w, ngx_int_t rc, ngx_wagw_reply_t *reply)
 {
     ngx_wagw_ctx_t *ctx = w->data;
     ngx_connection_t *c;

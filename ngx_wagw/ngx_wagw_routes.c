@@ -19,8 +19,7 @@ static route_path_t *route_paths; /* parallel to ngx_wagw_routes, kept for the p
 static ngx_int_t route_prepare(void);
 static ngx_uint_t route_cut(const u_char *p, size_t n, ngx_str_t *seg);
 
-static ngx_int_t
-route_prepare(void)
+static ngx_int_t route_prepare(void)
 {
     ngx_uint_t i, k, n;
     ngx_str_t seg[NGX_WAGW_SEGMENTS];
@@ -47,8 +46,7 @@ route_prepare(void)
 }
 
 /* "/a/b" -> a, b; "/" -> nothing.  More than fit: NGX_WAGW_SEGMENTS + 1. */
-static ngx_uint_t
-route_cut(const u_char *p, size_t n, ngx_str_t *seg)
+static ngx_uint_t route_cut(const u_char *p, size_t n, ngx_str_t *seg)
 {
     size_t i, start;
     ngx_uint_t count = 0;
@@ -69,8 +67,7 @@ route_cut(const u_char *p, size_t n, ngx_str_t *seg)
     return count;
 }
 
-ngx_int_t
-ngx_wagw_path_normalise(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *path)
+ngx_int_t ngx_wagw_path_normalise(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *path)
 {
     size_t n = uri->len;
     u_char *p = uri->data;
@@ -93,8 +90,7 @@ ngx_wagw_path_normalise(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *path)
     return NGX_OK;
 }
 
-ngx_int_t
-ngx_wagw_route_match(ngx_str_t *path, ngx_str_t *method, ngx_wagw_match_t *m)
+ngx_int_t ngx_wagw_route_match(ngx_str_t *path, ngx_str_t *method, ngx_wagw_match_t *m)
 {
     u_char *p;
     ngx_uint_t i, k, n, fixed, best_fixed = 0;
@@ -146,8 +142,9 @@ ngx_wagw_route_match(ngx_str_t *path, ngx_str_t *method, ngx_wagw_match_t *m)
         if (ngx_strcmp(ngx_wagw_routes[i].path, best->path) != 0) {
             continue;
         }
-        p = ngx_snprintf(p, (u_char *)m->allow + sizeof(m->allow) - 1 - p, "%s%s%s", p == (u_char *)m->allow ? "" : ", ",
-                         ngx_wagw_routes[i].method, ngx_strcmp(ngx_wagw_routes[i].method, "GET") == 0 ? ", HEAD" : "");
+        p = ngx_snprintf(p, (u_char *)m->allow + sizeof(m->allow) - 1 - p, "%s%s%s",
+                         p == (u_char *)m->allow ? "" : ", ", ngx_wagw_routes[i].method,
+                         ngx_strcmp(ngx_wagw_routes[i].method, "GET") == 0 ? ", HEAD" : "");
         if (want ? ngx_strcmp(ngx_wagw_routes[i].method, want) == 0
                  : (ngx_strlen(ngx_wagw_routes[i].method) == method->len &&
                     ngx_memcmp(ngx_wagw_routes[i].method, method->data, method->len) == 0)) {
@@ -167,8 +164,7 @@ ngx_wagw_route_match(ngx_str_t *path, ngx_str_t *method, ngx_wagw_match_t *m)
     return m->route ? NGX_OK : NGX_DECLINED;
 }
 
-const ngx_wagw_route_t *
-ngx_wagw_route_find(const char *method, const char *path)
+const ngx_wagw_route_t *ngx_wagw_route_find(const char *method, const char *path)
 {
     ngx_uint_t i;
 
@@ -180,8 +176,7 @@ ngx_wagw_route_find(const char *method, const char *path)
     return NULL;
 }
 
-uint32_t
-ngx_wagw_route_checksum(void)
+uint32_t ngx_wagw_route_checksum(void)
 {
     uint32_t crc;
     ngx_uint_t i;

@@ -22,7 +22,7 @@ typedef struct {
     const ngx_wagw_route_t *any;   /* a row of this path, whatever the method */
     ngx_uint_t nparams;
     ngx_wagw_path_param_t params[NGX_WAGW_SEGMENTS];
-    char allow[64];   /* "GET, HEAD, PUT": the methods of this path */
+    char allow[64]; /* "GET, HEAD, PUT": the methods of this path */
 } ngx_wagw_match_t;
 
 /*

@@ -61,8 +61,8 @@ typedef struct {
 } ngx_wagw_zone_slot_t; /* 256 bytes */
 
 typedef struct {
-    ngx_atomic_t tag;    /* of key, limit and window; 0 free */
-    ngx_atomic_t value;  /* window number << 32 | count */
+    ngx_atomic_t tag;   /* of key, limit and window; 0 free */
+    ngx_atomic_t value; /* window number << 32 | count */
 } ngx_wagw_rate_cell_t;
 
 typedef struct {
