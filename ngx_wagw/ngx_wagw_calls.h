@@ -49,6 +49,10 @@ void ngx_wagw_list_free(ngx_wagw_list_t *list);
 /* limit (1..500, dflt when absent) and offset. */
 void ngx_wagw_list_page(ngx_wagw_call_t *call, ngx_wagw_list_t *list, uint32_t dflt);
 
+/* Looks up the chat of `messageId` into `field` when the caller did not name it,
+ * then gives the command to the engine; 404 MESSAGE_NOT_FOUND. */
+void ngx_wagw_call_command_at(ngx_wagw_call_t *call, wagw_cmd_t cmd, const char *field);
+
 /* Zeroed memory of the call's pool, in call->data too; answers 500 and returns
  * NULL without memory. */
 void *ngx_wagw_call_ctx(ngx_wagw_call_t *call, size_t size);

@@ -306,11 +306,28 @@ static int delete_run(wagw_store_t *s, ngx_wagw_job_t *job)
     return rc == WAGW_OK && l->deleted == 0 ? WAGW_NOT_FOUND : rc;
 }
 
-static void delete_done(ngx_wagw_job_t *job)
+static void delete_answer(ngx_wagw_call_t *call, wagw_str_t id, uint32_t count)
 {
-    listing_t *l;
     wagw_buf_t b;
     wagw_json_t j;
+
+    ngx_memzero(&b, sizeof(b));
+    j = wagw_json(&b);
+    wagw_json_open(&j, '{');
+    wagw_json_key(&j, "deleted");
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "messageId", id);
+    wagw_json_kint(&j, "count", count);
+    wagw_json_close(&j);
+    wagw_json_close(&j);
+
+    ngx_wagw_call_data(call, 200, &b, "Message deleted successfully");
+}
+
+static void delete_done(ngx_wagw_job_t *job)
+{
+    uint32_t deleted;
+    listing_t *l;
     ngx_wagw_call_t *call = job->data;
 
     l = call->data;
@@ -319,18 +336,19 @@ static void delete_done(ngx_wagw_job_t *job)
         return;
     }
 
-    ngx_memzero(&b, sizeof(b));
-    j = wagw_json(&b);
-    wagw_json_open(&j, '{');
-    wagw_json_key(&j, "deleted");
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "messageId", l->id);
-    wagw_json_kint(&j, "count", l->deleted);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
-
+    deleted = l->deleted;
     listing_free(l);
-    ngx_wagw_call_data(call, 200, &b, "Message deleted successfully");
+    delete_answer(call, ngx_wagw_param_str(call, "messageId"), deleted);
+}
+
+static void delete_revoked(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    if (r->status != 200 && r->status != 202) {
+        ngx_wagw_call_result(call, r);
+        return;
+    }
+
+    delete_answer(call, ngx_wagw_param_str(call, "messageId"), 1);
 }
 
 static void delete_scoped(ngx_wagw_call_t *call)
@@ -356,7 +374,8 @@ static void delete_scoped(ngx_wagw_call_t *call)
             return;
         }
 
-        ngx_wagw_call_command(call, WAGW_CMD_REVOKE);
+        call->reply = delete_revoked;
+        ngx_wagw_call_command_at(call, WAGW_CMD_REVOKE, "chatId");
         return;
     }
 
