@@ -52,7 +52,6 @@ static struct {
     unsigned listening : 1;
     unsigned storing : 1;
     unsigned stopping : 1;
-    ngx_connection_t nobody; /* of timers: nginx's debug log reads a descriptor through their data */
 } ow;
 
 static void owner_lock(ngx_event_t *ev);

@@ -21,7 +21,6 @@ static struct {
     ngx_event_t dirty_ev;
     ngx_queue_t starting;
     ngx_event_t start_ev;
-    ngx_connection_t nobody; /* of the timer: nginx's debug log reads a descriptor through its data */
 } ins;
 
 int64_t ngx_wagw_now_ms(void)
