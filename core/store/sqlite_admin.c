@@ -307,6 +307,9 @@ wagw_store_key_each(wagw_store_t *s, wagw_api_key_pt cb, void *data)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
+/* options.ordered of the options bound as ?7 */
+#define ORDERED "iif(json_valid(?7), coalesce(json_extract(?7, '$.ordered') = 1, 0), 0)"
+
 int
 wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w)
 {
@@ -330,7 +333,8 @@ wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w)
 
     if (w->num == 0) {
         st = wagw_sql(s, "INSERT INTO webhooks (id, inst, url, events, secret, headers, options, enabled, created_ms,"
-                         " updated_ms) VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+                         " updated_ms, ordered) VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, " ORDERED
+                         ")");
         wagw_sql_bind(st, "sussccsiii", w->id, w->instance, w->url, w->events, secret, headers, w->options,
                       (int64_t)w->enabled, w->created_ms, w->updated_ms);
         rc = wagw_sql_run(s, st);
@@ -343,7 +347,7 @@ wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w)
 
     } else {
         st = wagw_sql(s, "UPDATE webhooks SET url = ?3, events = ?4, secret = ?5, headers = ?6, options = ?7,"
-                         " enabled = ?8, updated_ms = ?9 WHERE id = ?1 AND num = ?2");
+                         " enabled = ?8, updated_ms = ?9, ordered = " ORDERED " WHERE id = ?1 AND num = ?2");
         wagw_sql_bind(st, "sussccsii", w->id, w->num, w->url, w->events, secret, headers, w->options,
                       (int64_t)w->enabled, w->updated_ms);
         rc = wagw_sql_run(s, st);

@@ -170,10 +170,10 @@ done:
     return rc;
 }
 
+#define CHAT_FROM " FROM chats c LEFT JOIN contacts k ON k.inst = c.inst AND k.jid = c.chat"
 #define CHAT_SELECT                                                                                                    \
     "SELECT " WAGW_CHAT_COLUMNS ", " DISPLAY ", c.kind,"                                                               \
-    " (SELECT count(*) FROM messages m WHERE m.chat = c.num AND m.hidden = 0)"                                         \
-    " FROM chats c LEFT JOIN contacts k ON k.inst = c.inst AND k.jid = c.chat"
+    " (SELECT count(*) FROM messages m WHERE m.chat = c.num AND m.hidden = 0)" CHAT_FROM
 
 static int
 chat_identity(wagw_store_t *s, uint32_t inst, const wagw_row_chat_t *c, wagw_json_t *j)
@@ -277,7 +277,8 @@ wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f, wag
     wagw_buf_t like = {0};
     wagw_query_t q = {.n = 0};
     sqlite3_stmt *st = NULL;
-    char tail[256];
+    const char *order;
+    char tail[512];
     int64_t n = 0;
     int rc;
 
@@ -286,8 +287,7 @@ wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f, wag
 
     rc = chats_where(&q, &like, num, f);
     if (rc == WAGW_OK) {
-        rc = wagw_query_count(s, "SELECT count(*) FROM chats c LEFT JOIN contacts k ON k.inst = c.inst AND k.jid = c.chat",
-                              &q, "", &n);
+        rc = wagw_query_count(s, "SELECT count(*)" CHAT_FROM, &q, "", &n);
     }
 
     if (rc != WAGW_OK) {
@@ -296,9 +296,11 @@ wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f, wag
 
     *total = (uint64_t)n;
 
-    snprintf(tail, sizeof(tail), " ORDER BY %s %s, c.num %s LIMIT %u OFFSET %u",
-             sorts[f->sort >= 0 && f->sort < 3 ? f->sort : 0], direction, direction, f->limit, f->offset);
-    st = wagw_query_prepare(s, CHAT_SELECT, &q, tail);
+    /* the page first, so that messages are counted for its rows only */
+    order = sorts[f->sort >= 0 && f->sort < 3 ? f->sort : 0];
+    snprintf(tail, sizeof(tail), " ORDER BY %s %s, c.num %s LIMIT %u OFFSET %u) ORDER BY %s %s, c.num %s", order,
+             direction, direction, f->limit, f->offset, order, direction, direction);
+    st = wagw_query_prepare(s, CHAT_SELECT " WHERE c.num IN (SELECT c.num" CHAT_FROM, &q, tail);
 
     wagw_json_open(&j, '[');
 

@@ -20,8 +20,8 @@ wagw_delivery_insert(wagw_store_t *s, const wagw_delivery_t *d)
 
     st = wagw_sql(s, "INSERT INTO deliveries (id, webhook_id, inst, instance_id, url, event, event_id, chat, seq,"
                      " payload, status, status_code, response, error, attempts, next_ms, created_ms, updated_ms,"
-                     " duration_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-                     " ?17, ?18, ?19)");
+                     " duration_ms, ordered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+                     " ?15, ?16, ?17, ?18, ?19, coalesce((SELECT ordered FROM webhooks WHERE id = ?2), 0))");
     wagw_sql_bind(st, "ssusssssibiissuiiiu", d->id, d->webhook_id, d->instance, d->instance_id, d->url, d->event,
                   d->event_id, d->chat, (int64_t)d->seq, d->payload, (int64_t)d->status, (int64_t)d->status_code,
                   d->response, d->error, d->attempts, d->next_ms, d->created_ms, d->updated_ms, d->duration_ms);
@@ -114,14 +114,13 @@ wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms,
     }
 
     if (ordered) {
-        st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE num IN (SELECT num FROM deliveries d"
-                         " WHERE d.status = 0 AND d.webhook_id = ?1 AND d.next_ms <= ?2 AND NOT EXISTS (SELECT 1"
-                         " FROM deliveries e WHERE e.status = 0 AND e.webhook_id = ?1 AND e.inst = d.inst"
-                         " AND e.chat = d.chat AND e.num < d.num) ORDER BY num LIMIT ?3) ORDER BY num");
+        st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE status = 0 AND webhook_id = ?1"
+                         " AND next_ms <= ?2 AND (ordered = 0 OR NOT EXISTS (SELECT 1 FROM deliveries e"
+                         " WHERE e.status = 0 AND e.ordered = 1 AND e.webhook_id = ?1 AND e.inst = d.inst"
+                         " AND e.chat = d.chat AND e.num < d.num)) ORDER BY next_ms, num LIMIT ?3");
     } else {
-        st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE num IN (SELECT num FROM deliveries"
-                         " WHERE status = 0 AND webhook_id = ?1 AND next_ms <= ?2 ORDER BY num LIMIT ?3)"
-                         " ORDER BY num");
+        st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE status = 0 AND webhook_id = ?1"
+                         " AND next_ms <= ?2 ORDER BY next_ms, num LIMIT ?3");
     }
 
     wagw_sql_bind(st, "siu", webhook_id, now_ms, limit);

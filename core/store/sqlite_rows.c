@@ -192,6 +192,55 @@ message_close(wagw_store_t *s, uint8_t kind, uint32_t inst, wagw_str_t id, wagw_
     return v->n == 0 ? WAGW_OK : wagw_seal(s, buf, inst, kind, id, *v, v);
 }
 
+#define MESSAGE_SET                                                                                                    \
+    "UPDATE messages SET sender_alt = ?5, from_me = ?6, status = ?7, flags = ?8, created_ms = ?11, edited_ms = ?12,"   \
+    " type = ?13, body = ?14, push_name = ?15, wire_to = ?16, quoted = ?17, mentions = ?18, media = ?19,"              \
+    " content = ?20, secret = ?21, ref = ?22, stanza = ?23, edit = ?24, stanza_type = ?25, error = ?26,"               \
+    " expiration = ?27"
+
+/*
+ * A message is written several times (pending, sent, delivered, read), mostly
+ * with nothing new for the indexes of the listings: an UPDATE that does not
+ * name their columns leaves them alone, which an upsert cannot.
+ */
+static sqlite3_stmt *
+message_statement(wagw_store_t *s, uint32_t inst, int64_t chat, const wagw_key3_t *key, const wagw_row_message_t *m)
+{
+    bool hidden = (m->flags & WAGW_ROW_HIDDEN) != 0, same;
+    sqlite3_stmt *st;
+    int64_t num;
+    int rc;
+
+    st = wagw_sql(s, "SELECT num, t_ms, hidden FROM messages WHERE inst = ?1 AND id = ?2 AND chat = ?3"
+                     " AND sender = ?4");
+    wagw_sql_bind(st, "usis", inst, key->id, chat, key->user);
+    rc = wagw_sql_step(s, st);
+
+    if (rc == WAGW_NOT_FOUND) {
+        return wagw_sql(
+            s, "INSERT INTO messages (inst, chat, id, sender, sender_alt, from_me, status, flags, hidden, t_ms,"
+               " created_ms, edited_ms, type, body, push_name, wire_to, quoted, mentions, media, content, secret, ref,"
+               " stanza, edit, stanza_type, error, expiration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+               " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)");
+    }
+
+    if (rc != WAGW_OK) {
+        return NULL;
+    }
+
+    num = sqlite3_column_int64(st, 0);
+    same = sqlite3_column_int64(st, 1) == m->t_ms && (sqlite3_column_int(st, 2) != 0) == hidden;
+    wagw_sql_done(st);
+
+    st = same ? wagw_sql(s, MESSAGE_SET " WHERE num = ?28")
+              : wagw_sql(s, MESSAGE_SET ", hidden = ?9, t_ms = ?10 WHERE num = ?28");
+    if (st != NULL) {
+        sqlite3_bind_int64(st, 28, num);
+    }
+
+    return st;
+}
+
 int
 wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_message_t *m)
 {
@@ -219,16 +268,7 @@ wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const w
     }
 
     if (rc == WAGW_OK) {
-        st = wagw_sql(
-            s, "INSERT INTO messages (inst, chat, id, sender, sender_alt, from_me, status, flags, hidden, t_ms,"
-               " created_ms, edited_ms, type, body, push_name, wire_to, quoted, mentions, media, content, secret, ref,"
-               " stanza, edit, stanza_type, error, expiration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-               " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)"
-               " ON CONFLICT (inst, id, chat, sender) DO UPDATE SET sender_alt = ?5, from_me = ?6, status = ?7,"
-               " flags = ?8, hidden = ?9, t_ms = ?10, created_ms = ?11, edited_ms = ?12, type = ?13, body = ?14,"
-               " push_name = ?15, wire_to = ?16, quoted = ?17, mentions = ?18, media = ?19, content = ?20,"
-               " secret = ?21, ref = ?22, stanza = ?23, edit = ?24, stanza_type = ?25, error = ?26,"
-               " expiration = ?27");
+        st = message_statement(s, inst, chat, key, m);
         wagw_sql_bind(st, "uisssiiuiiiisssssssccscssuu", inst, chat, key->id, key->user, m->sender_alt,
                       (int64_t)m->from_me, (int64_t)m->status, m->flags, (int64_t)((m->flags & WAGW_ROW_HIDDEN) != 0),
                       m->t_ms, m->created_ms, m->edited_ms, m->type, m->body, m->push_name, m->to, m->quoted,

@@ -179,8 +179,8 @@ int wagw_row_delivery_decode(wagw_delivery_t *d, wagw_str_t in);
 typedef int (*wagw_delivery_pt)(void *data, const wagw_delivery_t *d);
 /* Pending ones due at or before now, oldest first, at most limit. */
 int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data);
-/* The same for one webhook, by row number.  ordered: only the oldest pending row of each (instance, chat), so that a
- * row waiting for its retry holds back its chat.  *next_ms: the earliest later due time of that webhook, 0 none. */
+/* The same for one webhook, by due time and row number.  ordered: only the oldest pending row of each (instance, chat),
+ * so that a row waiting for its retry holds back its chat (rows queued while the webhook's options said ordered).  *next_ms: the earliest later due time of that webhook, 0 none. */
 int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit, wagw_delivery_pt cb, void *data, int64_t *next_ms);
 /* Result of an attempt, by delivery id: status, status_code, response, error, attempts, next_ms, updated_ms, duration_ms. */
 int wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d);

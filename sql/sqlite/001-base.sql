@@ -116,7 +116,7 @@ CREATE TABLE messages (
     UNIQUE (inst, id, chat, sender)
 );
 CREATE INDEX messages_chat ON messages (chat, hidden, t_ms);
-CREATE INDEX messages_inst ON messages (inst, t_ms) WHERE hidden = 0;
+CREATE INDEX messages_inst ON messages (inst, hidden, t_ms);
 CREATE INDEX messages_pending ON messages (inst) WHERE status = 0;
 
 CREATE TABLE receipts (
@@ -177,6 +177,7 @@ CREATE TABLE webhooks (
     secret      BLOB,
     headers     BLOB,
     options     TEXT NOT NULL,
+    ordered     INTEGER NOT NULL,               -- options.ordered
     enabled     INTEGER NOT NULL,
     created_ms  INTEGER NOT NULL,
     updated_ms  INTEGER NOT NULL
@@ -204,11 +205,14 @@ CREATE TABLE deliveries (
     next_ms      INTEGER NOT NULL,
     created_ms   INTEGER NOT NULL,
     updated_ms   INTEGER NOT NULL,
-    duration_ms  INTEGER NOT NULL
+    duration_ms  INTEGER NOT NULL,
+    ordered      INTEGER NOT NULL
 );
--- the two questions of a webhook's queue: what is due, what is ahead in the chat
+-- The two questions of a webhook's queue: what is due, what is ahead in the
+-- chat.  The second is asked for ordered webhooks only; ordered is copied to
+-- their rows so that no other row pays for the index.
 CREATE INDEX deliveries_due ON deliveries (webhook_id, next_ms) WHERE status = 0;
-CREATE INDEX deliveries_order ON deliveries (webhook_id, inst, chat) WHERE status = 0;
+CREATE INDEX deliveries_order ON deliveries (webhook_id, inst, chat) WHERE status = 0 AND ordered = 1;
 CREATE INDEX deliveries_created ON deliveries (created_ms);
 CREATE INDEX deliveries_inst ON deliveries (inst, created_ms);
 

@@ -380,12 +380,14 @@ static void result(stu_t *t, const char *id, int status, int code, uint32_t atte
 static void the_outbox(void **state)
 {
     wagw_delivery_t none = {.id = WAGW_STR("nobody")};
+    wagw_webhook_t ordered = {.id = WAGW_STR("A"), .url = WAGW_STR("http://a"), .options = WAGW_STR("{\"ordered\":true}")};
     int64_t next;
     int stop = WAGW_LIMIT;
     stu_t t;
 
     (void)state;
     stu_begin(&t, NULL);
+    assert_int_equal(wagw_store_webhook_put(t.s, &ordered), WAGW_OK);
 
     assert_int_equal(wagw_store_deliveries_next(t.s, &next), WAGW_OK);
     assert_true(next == 0);
