@@ -19,7 +19,11 @@
 #define L NGX_WAGW_R_LOCAL
 #define O NGX_WAGW_R_OPTIONAL_KEY
 
+#ifndef NGX_WAGW_DOC
 #define B(fields, handler) ngx_wagw_fields_##fields, ngx_wagw_call_##handler /* built */
+#else
+#define B(fields, handler) ngx_wagw_fields_##fields, (ngx_wagw_call_pt)1 /* the generator calls nothing */
+#endif
 #define F(fields) ngx_wagw_fields_##fields
 #define NOT_YET NULL, NULL
 
