@@ -157,6 +157,9 @@ for (const l of ['trace', 'debug', 'info', 'warn', 'error', 'fatal']) {
 }
 quiet.child = () => quiet;
 
+// libsignal talks about its sessions, keys included
+if (quiet.level === 'silent') console.info = console.warn = () => {};
+
 // ---- a Baileys client ----
 
 export class Client extends EventEmitter {
@@ -280,6 +283,13 @@ export class Client extends EventEmitter {
       `closed connection${code ? ` with ${code}` : ''}`);
   }
 
+  // the push name comes from the phone's app state; without it there is no presence, and without presence
+  // receipts say "inactive"
+  async online() {
+    await this.until(() => this.auth.creds.me?.name, 'push name');
+    await this.sock.sendPresenceUpdate('available');
+  }
+
   // links by QR; sandbox answers with the entry of /devices
   async pairByQr(sandbox, { phone, name = this.name } = {}) {
     const opens = this.opens;
@@ -288,6 +298,7 @@ export class Client extends EventEmitter {
     const q = new URLSearchParams({ name, ...(phone ? { phone } : {}) });
     this.entry = JSON.parse(await sandbox.text('POST', `/mock-phone/scan-qr?${q}`, qr));
     await this.open(opens + 1);
+    await this.online();
     return this.entry;
   }
 
@@ -298,6 +309,7 @@ export class Client extends EventEmitter {
     const code = await this.sock.requestPairingCode(phone);
     this.entry = await sandbox.post('/mock-phone/enter-code', { phone, code, wait: LIMIT });
     await this.open(opens + 1);
+    await this.online();
     return this.entry;
   }
 

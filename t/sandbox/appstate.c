@@ -177,3 +177,108 @@ sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq)
     sbx_send(c, n);
     wagw_arena_free(&a);
 }
+
+/* ---- what the phone itself writes: the push name, as version 1 ---- */
+
+static void
+sbx_u64(wagw_buf_t *b, uint64_t v)
+{
+    wagw_buf_be(b, v, 8);
+}
+
+static void
+sbx_hmac_of(uint8_t mac[32], const uint8_t key[32], const wagw_buf_t *b)
+{
+    wagw_hmac_sha256(mac, wagw_str(key, 32), wagw_buf_view(b));
+}
+
+/* SyncdRecord of a SET and its value MAC. */
+static void
+sbx_record(wagw_buf_t *record, uint8_t value_mac[32], const sbx_account_t *a, const uint8_t keys[160], wagw_str_t index,
+           wagw_str_t data)
+{
+    uint8_t iv[16], mac[64], index_mac[32];
+    wagw_buf_t enc = {0}, b = {0}, part = {0};
+
+    wagw_hmac_sha256(index_mac, wagw_str(keys, 32), index);
+    sbx_random(NULL, iv, sizeof(iv));
+    wagw_buf_add(&enc, iv, sizeof(iv));
+    wagw_cbc_encrypt(&enc, keys + 32, iv, data);
+
+    wagw_buf_u8(&b, 1);
+    wagw_buf_add(&b, a->app_key_id, sizeof(a->app_key_id));
+    wagw_buf_str(&b, wagw_buf_view(&enc));
+    sbx_u64(&b, 1 + sizeof(a->app_key_id));
+    wagw_hmac_sha512(mac, wagw_str(keys + 64, 32), wagw_buf_view(&b));
+    memcpy(value_mac, mac, 32);
+    wagw_buf_add(&enc, mac, 32);
+
+    sbx_pb_bytes(&part, 1, wagw_str(index_mac, 32));
+    sbx_pb_bytes(record, 1, wagw_buf_view(&part));
+    wagw_buf_reset(&part);
+    sbx_pb_bytes(&part, 1, wagw_buf_view(&enc));
+    sbx_pb_bytes(record, 2, wagw_buf_view(&part));
+    wagw_buf_reset(&part);
+    sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
+    sbx_pb_bytes(record, 3, wagw_buf_view(&part));
+
+    wagw_buf_free(&enc);
+    wagw_buf_free(&b);
+    wagw_buf_free(&part);
+}
+
+void
+sbx_app_state_push_name(sbx_account_t *a)
+{
+    uint8_t keys[160], lt[128], value_mac[32], snapshot[32], patch_mac[32];
+    wagw_buf_t data = {0}, value = {0}, part = {0}, record = {0}, patch = {0}, b = {0};
+    sbx_collection_t *c;
+    static const char name[] = "critical_block";
+
+    c = sbx_collection(a, name);
+    if (c->version != 0) {
+        return;
+    }
+    wagw_hkdf(keys, sizeof(keys), wagw_str(a->app_key, 32), WAGW_STR_NULL, WAGW_STR("WhatsApp Mutation Keys"));
+
+    sbx_pb_bytes(&part, 1, wagw_cstr(a->name));
+    sbx_pb_uint(&value, 1, (uint64_t)sbx_now_ms());
+    sbx_pb_bytes(&value, 7, wagw_buf_view(&part));
+    sbx_pb_bytes(&data, 1, WAGW_STR("[\"setting_pushName\"]"));
+    sbx_pb_bytes(&data, 2, wagw_buf_view(&value));
+    sbx_pb_bytes(&data, 3, WAGW_STR(""));
+    sbx_pb_uint(&data, 4, 1);
+    sbx_record(&record, value_mac, a, keys, WAGW_STR("[\"setting_pushName\"]"), wagw_buf_view(&data));
+
+    /* the first record of an empty collection: its expansion is the hash */
+    wagw_hkdf(lt, sizeof(lt), wagw_str(value_mac, 32), WAGW_STR_NULL, WAGW_STR("WhatsApp Patch Integrity"));
+    wagw_buf_add(&b, lt, sizeof(lt));
+    sbx_u64(&b, 1);
+    wagw_buf_cstr(&b, name);
+    sbx_hmac_of(snapshot, keys + 96, &b);
+    wagw_buf_reset(&b);
+    wagw_buf_add(&b, snapshot, 32);
+    wagw_buf_add(&b, value_mac, 32);
+    sbx_u64(&b, 1);
+    wagw_buf_cstr(&b, name);
+    sbx_hmac_of(patch_mac, keys + 128, &b);
+
+    wagw_buf_reset(&part);
+    sbx_pb_uint(&part, 1, 0);
+    sbx_pb_bytes(&part, 2, wagw_buf_view(&record));
+    sbx_pb_bytes(&patch, 2, wagw_buf_view(&part));
+    sbx_pb_bytes(&patch, 4, wagw_str(snapshot, 32));
+    sbx_pb_bytes(&patch, 5, wagw_str(patch_mac, 32));
+    wagw_buf_reset(&part);
+    sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
+    sbx_pb_bytes(&patch, 6, wagw_buf_view(&part));
+    sbx_patch_store(c, wagw_buf_view(&patch));
+
+    wagw_wipe(keys, sizeof(keys));
+    wagw_buf_free(&data);
+    wagw_buf_free(&value);
+    wagw_buf_free(&part);
+    wagw_buf_free(&record);
+    wagw_buf_free(&patch);
+    wagw_buf_free(&b);
+}

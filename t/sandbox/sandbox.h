@@ -468,6 +468,8 @@ bool sbx_request_reply(sbx_device_t *d, const wagw_node_t *iq);
 /* ---- appstate.c ---- */
 
 void sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq);
+/* The phone writes its push name, once per account. */
+void sbx_app_state_push_name(sbx_account_t *a);
 void sbx_app_state_reset(void);
 
 

@@ -494,6 +494,7 @@ sbx_phone_welcome(sbx_device_t *d)
     wagw_buf_t sync = {0}, part = {0};
 
     sbx_key_share(d);
+    sbx_app_state_push_name(d->account);
     if (!sbx.history) {
         return;
     }
