@@ -48,6 +48,7 @@ wagw_client_create(uint32_t instance, const wagw_client_shared_t *sh, const wagw
     c->event_seq = event_seq;
     c->items_last = &c->items;
     c->out_last = &c->out;
+    c->marks_last = &c->marks;
     c->jobs_last = &c->jobs;
     c->unacked_last = &c->unacked;
     return c;
@@ -81,6 +82,7 @@ wagw_client_destroy(wagw_client_t *c)
         c->items = item->next;
         item->done(c, item, WAGW_STATE);
     }
+    wagw_turn_marks(c, UINT64_MAX, false);
     while ((iq = c->iqs) != NULL) {
         c->iqs = iq->next;
         if (iq->command) {

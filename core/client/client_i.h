@@ -178,6 +178,13 @@ struct wagw_out_s {
     uint8_t           p[];
 };
 
+typedef struct wagw_mark_s  wagw_mark_t;
+struct wagw_mark_s {
+    uint64_t       seq;
+    uint32_t       nevents;
+    wagw_mark_t   *next;
+};
+
 struct wagw_turn_s {
     wagw_client_t    *c;
     int64_t           now;          /* ms */
@@ -193,6 +200,7 @@ struct wagw_turn_s {
 void wagw_turn_push(wagw_client_t *c, wagw_item_t *item);       /* takes it, runs when possible */
 void wagw_turn_push_front(wagw_client_t *c, wagw_item_t *item); /* ahead of what waits */
 void wagw_turn_run(wagw_client_t *c);
+void wagw_turn_marks(wagw_client_t *c, uint64_t seq, bool lost);
 void wagw_turn_flush(wagw_client_t *c);                         /* emits what is durable */
 /* fn(c, copy of arg) after the turn's success. */
 int wagw_turn_then(wagw_turn_t *t, void (*fn)(wagw_client_t *c, void *arg), const void *arg, size_t n);
@@ -517,7 +525,9 @@ struct wagw_client_s {
     const wagw_rec_t  *found;           /* during the rerun */
     unsigned        reruns;
     uint64_t        seq_issued, seq_durable;
+    uint64_t        seq_lost;           /* failures up to it were dealt with */
     uint64_t        event_seq;
+    wagw_mark_t    *marks, **marks_last;    /* events of commits on their way */
     wagw_out_t     *out, **out_last;
 
     /* iq */

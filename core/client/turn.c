@@ -238,6 +238,7 @@ turn_commit(wagw_client_t *c, wagw_turn_t *t)
     int            rc;
     wagw_buf_t     b = { 0 };
     wagw_out_t    *o;
+    wagw_mark_t   *mark;
     wagw_batch_t  *batch;
 
     if (t->creds) {
@@ -257,13 +258,22 @@ turn_commit(wagw_client_t *c, wagw_turn_t *t)
             rc = WAGW_NOMEM;
             goto failed;
         }
-        rc = wagw_txn_commit(&t->txn, batch);
+        mark = t->nevents ? malloc(sizeof(*mark)) : NULL;
+        rc = t->nevents && mark == NULL ? WAGW_NOMEM : wagw_txn_commit(&t->txn, batch);
         if (rc != WAGW_OK) {
+            free(mark);
             wagw_batch_destroy(batch);
             goto failed;
         }
         c->seq_issued++;
-        c->event_seq += t->nevents;
+        if (mark) {
+            mark->seq = c->seq_issued;
+            mark->nevents = t->nevents;
+            mark->next = NULL;
+            *c->marks_last = mark;
+            c->marks_last = &mark->next;
+            c->event_seq += t->nevents;
+        }
         if (t->creds) {
             if (c->creds == NULL) {
                 c->creds = malloc(sizeof(*c->creds));
@@ -293,6 +303,25 @@ failed:
 }
 
 
+/* Event numbers of commits up to seq are in the store, or given back. */
+void
+wagw_turn_marks(wagw_client_t *c, uint64_t seq, bool lost)
+{
+    wagw_mark_t  *m;
+
+    while ((m = c->marks) != NULL && m->seq <= seq) {
+        c->marks = m->next;
+        if (c->marks == NULL) {
+            c->marks_last = &c->marks;
+        }
+        if (lost) {
+            c->event_seq -= m->nevents;
+        }
+        free(m);
+    }
+}
+
+
 void
 wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now)
 {
@@ -304,11 +333,18 @@ wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now)
         if (seq > c->seq_durable) {
             c->seq_durable = seq;
         }
+        wagw_turn_marks(c, seq, false);
         wagw_cache_committed(c->sh->cache, c->instance, seq);
         wagw_turn_flush(c);
         wagw_client_arm(c);
         return;
     }
+
+    if (seq <= c->seq_lost) {
+        return;                     /* built upon one that failed before it */
+    }
+    c->seq_lost = c->seq_issued;
+    wagw_turn_marks(c, c->seq_issued, true);
 
     /*
      * Nothing of it was emitted.  The memory is ahead of the database now:
@@ -331,7 +367,7 @@ wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now)
         free(o);
     }
     c->out = keep;
-    c->out_last = last;
+    c->out_last = keep ? last : &c->out;
     c->seq_durable = c->seq_issued;
     wagw_cache_forget(c->sh->cache, c->instance);
     if (c->creds) {
