@@ -10,7 +10,6 @@
     {                                                                                                                  \
         2, 3000, 1043857760                                                                                            \
     }
-#define CONF_STATE_DIR_MAX 80 /* with "/owner.sock.<pid>" it must fit a socket address */
 #define CONF_SECRET_MAX 4096
 
 static char *conf_invalid(ngx_conf_t *cf, ngx_str_t *value)
@@ -93,11 +92,6 @@ char *ngx_wagw_conf_state_dir(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     while (wmcf->state_dir.len > 1 && wmcf->state_dir.data[wmcf->state_dir.len - 1] == '/') {
         wmcf->state_dir.len--;
     }
-    if (wmcf->state_dir.len > CONF_STATE_DIR_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "state directory \"%V\" is longer than %d bytes", &wmcf->state_dir,
-                           CONF_STATE_DIR_MAX);
-        return NGX_CONF_ERROR;
-    }
     return NGX_CONF_OK;
 }
 
@@ -158,8 +152,11 @@ char *ngx_wagw_conf_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return rc;
         }
     }
-    if (key.len < 8 || key.len > 512) {
-        return "needs a key of 8 to 512 characters";
+    if (key.len == 0 || key.len > 512) {
+        return "needs a key of 1 to 512 characters";
+    }
+    if (key.len < 16) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0, "the API key has less than 16 characters");
     }
     wagw_sha256(wmcf->master_key_hash, wagw_str(key.data, key.len));
     wagw_wipe(key.data, key.len);

@@ -196,7 +196,7 @@ static void fields_any(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
     const char *c = f->choices;
 
     if (c == NULL || (cJSON_IsBool(v) && fields_choice(c, "bool")) ||
-        (cJSON_IsNumber(v) && v->valuedouble >= 0 && floor(v->valuedouble) == v->valuedouble &&
+        (cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= 1e9 && floor(v->valuedouble) == v->valuedouble &&
          fields_choice(c, "int")) ||
         (cJSON_IsObject(v) && fields_choice(c, "obj")) || (cJSON_IsString(v) && fields_choice(c, "str")) ||
         (cJSON_IsString(v) && fields_choice(c, "all") && ngx_strcmp(v->valuestring, "all") == 0)) {

@@ -181,12 +181,39 @@ ngx_int_t ngx_wagw_stream_read(ngx_connection_t *c, wagw_buf_t *in, size_t room)
 
 ngx_int_t ngx_wagw_socket_address(ngx_wagw_main_conf_t *wmcf, const char *suffix, struct sockaddr_un *sun)
 {
-    u_char *p, *end = (u_char *)sun->sun_path + sizeof(sun->sun_path) - 1;
+    int n;
+    char dir[NGX_MAX_PATH];
+    struct stat had, now;
+    static int fd = -1;
 
     ngx_memzero(sun, sizeof(*sun));
     sun->sun_family = AF_UNIX;
-    p = ngx_snprintf((u_char *)sun->sun_path, sizeof(sun->sun_path) - 1, "%V/owner.sock%s", &wmcf->state_dir, suffix);
-    return p < end ? NGX_OK : NGX_ERROR;
+    n = snprintf(sun->sun_path, sizeof(sun->sun_path), "%.*s/owner.sock%s", (int)wmcf->state_dir.len,
+                 (char *)wmcf->state_dir.data, suffix);
+    if (n < (int)sizeof(sun->sun_path)) {
+        return NGX_OK;
+    }
+    /* a deep directory: by a descriptor of it, as long as it is the same one */
+    if (snprintf(dir, sizeof(dir), "%.*s", (int)wmcf->state_dir.len, (char *)wmcf->state_dir.data) >=
+        (int)sizeof(dir)) {
+        ngx_set_errno(ENAMETOOLONG);
+        return NGX_ERROR;
+    }
+    if (stat(dir, &now) == -1) {
+        return NGX_ERROR;
+    }
+    if (fd != -1 && (fstat(fd, &had) == -1 || had.st_ino != now.st_ino || had.st_dev != now.st_dev)) {
+        close(fd);
+        fd = -1;
+    }
+    if (fd == -1) {
+        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd == -1) {
+            return NGX_ERROR;
+        }
+    }
+    snprintf(sun->sun_path, sizeof(sun->sun_path), "/proc/self/fd/%d/owner.sock%s", fd, suffix);
+    return NGX_OK;
 }
 
 ngx_int_t ngx_wagw_peer_trusted(ngx_socket_t s)

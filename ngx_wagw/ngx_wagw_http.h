@@ -45,8 +45,8 @@ ngx_int_t ngx_wagw_zone_init(ngx_shm_zone_t *zone, void *old);
 #define NGX_WAGW_ZONE_READY 0x08    /* the owner has said so */
 
 ngx_uint_t ngx_wagw_zone_state(ngx_shm_zone_t *zone);
-/* How many owners began since the zone was made. */
-ngx_uint_t ngx_wagw_zone_starts(ngx_shm_zone_t *zone);
+/* A new owner process: how long it waits (ms) when its forerunners died young. */
+ngx_msec_t ngx_wagw_zone_start(ngx_shm_zone_t *zone);
 
 typedef struct {
     u_char id[64];

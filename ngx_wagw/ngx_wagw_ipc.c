@@ -59,7 +59,6 @@ ngx_int_t ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 
     snprintf(suffix, sizeof(suffix), ".%d", (int)ngx_pid);
     if (ngx_wagw_socket_address(wmcf, suffix, &sun) != NGX_OK || ngx_wagw_socket_address(wmcf, "", &path) != NGX_OK) {
-        ngx_set_errno(ENAMETOOLONG);
         return NGX_ERROR;
     }
     s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

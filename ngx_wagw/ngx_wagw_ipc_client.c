@@ -295,7 +295,7 @@ static void client_flush(ngx_event_t *ev)
     struct iovec iov[CLIENT_IOV];
     ngx_wagw_waiter_t *w;
 
-    if (client.c == NULL || client.c->write->timedout) {
+    if (client.c == NULL) {
         return;
     }
     gated = client_gated();
@@ -371,7 +371,7 @@ static void client_connect(void)
     struct sockaddr_un sun;
 
     if (ngx_wagw_socket_address(client.conf, "", &sun) != NGX_OK) {
-        return;
+        goto later;
     }
     s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s == (ngx_socket_t)-1) {

@@ -251,6 +251,7 @@ static void process_cycle(ngx_cycle_t *cycle, void *data)
     ngx_int_t n;
     ngx_uint_t i;
     sigset_t set;
+    ngx_msec_t wait;
     ngx_pid_t master = ngx_parent;
     ngx_wagw_main_conf_t *wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wagw_module);
 
@@ -298,6 +299,13 @@ static void process_cycle(ngx_cycle_t *cycle, void *data)
     }
     ngx_setproctitle(NGX_WAGW_OWNER_TITLE);
 
+    /* the master starts children again at once, however fast they die */
+    wait = ngx_wagw_zone_start(wmcf->zone);
+    if (wait) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0, "wagw: owners die as soon as they are started, waiting %M ms",
+                      wait);
+        ngx_msleep(wait);
+    }
     ngx_wagw_registry_attach(wmcf);
     if (ngx_wagw_owner_start(cycle, wmcf) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "wagw: the owner could not be started");

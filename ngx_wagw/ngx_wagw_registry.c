@@ -308,9 +308,14 @@ ngx_uint_t ngx_wagw_zone_state(ngx_shm_zone_t *zone)
     return state;
 }
 
-ngx_uint_t ngx_wagw_zone_starts(ngx_shm_zone_t *zone)
+ngx_msec_t ngx_wagw_zone_start(ngx_shm_zone_t *zone)
 {
-    return ((ngx_wagw_zone_t *)zone->data)->starts;
+    ngx_wagw_zone_t *z = zone->data;
+    int64_t now = time(NULL);
+
+    z->young = now - z->last_start <= 1 ? z->young + 1 : 0;
+    z->last_start = now;
+    return z->young < 20 ? 0 : 1000;
 }
 
 static uint32_t slot_key(ngx_str_t *id, u_char key[64])
@@ -443,7 +448,6 @@ ngx_int_t ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf)
     ngx_memory_barrier();
     table_clear(registry, &registry->keys);
     table_clear(registry, &registry->slots);
-    registry->starts++;
     return NGX_OK;
 }
 

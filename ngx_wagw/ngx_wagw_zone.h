@@ -68,7 +68,8 @@ typedef struct {
 typedef struct {
     uint32_t magic;
     uint32_t size;
-    ngx_atomic_t starts;
+    int64_t last_start; /* s, of an owner process */
+    uint32_t young;     /* owners in a row that lived less than a second */
     ngx_atomic_t begun, ready, store;
     ngx_atomic_t more_keys, more_slots; /* some did not fit: absence proves nothing */
     uint32_t rate_mask;
