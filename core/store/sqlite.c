@@ -12,8 +12,7 @@
 #define BUSY_MS 5000
 #define MIGRATION_MAX (1024 * 1024)
 
-static int
-store_int(wagw_store_t *s, const char *literal, int64_t *v)
+static int store_int(wagw_store_t *s, const char *literal, int64_t *v)
 {
     sqlite3_stmt *st = wagw_sql(s, literal);
     int rc = wagw_sql_step(s, st);
@@ -26,8 +25,7 @@ store_int(wagw_store_t *s, const char *literal, int64_t *v)
     return rc;
 }
 
-static int
-store_file(wagw_store_t *s)
+static int store_file(wagw_store_t *s)
 {
     int fd, rc;
 
@@ -58,8 +56,7 @@ store_file(wagw_store_t *s)
                             "PRAGMA journal_size_limit = 67108864;");
 }
 
-static int
-store_ours(wagw_store_t *s)
+static int store_ours(wagw_store_t *s)
 {
     int64_t id = 0, tables = 0;
     int rc;
@@ -88,8 +85,7 @@ store_ours(wagw_store_t *s)
     return WAGW_OK;
 }
 
-static int
-store_migrate(wagw_store_t *s, int num, const char *name, const char *text)
+static int store_migrate(wagw_store_t *s, int num, const char *name, const char *text)
 {
     sqlite3_stmt *st;
     char why[sizeof(s->error)];
@@ -133,8 +129,7 @@ store_migrate(wagw_store_t *s, int num, const char *name, const char *text)
     return WAGW_OK;
 }
 
-static int
-store_newest(wagw_store_t *s, int newest)
+static int store_newest(wagw_store_t *s, int newest)
 {
     int64_t have = 0;
     int rc = store_int(s, "SELECT coalesce(max(num), 0) FROM migrations", &have);
@@ -147,8 +142,7 @@ store_newest(wagw_store_t *s, int newest)
     return rc;
 }
 
-static int
-store_embedded(wagw_store_t *s)
+static int store_embedded(wagw_store_t *s)
 {
     size_t i, n = sizeof(wagw_migrations) / sizeof(wagw_migrations[0]);
     int rc = store_newest(s, wagw_migrations[n - 1].num);
@@ -160,8 +154,7 @@ store_embedded(wagw_store_t *s)
     return rc;
 }
 
-static int
-migration_name(const struct dirent *e)
+static int migration_name(const struct dirent *e)
 {
     const char *p = e->d_name;
     size_t n = strlen(p);
@@ -170,8 +163,7 @@ migration_name(const struct dirent *e)
            p[3] == '-' && strcmp(p + n - 4, ".sql") == 0;
 }
 
-static int
-store_script(wagw_store_t *s, const char *dir, const char *name)
+static int store_script(wagw_store_t *s, const char *dir, const char *name)
 {
     wagw_buf_t path = {0}, text = {0};
     FILE *f = NULL;
@@ -212,8 +204,7 @@ done:
     return rc;
 }
 
-static int
-store_directory(wagw_store_t *s, const char *dir)
+static int store_directory(wagw_store_t *s, const char *dir)
 {
     struct dirent **names = NULL;
     int i, n, rc;
@@ -239,8 +230,7 @@ store_directory(wagw_store_t *s, const char *dir)
     return rc;
 }
 
-int
-wagw_store_open(wagw_store_t **out, const wagw_store_conf_t *conf, char *why, size_t why_len)
+int wagw_store_open(wagw_store_t **out, const wagw_store_conf_t *conf, char *why, size_t why_len)
 {
     wagw_store_t *s;
     int rc;
@@ -285,8 +275,7 @@ wagw_store_open(wagw_store_t **out, const wagw_store_conf_t *conf, char *why, si
     return WAGW_OK;
 }
 
-void
-wagw_store_close(wagw_store_t *s)
+void wagw_store_close(wagw_store_t *s)
 {
     size_t i;
 
@@ -309,8 +298,7 @@ wagw_store_close(wagw_store_t *s)
     free(s);
 }
 
-int
-wagw_store_begin(wagw_store_t *s)
+int wagw_store_begin(wagw_store_t *s)
 {
     int rc;
 
@@ -325,8 +313,7 @@ wagw_store_begin(wagw_store_t *s)
     return rc;
 }
 
-int
-wagw_store_end(wagw_store_t *s, bool commit)
+int wagw_store_end(wagw_store_t *s, bool commit)
 {
     int rc = WAGW_OK;
 
@@ -353,16 +340,14 @@ wagw_store_end(wagw_store_t *s, bool commit)
     return rc;
 }
 
-int
-wagw_tx_enter(wagw_store_t *s, bool *own)
+int wagw_tx_enter(wagw_store_t *s, bool *own)
 {
     *own = !s->in_tx;
 
     return *own ? wagw_store_begin(s) : WAGW_OK;
 }
 
-int
-wagw_tx_leave(wagw_store_t *s, bool own, int rc)
+int wagw_tx_leave(wagw_store_t *s, bool own, int rc)
 {
     int end;
 
@@ -379,8 +364,7 @@ wagw_tx_leave(wagw_store_t *s, bool own, int rc)
     return rc != WAGW_OK ? rc : end;
 }
 
-int
-wagw_store_ping(wagw_store_t *s)
+int wagw_store_ping(wagw_store_t *s)
 {
     int64_t v;
 

@@ -6,15 +6,13 @@
     "num, id, name, phone, settings, metadata, active, auto_connect, created_ms, updated_ms, event_seq, jid, lid,"     \
     " push_name, platform, business_name, status, connected_ms, disconnect_code, disconnect_reason, disconnect_ms"
 
-static wagw_str_t
-json_or_empty(wagw_str_t json)
+static wagw_str_t json_or_empty(wagw_str_t json)
 {
     return json.n != 0 ? json : WAGW_STR("{}");
 }
 
 /* An instance deleted with keepMessages comes back with them under its id. */
-static int
-instance_revive(wagw_store_t *s, wagw_instance_t *i)
+static int instance_revive(wagw_store_t *s, wagw_instance_t *i)
 {
     sqlite3_stmt *st;
     int rc;
@@ -35,8 +33,7 @@ instance_revive(wagw_store_t *s, wagw_instance_t *i)
     return rc;
 }
 
-int
-wagw_store_instance_create(wagw_store_t *s, wagw_instance_t *i)
+int wagw_store_instance_create(wagw_store_t *s, wagw_instance_t *i)
 {
     sqlite3_stmt *st;
     int rc;
@@ -60,8 +57,7 @@ wagw_store_instance_create(wagw_store_t *s, wagw_instance_t *i)
     return rc;
 }
 
-int
-wagw_store_instance_update(wagw_store_t *s, const wagw_instance_t *i)
+int wagw_store_instance_update(wagw_store_t *s, const wagw_instance_t *i)
 {
     sqlite3_stmt *st;
     int rc;
@@ -75,8 +71,7 @@ wagw_store_instance_update(wagw_store_t *s, const wagw_instance_t *i)
     return rc == WAGW_OK && wagw_sql_changes(s) == 0 ? WAGW_NOT_FOUND : rc;
 }
 
-static int
-delete_all(wagw_store_t *s, uint32_t num, const char *const *literals, size_t n)
+static int delete_all(wagw_store_t *s, uint32_t num, const char *const *literals, size_t n)
 {
     sqlite3_stmt *st;
     size_t i;
@@ -91,8 +86,7 @@ delete_all(wagw_store_t *s, uint32_t num, const char *const *literals, size_t n)
     return rc;
 }
 
-int
-wagw_store_instance_delete(wagw_store_t *s, uint32_t num, bool keep_messages)
+int wagw_store_instance_delete(wagw_store_t *s, uint32_t num, bool keep_messages)
 {
     /* deliveries of global webhooks are still owed to their receivers */
     static const char *const always[] = {
@@ -144,8 +138,7 @@ wagw_store_instance_delete(wagw_store_t *s, uint32_t num, bool keep_messages)
     return wagw_tx_leave(s, own, rc);
 }
 
-static void
-instance_row(sqlite3_stmt *st, wagw_instance_t *i)
+static void instance_row(sqlite3_stmt *st, wagw_instance_t *i)
 {
     *i = (wagw_instance_t){
         .num = (uint32_t)sqlite3_column_int64(st, 0),
@@ -175,8 +168,7 @@ instance_row(sqlite3_stmt *st, wagw_instance_t *i)
     };
 }
 
-int
-wagw_store_instance_each(wagw_store_t *s, wagw_instance_pt cb, void *data)
+int wagw_store_instance_each(wagw_store_t *s, wagw_instance_pt cb, void *data)
 {
     wagw_instance_t i;
     sqlite3_stmt *st;
@@ -197,8 +189,7 @@ wagw_store_instance_each(wagw_store_t *s, wagw_instance_pt cb, void *data)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int
-wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages, uint64_t *chats)
+int wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages, uint64_t *chats)
 {
     sqlite3_stmt *st;
     int rc;
@@ -217,8 +208,7 @@ wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages, ui
     return rc;
 }
 
-int
-wagw_store_key_create(wagw_store_t *s, wagw_api_key_t *k)
+int wagw_store_key_create(wagw_store_t *s, wagw_api_key_t *k)
 {
     sqlite3_stmt *st;
     int rc;
@@ -236,8 +226,7 @@ wagw_store_key_create(wagw_store_t *s, wagw_api_key_t *k)
     return rc;
 }
 
-int
-wagw_store_key_update(wagw_store_t *s, const wagw_api_key_t *k)
+int wagw_store_key_update(wagw_store_t *s, const wagw_api_key_t *k)
 {
     sqlite3_stmt *st;
     int rc;
@@ -251,8 +240,7 @@ wagw_store_key_update(wagw_store_t *s, const wagw_api_key_t *k)
     return rc == WAGW_OK && wagw_sql_changes(s) == 0 ? WAGW_NOT_FOUND : rc;
 }
 
-int
-wagw_store_key_delete(wagw_store_t *s, wagw_str_t id)
+int wagw_store_key_delete(wagw_store_t *s, wagw_str_t id)
 {
     sqlite3_stmt *st;
     int rc;
@@ -264,8 +252,7 @@ wagw_store_key_delete(wagw_store_t *s, wagw_str_t id)
     return rc == WAGW_OK && wagw_sql_changes(s) == 0 ? WAGW_NOT_FOUND : rc;
 }
 
-int
-wagw_store_key_each(wagw_store_t *s, wagw_api_key_pt cb, void *data)
+int wagw_store_key_each(wagw_store_t *s, wagw_api_key_pt cb, void *data)
 {
     wagw_api_key_t k;
     sqlite3_stmt *st;
@@ -310,8 +297,7 @@ wagw_store_key_each(wagw_store_t *s, wagw_api_key_pt cb, void *data)
 /* options.ordered of the options bound as ?7 */
 #define ORDERED "iif(json_valid(?7), coalesce(json_extract(?7, '$.ordered') = 1, 0), 0)"
 
-int
-wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w)
+int wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w)
 {
     wagw_str_t secret = w->secret, headers = w->headers;
     wagw_buf_t b1 = {0}, b2 = {0};
@@ -332,9 +318,9 @@ wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w)
     }
 
     if (w->num == 0) {
-        st = wagw_sql(s, "INSERT INTO webhooks (id, inst, url, events, secret, headers, options, enabled, created_ms,"
-                         " updated_ms, ordered) VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, " ORDERED
-                         ")");
+        st = wagw_sql(s,
+                      "INSERT INTO webhooks (id, inst, url, events, secret, headers, options, enabled, created_ms,"
+                      " updated_ms, ordered) VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, " ORDERED ")");
         wagw_sql_bind(st, "sussccsiii", w->id, w->instance, w->url, w->events, secret, headers, w->options,
                       (int64_t)w->enabled, w->created_ms, w->updated_ms);
         rc = wagw_sql_run(s, st);
@@ -365,8 +351,7 @@ done:
     return rc;
 }
 
-int
-wagw_store_webhook_delete(wagw_store_t *s, wagw_str_t id)
+int wagw_store_webhook_delete(wagw_store_t *s, wagw_str_t id)
 {
     sqlite3_stmt *st;
     bool own;
@@ -395,8 +380,7 @@ wagw_store_webhook_delete(wagw_store_t *s, wagw_str_t id)
     return wagw_tx_leave(s, own, rc);
 }
 
-int
-wagw_store_webhook_each(wagw_store_t *s, wagw_webhook_pt cb, void *data)
+int wagw_store_webhook_each(wagw_store_t *s, wagw_webhook_pt cb, void *data)
 {
     wagw_buf_t b1 = {0}, b2 = {0};
     wagw_webhook_t w;
@@ -445,8 +429,7 @@ wagw_store_webhook_each(wagw_store_t *s, wagw_webhook_pt cb, void *data)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int
-wagw_store_idempotency_begin(wagw_store_t *s, const wagw_idempotency_t *i, wagw_arena_t *a, wagw_idempotency_t *old)
+int wagw_store_idempotency_begin(wagw_store_t *s, const wagw_idempotency_t *i, wagw_arena_t *a, wagw_idempotency_t *old)
 {
     wagw_str_t key = wagw_str(i->key, 32), hash, body = WAGW_STR_NULL;
     sqlite3_stmt *st;
@@ -497,8 +480,7 @@ wagw_store_idempotency_begin(wagw_store_t *s, const wagw_idempotency_t *i, wagw_
     return rc;
 }
 
-int
-wagw_store_idempotency_done(wagw_store_t *s, const wagw_idempotency_t *i)
+int wagw_store_idempotency_done(wagw_store_t *s, const wagw_idempotency_t *i)
 {
     wagw_str_t key = wagw_str(i->key, 32), body = i->body;
     sqlite3_stmt *st;
@@ -517,8 +499,7 @@ wagw_store_idempotency_done(wagw_store_t *s, const wagw_idempotency_t *i)
     return rc;
 }
 
-int
-wagw_store_idempotency_prune(wagw_store_t *s, int64_t before_ms)
+int wagw_store_idempotency_prune(wagw_store_t *s, int64_t before_ms)
 {
     sqlite3_stmt *st;
 

@@ -18,15 +18,13 @@ typedef union {
     wagw_idempotency_t idempotency;
 } op_row_t;
 
-static bool
-is_own_table(uint8_t kind)
+static bool is_own_table(uint8_t kind)
 {
     return kind >= WAGW_REC_MESSAGE;
 }
 
 /* Decodes and checks one operation; key3 is set for the kinds that have one. */
-static int
-op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
+static int op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
 {
     if (op->key.n > WAGW_KEY_MAX) {
         return WAGW_LIMIT;
@@ -96,8 +94,7 @@ op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
     }
 }
 
-static int
-put_record(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
+static int put_record(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
 {
     sqlite3_stmt *st;
     wagw_str_t value;
@@ -115,8 +112,7 @@ put_record(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
     return wagw_sql_run(s, st);
 }
 
-static int
-put_contact(wagw_store_t *s, uint32_t inst, wagw_str_t jid, const wagw_row_contact_t *c)
+static int put_contact(wagw_store_t *s, uint32_t inst, wagw_str_t jid, const wagw_row_contact_t *c)
 {
     sqlite3_stmt *st;
 
@@ -129,8 +125,7 @@ put_contact(wagw_store_t *s, uint32_t inst, wagw_str_t jid, const wagw_row_conta
     return wagw_sql_run(s, st);
 }
 
-static int
-put_receipt(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_receipt_t *r)
+static int put_receipt(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_receipt_t *r)
 {
     sqlite3_stmt *st;
     int64_t chat;
@@ -148,8 +143,7 @@ put_receipt(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_r
     return wagw_sql_run(s, st);
 }
 
-static int
-put_reaction(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_reaction_t *r)
+static int put_reaction(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_reaction_t *r)
 {
     sqlite3_stmt *st;
     int64_t chat;
@@ -167,8 +161,7 @@ put_reaction(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_
     return wagw_sql_run(s, st);
 }
 
-static int
-op_put(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const op_row_t *row, const wagw_key3_t *key)
+static int op_put(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const op_row_t *row, const wagw_key3_t *key)
 {
     switch (op->kind) {
     case WAGW_REC_MESSAGE:
@@ -186,8 +179,7 @@ op_put(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const op_row_t *row,
     }
 }
 
-static int
-op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wagw_key3_t *key)
+static int op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wagw_key3_t *key)
 {
     sqlite3_stmt *st;
     int64_t chat;
@@ -234,8 +226,7 @@ op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wagw_key3_t *k
     return wagw_sql_run(s, st);
 }
 
-static int
-op_event(wagw_store_t *s, uint32_t inst, const wagw_event_t *ev)
+static int op_event(wagw_store_t *s, uint32_t inst, const wagw_event_t *ev)
 {
     sqlite3_stmt *st;
 
@@ -245,8 +236,7 @@ op_event(wagw_store_t *s, uint32_t inst, const wagw_event_t *ev)
     return wagw_sql_run(s, st);
 }
 
-static int
-op_instance(wagw_store_t *s, uint32_t inst, const wagw_row_instance_t *i)
+static int op_instance(wagw_store_t *s, uint32_t inst, const wagw_row_instance_t *i)
 {
     sqlite3_stmt *st;
 
@@ -259,8 +249,7 @@ op_instance(wagw_store_t *s, uint32_t inst, const wagw_row_instance_t *i)
     return wagw_sql_run(s, st);
 }
 
-static int
-op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_t *row, const wagw_key3_t *key)
+static int op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_t *row, const wagw_key3_t *key)
 {
     sqlite3_stmt *st;
 
@@ -289,26 +278,37 @@ op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_t *row, con
     }
 }
 
-static int
-apply_checked(wagw_store_t *s, const wagw_batch_t *b)
+/* Number 0 is the owner's own: opaque records and nothing else. */
+static int op_owner(const wagw_op_t *op)
+{
+    return (op->op == WAGW_OP_PUT || op->op == WAGW_OP_DEL) && !is_own_table(op->kind) ? WAGW_OK : WAGW_MALFORMED;
+}
+
+static int apply_checked(wagw_store_t *s, const wagw_batch_t *b)
 {
     wagw_key3_t key = {.bars = 0};
     const wagw_op_t *op;
     sqlite3_stmt *st;
     op_row_t row;
-    int rc;
+    int rc = WAGW_OK;
 
-    st = wagw_sql(s, "SELECT 1 FROM instances WHERE num = ?1 AND deleted = 0");
-    wagw_sql_bind(st, "u", b->instance);
-    rc = wagw_sql_step(s, st);
-    wagw_sql_done(st);
+    if (b->instance != 0) {
+        st = wagw_sql(s, "SELECT 1 FROM instances WHERE num = ?1 AND deleted = 0");
+        wagw_sql_bind(st, "u", b->instance);
+        rc = wagw_sql_step(s, st);
+        wagw_sql_done(st);
+    }
 
     if (rc != WAGW_OK) {
         return rc;
     }
 
     for (op = b->ops; op != NULL; op = op->next) {
-        rc = op_decode(op, &row, &key);
+        rc = b->instance != 0 ? WAGW_OK : op_owner(op);
+        if (rc == WAGW_OK) {
+            rc = op_decode(op, &row, &key);
+        }
+
         if (rc != WAGW_OK) {
             return wagw_store_fail(s, rc, "instance %u: operation %u of kind %u does not decode", b->instance, op->op,
                                    op->kind);
@@ -327,8 +327,7 @@ apply_checked(wagw_store_t *s, const wagw_batch_t *b)
     return rc;
 }
 
-int
-wagw_store_apply(wagw_store_t *s, const wagw_batch_t *b)
+int wagw_store_apply(wagw_store_t *s, const wagw_batch_t *b)
 {
     bool own;
     int rc;

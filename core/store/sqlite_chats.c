@@ -13,16 +13,14 @@
 static const wagw_str_t pn_server = {(const uint8_t *)"@s.whatsapp.net", 15};
 static const wagw_str_t lid_server = {(const uint8_t *)"@lid", 4};
 
-static wagw_str_t
-user_of(wagw_str_t jid)
+static wagw_str_t user_of(wagw_str_t jid)
 {
     const uint8_t *at = jid.n != 0 ? memchr(jid.p, '@', jid.n) : NULL;
 
     return at != NULL ? wagw_str(jid.p, (size_t)(at - jid.p)) : jid;
 }
 
-void
-wagw_json_or_null(wagw_json_t *j, const char *key, wagw_str_t text)
+void wagw_json_or_null(wagw_json_t *j, const char *key, wagw_str_t text)
 {
     if (text.n != 0) {
         wagw_json_kstr(j, key, text);
@@ -31,14 +29,12 @@ wagw_json_or_null(wagw_json_t *j, const char *key, wagw_str_t text)
     }
 }
 
-void
-wagw_json_user(wagw_json_t *j, const char *key, wagw_str_t jid)
+void wagw_json_user(wagw_json_t *j, const char *key, wagw_str_t jid)
 {
     wagw_json_or_null(j, key, user_of(jid));
 }
 
-static int
-record_get(wagw_store_t *s, uint32_t inst, uint8_t kind, wagw_str_t key, wagw_buf_t *out)
+static int record_get(wagw_store_t *s, uint32_t inst, uint8_t kind, wagw_str_t key, wagw_buf_t *out)
 {
     wagw_str_t value;
     sqlite3_stmt *st;
@@ -62,20 +58,17 @@ record_get(wagw_store_t *s, uint32_t inst, uint8_t kind, wagw_str_t key, wagw_bu
     return rc;
 }
 
-int
-wagw_store_lid_get(wagw_store_t *s, uint32_t num, wagw_str_t lid_user, wagw_buf_t *pn_user)
+int wagw_store_lid_get(wagw_store_t *s, uint32_t num, wagw_str_t lid_user, wagw_buf_t *pn_user)
 {
     return record_get(s, num, WAGW_REC_PN_OF, lid_user, pn_user);
 }
 
-int
-wagw_store_pn_get(wagw_store_t *s, uint32_t num, wagw_str_t pn_user, wagw_buf_t *lid_user)
+int wagw_store_pn_get(wagw_store_t *s, uint32_t num, wagw_str_t pn_user, wagw_buf_t *lid_user)
 {
     return record_get(s, num, WAGW_REC_LID_OF, pn_user, lid_user);
 }
 
-int
-wagw_other_form(wagw_store_t *s, uint32_t inst, wagw_str_t jid, wagw_buf_t *other)
+int wagw_other_form(wagw_store_t *s, uint32_t inst, wagw_str_t jid, wagw_buf_t *other)
 {
     int rc;
 
@@ -92,8 +85,7 @@ wagw_other_form(wagw_store_t *s, uint32_t inst, wagw_str_t jid, wagw_buf_t *othe
     return WAGW_NOT_FOUND;
 }
 
-static int
-chat_present(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool *present)
+static int chat_present(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool *present)
 {
     sqlite3_stmt *st;
     int rc;
@@ -109,8 +101,7 @@ chat_present(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool *present)
 }
 
 /* A name in any form -> user jid text; other things as they are. */
-static wagw_str_t
-jid_normal(wagw_str_t in, char text[WAGW_JID_TEXT_MAX])
+static wagw_str_t jid_normal(wagw_str_t in, char text[WAGW_JID_TEXT_MAX])
 {
     wagw_jid_t jid;
 
@@ -123,8 +114,7 @@ jid_normal(wagw_str_t in, char text[WAGW_JID_TEXT_MAX])
     return wagw_str(text, wagw_jid_text(&jid, text));
 }
 
-int
-wagw_store_chat_resolve(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *canonical, bool *exists)
+int wagw_store_chat_resolve(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *canonical, bool *exists)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_str_t jid = jid_normal(chat, text), first, second = WAGW_STR_NULL;
@@ -175,8 +165,7 @@ done:
     "SELECT " WAGW_CHAT_COLUMNS ", " DISPLAY ", c.kind,"                                                               \
     " (SELECT count(*) FROM messages m WHERE m.chat = c.num AND m.hidden = 0)" CHAT_FROM
 
-static int
-chat_identity(wagw_store_t *s, uint32_t inst, const wagw_row_chat_t *c, wagw_json_t *j)
+static int chat_identity(wagw_store_t *s, uint32_t inst, const wagw_row_chat_t *c, wagw_json_t *j)
 {
     wagw_str_t lid = c->lid, pn = c->pn;
     wagw_buf_t other = {0};
@@ -206,8 +195,7 @@ chat_identity(wagw_store_t *s, uint32_t inst, const wagw_row_chat_t *c, wagw_jso
     return WAGW_OK;
 }
 
-static int
-chat_json(wagw_store_t *s, uint32_t inst, sqlite3_stmt *st, bool overview, wagw_json_t *j)
+static int chat_json(wagw_store_t *s, uint32_t inst, sqlite3_stmt *st, bool overview, wagw_json_t *j)
 {
     wagw_str_t name = wagw_sql_str(st, 15);
     wagw_row_chat_t c;
@@ -241,8 +229,7 @@ chat_json(wagw_store_t *s, uint32_t inst, sqlite3_stmt *st, bool overview, wagw_
     return rc;
 }
 
-static int
-chats_where(wagw_query_t *q, wagw_buf_t *like, uint32_t num, const wagw_chat_filter_t *f)
+static int chats_where(wagw_query_t *q, wagw_buf_t *like, uint32_t num, const wagw_chat_filter_t *f)
 {
     wagw_query_int(q, " WHERE c.inst = ? AND c.present = 1", num);
 
@@ -267,9 +254,8 @@ chats_where(wagw_query_t *q, wagw_buf_t *like, uint32_t num, const wagw_chat_fil
     return like->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
-int
-wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f, wagw_buf_t *json, uint32_t *count,
-                 uint64_t *total, bool *more)
+int wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f, wagw_buf_t *json, uint32_t *count,
+                     uint64_t *total, bool *more)
 {
     static const char *const sorts[] = {"c.last_ms", DISPLAY " COLLATE NOCASE", "c.unread"};
     const char *direction = f->ascending ? "ASC" : "DESC";
@@ -327,8 +313,7 @@ done:
     return rc;
 }
 
-int
-wagw_store_chat_get(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *json)
+int wagw_store_chat_get(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *json)
 {
     wagw_json_t j = wagw_json(json);
     wagw_buf_t canonical = {0};
@@ -359,8 +344,7 @@ wagw_store_chat_get(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *
 }
 
 /* Own jids (user forms) of the instance, for isMe and own reactions. */
-int
-wagw_own_jids(wagw_store_t *s, uint32_t inst, char pn[WAGW_JID_TEXT_MAX], char lid[WAGW_JID_TEXT_MAX])
+int wagw_own_jids(wagw_store_t *s, uint32_t inst, char pn[WAGW_JID_TEXT_MAX], char lid[WAGW_JID_TEXT_MAX])
 {
     char *out[2] = {pn, lid};
     wagw_jid_t jid;
@@ -389,9 +373,8 @@ wagw_own_jids(wagw_store_t *s, uint32_t inst, char pn[WAGW_JID_TEXT_MAX], char l
     return WAGW_OK;
 }
 
-static int
-contact_json(wagw_store_t *s, uint32_t inst, sqlite3_stmt *st, const char *own_pn, const char *own_lid,
-             wagw_json_t *j)
+static int contact_json(wagw_store_t *s, uint32_t inst, sqlite3_stmt *st, const char *own_pn, const char *own_lid,
+                        wagw_json_t *j)
 {
     wagw_buf_t other = {0};
     wagw_row_contact_t c;
@@ -432,9 +415,8 @@ contact_json(wagw_store_t *s, uint32_t inst, sqlite3_stmt *st, const char *own_p
     return WAGW_OK;
 }
 
-int
-wagw_store_contacts(wagw_store_t *s, uint32_t num, wagw_str_t q, int blocked, uint32_t limit, uint32_t offset,
-                    wagw_buf_t *json, uint32_t *count, bool *more)
+int wagw_store_contacts(wagw_store_t *s, uint32_t num, wagw_str_t q, int blocked, uint32_t limit, uint32_t offset,
+                        wagw_buf_t *json, uint32_t *count, bool *more)
 {
     char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX], tail[80];
     wagw_json_t j = wagw_json(json);
@@ -459,14 +441,14 @@ wagw_store_contacts(wagw_store_t *s, uint32_t num, wagw_str_t q, int blocked, ui
 
     if (q.n != 0) {
         wagw_query_like(&like, q);
-        wagw_query_str(&query, " AND (jid || char(10) || name || char(10) || push_name || char(10) || verified_name)"
-                               " LIKE ? ESCAPE '\\'",
+        wagw_query_str(&query,
+                       " AND (jid || char(10) || name || char(10) || push_name || char(10) || verified_name)"
+                       " LIKE ? ESCAPE '\\'",
                        wagw_buf_view(&like));
     }
 
     snprintf(tail, sizeof(tail), " ORDER BY jid LIMIT %llu OFFSET %u", (unsigned long long)limit + 1, offset);
-    st = like.failed ? NULL
-                     : wagw_query_prepare(s, "SELECT " WAGW_CONTACT_COLUMNS " FROM contacts", &query, tail);
+    st = like.failed ? NULL : wagw_query_prepare(s, "SELECT " WAGW_CONTACT_COLUMNS " FROM contacts", &query, tail);
 
     wagw_json_open(&j, '[');
 
@@ -493,8 +475,7 @@ wagw_store_contacts(wagw_store_t *s, uint32_t num, wagw_str_t q, int blocked, ui
     return rc != WAGW_NOT_FOUND ? rc : json->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
-static int
-contact_find(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_json_t *j)
+static int contact_find(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_json_t *j)
 {
     char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
     sqlite3_stmt *st;
@@ -517,8 +498,7 @@ contact_find(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_json_t *j)
     return rc;
 }
 
-int
-wagw_store_contact_get(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_buf_t *json)
+int wagw_store_contact_get(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_buf_t *json)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_json_t j = wagw_json(json);
@@ -537,9 +517,8 @@ wagw_store_contact_get(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_buf_t
     return rc == WAGW_OK && json->failed ? WAGW_NOMEM : rc;
 }
 
-int
-wagw_store_lids(wagw_store_t *s, uint32_t num, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count,
-                uint64_t *total)
+int wagw_store_lids(wagw_store_t *s, uint32_t num, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count,
+                    uint64_t *total)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_json_t j = wagw_json(json);

@@ -15,8 +15,7 @@ typedef struct {
     uint8_t high[3][2 * WAGW_KEY_MAX];
 } load_t;
 
-static int
-load_emit(load_t *l, uint8_t kind, wagw_str_t key, wagw_str_t value)
+static int load_emit(load_t *l, uint8_t kind, wagw_str_t key, wagw_str_t value)
 {
     wagw_rec_t *r;
 
@@ -39,14 +38,12 @@ load_emit(load_t *l, uint8_t kind, wagw_str_t key, wagw_str_t value)
     return WAGW_OK;
 }
 
-static int
-load_emit_row(load_t *l, uint8_t kind, wagw_str_t key)
+static int load_emit_row(load_t *l, uint8_t kind, wagw_str_t key)
 {
     return l->row.failed ? WAGW_NOMEM : load_emit(l, kind, key, wagw_buf_view(&l->row));
 }
 
-static int
-load_emit_key3(load_t *l, uint8_t kind, wagw_str_t chat, wagw_str_t id, wagw_str_t user)
+static int load_emit_key3(load_t *l, uint8_t kind, wagw_str_t chat, wagw_str_t id, wagw_str_t user)
 {
     char key[WAGW_KEY_MAX];
     size_t n = wagw_msgkey(key, chat, id, user);
@@ -54,8 +51,7 @@ load_emit_key3(load_t *l, uint8_t kind, wagw_str_t chat, wagw_str_t id, wagw_str
     return n == 0 ? WAGW_LIMIT : load_emit_row(l, kind, wagw_str(key, n));
 }
 
-static wagw_str_t
-high_of(load_t *l, unsigned slot, wagw_str_t prefix)
+static wagw_str_t high_of(load_t *l, unsigned slot, wagw_str_t prefix)
 {
     if (prefix.n != 0) {
         memcpy(l->high[slot], prefix.p, prefix.n);
@@ -66,8 +62,7 @@ high_of(load_t *l, unsigned slot, wagw_str_t prefix)
     return wagw_str(l->high[slot], prefix.n + WAGW_KEY_MAX);
 }
 
-static int
-load_records(load_t *l, uint8_t kind, wagw_str_t key, bool prefix)
+static int load_records(load_t *l, uint8_t kind, wagw_str_t key, bool prefix)
 {
     wagw_str_t found, value;
     sqlite3_stmt *st;
@@ -101,15 +96,13 @@ load_records(load_t *l, uint8_t kind, wagw_str_t key, bool prefix)
 }
 
 /* Lower and upper bound of one part of a key. */
-static void
-part_range(load_t *l, unsigned slot, wagw_str_t part, bool exact, wagw_str_t *low, wagw_str_t *high)
+static void part_range(load_t *l, unsigned slot, wagw_str_t part, bool exact, wagw_str_t *low, wagw_str_t *high)
 {
     *low = part;
     *high = exact ? part : high_of(l, slot, part);
 }
 
-static void
-bind_key3(load_t *l, sqlite3_stmt *st, wagw_str_t key, bool prefix)
+static void bind_key3(load_t *l, sqlite3_stmt *st, wagw_str_t key, bool prefix)
 {
     wagw_str_t low[3], high[3];
     wagw_key3_t k;
@@ -123,8 +116,7 @@ bind_key3(load_t *l, sqlite3_stmt *st, wagw_str_t key, bool prefix)
     wagw_sql_bind(st, "ussssss", l->inst, low[0], high[0], low[1], high[1], low[2], high[2]);
 }
 
-static int
-load_message_rows(load_t *l, sqlite3_stmt *st, uint8_t kind)
+static int load_message_rows(load_t *l, sqlite3_stmt *st, uint8_t kind)
 {
     wagw_arena_t tmp = {0};
     wagw_row_message_t m;
@@ -155,8 +147,7 @@ load_message_rows(load_t *l, sqlite3_stmt *st, uint8_t kind)
     return rc;
 }
 
-static int
-load_messages(load_t *l, wagw_str_t key, bool prefix)
+static int load_messages(load_t *l, wagw_str_t key, bool prefix)
 {
     sqlite3_stmt *st;
 
@@ -178,8 +169,7 @@ load_messages(load_t *l, wagw_str_t key, bool prefix)
     return load_message_rows(l, st, WAGW_REC_MESSAGE);
 }
 
-static int
-load_pending(load_t *l)
+static int load_pending(load_t *l)
 {
     sqlite3_stmt *st;
 
@@ -190,8 +180,7 @@ load_pending(load_t *l)
     return load_message_rows(l, st, WAGW_REC_PENDING);
 }
 
-static int
-load_chats(load_t *l, wagw_str_t key, bool prefix)
+static int load_chats(load_t *l, wagw_str_t key, bool prefix)
 {
     sqlite3_stmt *st;
     wagw_row_chat_t c;
@@ -217,8 +206,7 @@ load_chats(load_t *l, wagw_str_t key, bool prefix)
     return rc;
 }
 
-static int
-load_contacts(load_t *l, wagw_str_t key, bool prefix)
+static int load_contacts(load_t *l, wagw_str_t key, bool prefix)
 {
     sqlite3_stmt *st;
     wagw_row_contact_t c;
@@ -244,8 +232,7 @@ load_contacts(load_t *l, wagw_str_t key, bool prefix)
     return rc;
 }
 
-static int
-load_receipts(load_t *l, wagw_str_t key, bool prefix)
+static int load_receipts(load_t *l, wagw_str_t key, bool prefix)
 {
     wagw_row_receipt_t r;
     sqlite3_stmt *st;
@@ -279,8 +266,7 @@ load_receipts(load_t *l, wagw_str_t key, bool prefix)
     return rc;
 }
 
-static int
-load_reactions(load_t *l, wagw_str_t key, bool prefix)
+static int load_reactions(load_t *l, wagw_str_t key, bool prefix)
 {
     wagw_row_reaction_t r;
     sqlite3_stmt *st;
@@ -313,8 +299,7 @@ load_reactions(load_t *l, wagw_str_t key, bool prefix)
     return rc;
 }
 
-static int
-load_one(load_t *l, const wagw_load_t *w)
+static int load_one(load_t *l, const wagw_load_t *w)
 {
     wagw_str_t key = wagw_str(w->key, w->key_len);
 
@@ -340,8 +325,7 @@ load_one(load_t *l, const wagw_load_t *w)
     }
 }
 
-int
-wagw_store_load(wagw_store_t *s, uint32_t instance, const wagw_load_t *asked, wagw_arena_t *a, wagw_rec_t **recs)
+int wagw_store_load(wagw_store_t *s, uint32_t instance, const wagw_load_t *asked, wagw_arena_t *a, wagw_rec_t **recs)
 {
     load_t l = {.s = s, .inst = instance, .arena = a, .tail = recs};
     int rc = WAGW_OK;

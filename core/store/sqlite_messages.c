@@ -5,13 +5,17 @@
 #include <stdlib.h>
 
 /*
- * A listing runs in two steps: the filters find (t_ms, num) pairs, mostly on
- * an index alone, then each row is read by its number.  Pages are anchored at
+ * A listing runs in two steps: (t_ms, num) pairs are found, mostly on an index
+ * alone, then each row is read by its number.  Pages are anchored at
  * such a pair, so rows that arrive meanwhile move nothing.
  */
 
 #define LISTING_MAX 1000
 #define COUNT_MAX 100000 /* a count that would scan more is answered "unknown" */
+
+/* Filters that no index knows read row by row.  All commits wait for this
+ * thread, so one call looks at no more rows than this. */
+#define SCAN_MAX 20000
 
 #define MESSAGE_SELECT                                                                                                 \
     "SELECT " WAGW_MESSAGE_COLUMNS ", c.kind,"                                                                         \
@@ -31,8 +35,7 @@ typedef struct {
     char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
 } shown_t;
 
-static int
-shown_begin(shown_t *sh, wagw_store_t *s, uint32_t inst, wagw_str_t instance_id, bool with_chat)
+static int shown_begin(shown_t *sh, wagw_store_t *s, uint32_t inst, wagw_str_t instance_id, bool with_chat)
 {
     sh->s = s;
     sh->inst = inst;
@@ -42,8 +45,7 @@ shown_begin(shown_t *sh, wagw_store_t *s, uint32_t inst, wagw_str_t instance_id,
     return wagw_own_jids(s, inst, sh->pn, sh->lid);
 }
 
-static void
-message_chat_json(sqlite3_stmt *st, const wagw_row_message_t *m, wagw_json_t *j)
+static void message_chat_json(sqlite3_stmt *st, const wagw_row_message_t *m, wagw_json_t *j)
 {
     wagw_str_t name = wagw_sql_str(st, WAGW_MESSAGE_NCOLUMNS + 1);
     const uint8_t *at = memchr(m->chat.p, '@', m->chat.n);
@@ -60,8 +62,7 @@ message_chat_json(sqlite3_stmt *st, const wagw_row_message_t *m, wagw_json_t *j)
     wagw_json_close(j);
 }
 
-static int
-message_json(const shown_t *sh, int64_t num, wagw_json_t *j)
+static int message_json(const shown_t *sh, int64_t num, wagw_json_t *j)
 {
     wagw_arena_t a = {0};
     wagw_row_message_t m;
@@ -95,8 +96,7 @@ message_json(const shown_t *sh, int64_t num, wagw_json_t *j)
 }
 
 /* The chat's number by any form of its id; WAGW_NOT_FOUND when it holds nothing. */
-static int
-chat_by_any(wagw_store_t *s, uint32_t num, wagw_str_t chat, int64_t *chat_num)
+static int chat_by_any(wagw_store_t *s, uint32_t num, wagw_str_t chat, int64_t *chat_num)
 {
     wagw_buf_t canonical = {0};
     bool exists;
@@ -113,8 +113,7 @@ chat_by_any(wagw_store_t *s, uint32_t num, wagw_str_t chat, int64_t *chat_num)
 }
 
 /* Where a message id stands; chat 0: in any chat. */
-static int
-anchor_of(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, anchor_t *a)
+static int anchor_of(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, anchor_t *a)
 {
     sqlite3_stmt *st;
     int rc;
@@ -133,8 +132,7 @@ anchor_of(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, anchor_t *
     return rc;
 }
 
-static int
-cursor_make(wagw_buf_t *out, bool newer, const anchor_t *a)
+static int cursor_make(wagw_buf_t *out, bool newer, const anchor_t *a)
 {
     char text[64];
     int n;
@@ -144,8 +142,7 @@ cursor_make(wagw_buf_t *out, bool newer, const anchor_t *a)
     return wagw_base64url_encode(out, wagw_str(text, (size_t)n));
 }
 
-static int
-cursor_parse(wagw_str_t cursor, bool *newer, anchor_t *a)
+static int cursor_parse(wagw_str_t cursor, bool *newer, anchor_t *a)
 {
     wagw_buf_t b = {0};
     const uint8_t *dot;
@@ -174,8 +171,7 @@ done:
     return rc;
 }
 
-static int
-status_number(wagw_str_t name)
+static int status_number(wagw_str_t name)
 {
     unsigned i;
 
@@ -188,32 +184,13 @@ status_number(wagw_str_t name)
     return -1;
 }
 
-static int
-messages_where(wagw_query_t *q, wagw_buf_t *like, uint32_t num, int64_t chat, const wagw_message_filter_t *f)
+/* What an index answers. */
+static void where_indexed(wagw_query_t *q, uint32_t num, int64_t chat, const wagw_message_filter_t *f)
 {
-    int status;
-
     if (chat != 0) {
         wagw_query_int(q, " WHERE m.chat = ? AND m.hidden = 0", chat);
     } else {
         wagw_query_int(q, " WHERE m.inst = ? AND m.hidden = 0", num);
-    }
-
-    if (f->type.n != 0) {
-        wagw_query_str(q, " AND m.type = ?", f->type);
-    }
-
-    if (f->status.n != 0) {
-        status = status_number(f->status);
-        if (status < 0) {
-            return WAGW_MALFORMED;
-        }
-
-        wagw_query_int(q, " AND m.status = ?", status);
-    }
-
-    if (f->from_me >= 0) {
-        wagw_query_int(q, " AND m.from_me = ?", f->from_me != 0);
     }
 
     if (f->since_ms != 0) {
@@ -223,40 +200,72 @@ messages_where(wagw_query_t *q, wagw_buf_t *like, uint32_t num, int64_t chat, co
     if (f->until_ms != 0) {
         wagw_query_int(q, " AND m.t_ms <= ?", f->until_ms);
     }
-
-    if (f->q.n != 0) {
-        wagw_query_like(like, f->q);
-        wagw_query_str(q, " AND m.body LIKE ? ESCAPE '\\'", wagw_buf_view(like));
-    }
-
-    return like->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
-static int
-messages_total(wagw_store_t *s, const wagw_query_t *q, uint64_t *total)
+static bool is_filtered(const wagw_message_filter_t *f)
+{
+    return f->type.n != 0 || f->status.n != 0 || f->from_me >= 0 || f->q.n != 0;
+}
+
+/* What only the rows answer. */
+static void where_filtered(wagw_query_t *q, const wagw_message_filter_t *f, wagw_str_t like)
+{
+    if (f->type.n != 0) {
+        wagw_query_str(q, " AND m.type = ?", f->type);
+    }
+
+    if (f->status.n != 0) {
+        wagw_query_int(q, " AND m.status = ?", status_number(f->status));
+    }
+
+    if (f->from_me >= 0) {
+        wagw_query_int(q, " AND m.from_me = ?", f->from_me != 0);
+    }
+
+    if (f->q.n != 0) {
+        wagw_query_str(q, " AND m.body LIKE ? ESCAPE '\\'", like);
+    }
+}
+
+static int count_up_to(wagw_store_t *s, const wagw_query_t *q, int64_t max, int64_t *n)
 {
     char tail[40];
-    int64_t n = 0;
+
+    snprintf(tail, sizeof(tail), " LIMIT %lld)", (long long)max + 1);
+
+    return wagw_query_count(s, "SELECT count(*) FROM (SELECT 1 FROM messages m", q, tail, n);
+}
+
+static int messages_total(wagw_store_t *s, uint32_t num, int64_t chat, const wagw_message_filter_t *f, wagw_str_t like,
+                          uint64_t *total)
+{
+    int64_t n = 0, max = is_filtered(f) ? SCAN_MAX : COUNT_MAX;
+    wagw_query_t q = {.n = 0};
     int rc;
 
-    snprintf(tail, sizeof(tail), " LIMIT %d)", COUNT_MAX + 1);
-    rc = wagw_query_count(s, "SELECT count(*) FROM (SELECT 1 FROM messages m", q, tail, &n);
-    *total = n > COUNT_MAX ? UINT64_MAX : (uint64_t)n;
+    where_indexed(&q, num, chat, f);
+    rc = count_up_to(s, &q, max, &n);
+
+    if (rc == WAGW_OK && n <= max && is_filtered(f)) {
+        where_filtered(&q, f, like);
+        rc = count_up_to(s, &q, max, &n);
+    }
+
+    *total = n > max ? UINT64_MAX : (uint64_t)n;
+    wagw_query_free(&q);
 
     return rc;
 }
 
-static void
-query_beyond(wagw_query_t *q, bool newer, const anchor_t *a)
+static void query_beyond(wagw_query_t *q, bool newer, const anchor_t *a)
 {
     wagw_query_int(q, newer ? " AND (m.t_ms, m.num) > (?" : " AND (m.t_ms, m.num) < (?", a->t_ms);
     wagw_query_int(q, ", ?)", a->num);
 }
 
 /* Restricts q to the page's side of its anchors; newer: the page goes forward. */
-static int
-messages_anchor(wagw_store_t *s, uint32_t num, int64_t chat, const wagw_message_filter_t *f, wagw_query_t *q,
-                bool *newer)
+static int messages_anchor(wagw_store_t *s, uint32_t num, int64_t chat, const wagw_message_filter_t *f, wagw_query_t *q,
+                           bool *newer)
 {
     anchor_t a;
     int rc;
@@ -293,50 +302,99 @@ messages_anchor(wagw_store_t *s, uint32_t num, int64_t chat, const wagw_message_
     return WAGW_OK;
 }
 
-static int
-messages_page(wagw_store_t *s, const wagw_message_filter_t *f, const wagw_query_t *q, bool newer, anchor_t *page,
-              uint32_t limit, uint32_t *n)
+/* The last row that a filtered page may look at; WAGW_NOT_FOUND: all of them. */
+static int scan_end(wagw_store_t *s, const wagw_query_t *q, const char *direction, anchor_t *end)
 {
-    const char *direction = newer ? "ASC" : "DESC";
     sqlite3_stmt *st;
     char tail[120];
     int rc;
 
-    *n = 0;
+    snprintf(tail, sizeof(tail), " ORDER BY m.t_ms %s, m.num %s LIMIT 1 OFFSET %d", direction, direction, SCAN_MAX - 1);
+    st = wagw_query_prepare(s, "SELECT m.t_ms, m.num FROM messages m", q, tail);
+
+    rc = wagw_sql_step(s, st);
+    if (rc == WAGW_OK) {
+        end->t_ms = sqlite3_column_int64(st, 0);
+        end->num = sqlite3_column_int64(st, 1);
+    }
+
+    sqlite3_finalize(st);
+
+    return rc;
+}
+
+typedef struct {
+    bool newer; /* goes forward in time */
+    bool more;
+    uint32_t n;
+    anchor_t next; /* where the next page begins, when there is more */
+    anchor_t *row; /* room for limit + 1 */
+} page_t;
+
+static int messages_page(wagw_store_t *s, const wagw_message_filter_t *f, wagw_query_t *q, wagw_str_t like,
+                         uint32_t limit, page_t *p)
+{
+    const char *direction = p->newer ? "ASC" : "DESC";
+    sqlite3_stmt *st;
+    char tail[120];
+    int rc;
+
+    if (is_filtered(f)) {
+        rc = scan_end(s, q, direction, &p->next);
+
+        if (rc == WAGW_OK) {
+            p->more = true;
+            wagw_query_int(q, p->newer ? " AND (m.t_ms, m.num) <= (?" : " AND (m.t_ms, m.num) >= (?", p->next.t_ms);
+            wagw_query_int(q, ", ?)", p->next.num);
+
+        } else if (rc != WAGW_NOT_FOUND) {
+            return rc;
+        }
+
+        where_filtered(q, f, like);
+    }
 
     /* one more than asked tells whether there is a next page */
     snprintf(tail, sizeof(tail), " ORDER BY m.t_ms %s, m.num %s LIMIT %u OFFSET %u", direction, direction, limit + 1,
              f->offset);
     st = wagw_query_prepare(s, "SELECT m.t_ms, m.num FROM messages m", q, tail);
 
-    while ((rc = wagw_sql_step(s, st)) == WAGW_OK && *n <= limit) {
-        page[*n].t_ms = sqlite3_column_int64(st, 0);
-        page[*n].num = sqlite3_column_int64(st, 1);
-        (*n)++;
+    while ((rc = wagw_sql_step(s, st)) == WAGW_OK && p->n <= limit) {
+        p->row[p->n].t_ms = sqlite3_column_int64(st, 0);
+        p->row[p->n].num = sqlite3_column_int64(st, 1);
+        p->n++;
     }
 
     sqlite3_finalize(st);
 
+    if (p->n > limit) {
+        p->n = limit;
+        p->more = limit > 0;
+        p->next = p->row[limit > 0 ? limit - 1 : 0];
+    }
+
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int
-wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *f, wagw_buf_t *json, uint32_t *count,
-                    uint64_t *total, bool *more, wagw_buf_t *next_cursor)
+int wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *f, wagw_buf_t *json,
+                        uint32_t *count, uint64_t *total, bool *more, wagw_buf_t *next_cursor)
 {
-    uint32_t limit = f->limit < LISTING_MAX ? f->limit : LISTING_MAX, n = 0, i;
+    uint32_t limit = f->limit < LISTING_MAX ? f->limit : LISTING_MAX, i;
     wagw_json_t j = wagw_json(json);
+    page_t page = {.newer = false};
     wagw_query_t q = {.n = 0};
     wagw_buf_t like = {0};
-    anchor_t *page = NULL;
     int64_t chat = 0;
-    bool newer = false;
     shown_t sh;
     int rc;
 
     *count = 0;
     *total = 0;
     *more = false;
+
+    if (f->status.n != 0 && status_number(f->status) < 0) {
+        return WAGW_MALFORMED;
+    }
 
     rc = shown_begin(&sh, s, num, f->instance_id, f->with_chat);
     if (rc != WAGW_OK) {
@@ -351,49 +409,42 @@ wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *
         }
     }
 
-    if (rc == WAGW_OK) {
-        rc = messages_where(&q, &like, num, chat, f);
-    }
+    wagw_query_like(&like, f->q);
+    page.row = malloc(((size_t)limit + 1) * sizeof(anchor_t));
 
-    if (rc == WAGW_OK) {
-        rc = messages_total(s, &q, total);
-    }
-
-    if (rc == WAGW_OK) {
-        rc = messages_anchor(s, num, chat, f, &q, &newer);
-    }
-
-    if (rc != WAGW_OK) {
-        goto done;
-    }
-
-    page = malloc(((size_t)limit + 1) * sizeof(anchor_t));
-    if (page == NULL) {
+    if (like.failed || page.row == NULL) {
         rc = WAGW_NOMEM;
-        goto done;
     }
 
-    rc = messages_page(s, f, &q, newer, page, limit, &n);
+    if (rc == WAGW_OK) {
+        rc = messages_total(s, num, chat, f, wagw_buf_view(&like), total);
+    }
+
+    if (rc == WAGW_OK) {
+        where_indexed(&q, num, chat, f);
+        rc = messages_anchor(s, num, chat, f, &q, &page.newer);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = messages_page(s, f, &q, wagw_buf_view(&like), limit, &page);
+    }
+
     if (rc != WAGW_OK) {
         goto done;
-    }
-
-    if (n > limit) {
-        *more = true;
-        n = limit;
     }
 
     wagw_json_open(&j, '[');
 
-    for (i = 0; i < n && rc == WAGW_OK; i++) {
-        rc = message_json(&sh, page[newer ? n - 1 - i : i].num, &j);
+    for (i = 0; i < page.n && rc == WAGW_OK; i++) {
+        rc = message_json(&sh, page.row[page.newer ? page.n - 1 - i : i].num, &j);
     }
 
     wagw_json_close(&j);
-    *count = n;
+    *count = page.n;
+    *more = page.more;
 
-    if (rc == WAGW_OK && *more && n > 0 && next_cursor != NULL) {
-        rc = cursor_make(next_cursor, newer, &page[n - 1]);
+    if (rc == WAGW_OK && page.more && next_cursor != NULL) {
+        rc = cursor_make(next_cursor, page.newer, &page.next);
     }
 
     if (rc == WAGW_OK && json->failed) {
@@ -402,16 +453,15 @@ wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *
 
 done:
 
-    free(page);
+    free(page.row);
     wagw_query_free(&q);
     wagw_buf_free(&like);
 
     return rc;
 }
 
-int
-wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
-                       bool with_chat, wagw_buf_t *json)
+int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
+                           bool with_chat, wagw_buf_t *json)
 {
     wagw_json_t j = wagw_json(json);
     int64_t chat_num = 0, found;
@@ -447,8 +497,7 @@ wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wa
 }
 
 /* The chat's preview after its last message went away. */
-static int
-chat_preview(wagw_store_t *s, int64_t chat)
+static int chat_preview(wagw_store_t *s, int64_t chat)
 {
     sqlite3_stmt *st, *up;
     wagw_str_t body;
@@ -487,8 +536,7 @@ chat_preview(wagw_store_t *s, int64_t chat)
     return rc;
 }
 
-static int
-delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, uint32_t *deleted)
+static int delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, uint32_t *deleted)
 {
     static const char *const beside[] = {
         "DELETE FROM receipts WHERE chat = ?1 AND id = ?2",
@@ -528,8 +576,7 @@ delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, uint3
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int
-wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted)
+int wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted)
 {
     int64_t chat_num = 0, chats[16];
     sqlite3_stmt *st;
@@ -568,8 +615,7 @@ wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_s
     return wagw_tx_leave(s, own, rc);
 }
 
-int
-wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count)
+int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count)
 {
     wagw_json_t j = wagw_json(json);
     sqlite3_stmt *st;
@@ -598,8 +644,7 @@ wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_b
     return rc != WAGW_NOT_FOUND ? rc : json->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
-int
-wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count)
+int wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count)
 {
     char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
     wagw_json_t j = wagw_json(json);

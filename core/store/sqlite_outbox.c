@@ -13,8 +13,7 @@
 
 static const char *const status_names[] = {"pending", "success", "failed", "dead"};
 
-int
-wagw_delivery_insert(wagw_store_t *s, const wagw_delivery_t *d)
+int wagw_delivery_insert(wagw_store_t *s, const wagw_delivery_t *d)
 {
     sqlite3_stmt *st;
 
@@ -29,8 +28,7 @@ wagw_delivery_insert(wagw_store_t *s, const wagw_delivery_t *d)
     return wagw_sql_run(s, st);
 }
 
-static void
-delivery_row(sqlite3_stmt *st, wagw_delivery_t *d)
+static void delivery_row(sqlite3_stmt *st, wagw_delivery_t *d)
 {
     *d = (wagw_delivery_t){
         .num = (uint64_t)sqlite3_column_int64(st, 0),
@@ -56,8 +54,7 @@ delivery_row(sqlite3_stmt *st, wagw_delivery_t *d)
     };
 }
 
-int
-wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data)
+int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data)
 {
     wagw_delivery_t d;
     sqlite3_stmt *st;
@@ -80,8 +77,7 @@ wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-static int
-later_due(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, int64_t *next_ms)
+static int later_due(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, int64_t *next_ms)
 {
     sqlite3_stmt *st;
     int rc;
@@ -98,9 +94,8 @@ later_due(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, int64_t *next_
     return rc;
 }
 
-int
-wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit,
-                         wagw_delivery_pt cb, void *data, int64_t *next_ms)
+int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit,
+                             wagw_delivery_pt cb, void *data, int64_t *next_ms)
 {
     wagw_delivery_t d;
     sqlite3_stmt *st;
@@ -138,8 +133,7 @@ wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms,
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int
-wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms)
+int wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms)
 {
     sqlite3_stmt *st;
     int rc;
@@ -157,8 +151,7 @@ wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int
-wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d)
+int wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d)
 {
     wagw_str_t response = d->response;
     sqlite3_stmt *st;
@@ -182,8 +175,7 @@ wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d)
     return rc == WAGW_OK && wagw_sql_changes(s) == 0 ? WAGW_NOT_FOUND : rc;
 }
 
-static void
-delivery_json(wagw_json_t *j, const wagw_delivery_t *d)
+static void delivery_json(wagw_json_t *j, const wagw_delivery_t *d)
 {
     wagw_json_open(j, '{');
     wagw_json_kstr(j, "id", d->id);
@@ -216,8 +208,7 @@ delivery_json(wagw_json_t *j, const wagw_delivery_t *d)
     wagw_json_close(j);
 }
 
-static void
-delivery_where(wagw_query_t *q, uint32_t instance, int status, int64_t since_ms)
+static void delivery_where(wagw_query_t *q, uint32_t instance, int status, int64_t since_ms)
 {
     wagw_query(q, " WHERE 1");
 
@@ -234,9 +225,8 @@ delivery_where(wagw_query_t *q, uint32_t instance, int status, int64_t since_ms)
     }
 }
 
-int
-wagw_store_deliveries(wagw_store_t *s, uint32_t instance, int status, wagw_str_t event, int64_t since_ms,
-                      uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count, uint64_t *total)
+int wagw_store_deliveries(wagw_store_t *s, uint32_t instance, int status, wagw_str_t event, int64_t since_ms,
+                          uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count, uint64_t *total)
 {
     wagw_json_t j = wagw_json(json);
     wagw_query_t q = {.n = 0};
@@ -284,8 +274,7 @@ done:
     return rc;
 }
 
-int
-wagw_store_delivery_get(wagw_store_t *s, wagw_str_t id, wagw_buf_t *json, wagw_arena_t *a, wagw_delivery_t *d)
+int wagw_store_delivery_get(wagw_store_t *s, wagw_str_t id, wagw_buf_t *json, wagw_arena_t *a, wagw_delivery_t *d)
 {
     wagw_str_t *views[] = {&d->id,       &d->webhook_id, &d->instance_id, &d->url,      &d->event,
                            &d->event_id, &d->chat,       &d->payload,     &d->response, &d->error};
@@ -320,8 +309,7 @@ wagw_store_delivery_get(wagw_store_t *s, wagw_str_t id, wagw_buf_t *json, wagw_a
     return rc;
 }
 
-static int
-stats_percentile(wagw_store_t *s, const wagw_query_t *q, int64_t n, unsigned percent, int64_t *ms)
+static int stats_percentile(wagw_store_t *s, const wagw_query_t *q, int64_t n, unsigned percent, int64_t *ms)
 {
     char tail[96];
     int rc;
@@ -333,8 +321,7 @@ stats_percentile(wagw_store_t *s, const wagw_query_t *q, int64_t n, unsigned per
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-static int
-stats_events(wagw_store_t *s, const wagw_query_t *q, wagw_json_t *j)
+static int stats_events(wagw_store_t *s, const wagw_query_t *q, wagw_json_t *j)
 {
     sqlite3_stmt *st;
     char tail[80];
@@ -359,9 +346,8 @@ stats_events(wagw_store_t *s, const wagw_query_t *q, wagw_json_t *j)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int
-wagw_store_delivery_stats(wagw_store_t *s, uint32_t instance, int64_t since_ms, int64_t now_ms, uint32_t days,
-                          wagw_str_t instance_id, wagw_buf_t *json)
+int wagw_store_delivery_stats(wagw_store_t *s, uint32_t instance, int64_t since_ms, int64_t now_ms, uint32_t days,
+                              wagw_str_t instance_id, wagw_buf_t *json)
 {
     int64_t total = 0, success = 0, failed = 0, pending = 0, oldest = 0, p50 = 0, p95 = 0;
     wagw_query_t q = {.n = 0};
@@ -427,8 +413,7 @@ done:
     return rc;
 }
 
-int
-wagw_store_deliveries_prune(wagw_store_t *s, uint32_t instance, int64_t before_ms, uint64_t *deleted)
+int wagw_store_deliveries_prune(wagw_store_t *s, uint32_t instance, int64_t before_ms, uint64_t *deleted)
 {
     sqlite3_stmt *st;
     int rc;
@@ -448,8 +433,7 @@ wagw_store_deliveries_prune(wagw_store_t *s, uint32_t instance, int64_t before_m
     return rc;
 }
 
-static int
-retry_one(wagw_store_t *s, wagw_str_t id, int64_t now_ms)
+static int retry_one(wagw_store_t *s, wagw_str_t id, int64_t now_ms)
 {
     sqlite3_stmt *st;
     int64_t status;
@@ -478,9 +462,8 @@ retry_one(wagw_store_t *s, wagw_str_t id, int64_t now_ms)
     return wagw_sql_run(s, st);
 }
 
-int
-wagw_store_deliveries_retry(wagw_store_t *s, wagw_str_t id, uint32_t instance, int status, int64_t since_ms,
-                            int64_t now_ms, uint64_t *n)
+int wagw_store_deliveries_retry(wagw_store_t *s, wagw_str_t id, uint32_t instance, int status, int64_t since_ms,
+                                int64_t now_ms, uint64_t *n)
 {
     wagw_query_t q = {.n = 0};
     sqlite3_stmt *st;

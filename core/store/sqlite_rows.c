@@ -1,7 +1,6 @@
 #include "sqlite.h"
 
-void
-wagw_key3(wagw_key3_t *k, wagw_str_t key)
+void wagw_key3(wagw_key3_t *k, wagw_str_t key)
 {
     wagw_str_t *part[3] = {&k->chat, &k->id, &k->user};
     const uint8_t *bar;
@@ -20,14 +19,12 @@ wagw_key3(wagw_key3_t *k, wagw_str_t key)
     }
 }
 
-void
-wagw_chat_forget(wagw_store_t *s)
+void wagw_chat_forget(wagw_store_t *s)
 {
     memset(s->chats, 0, sizeof(s->chats));
 }
 
-static wagw_chat_slot_t *
-chat_slot(wagw_store_t *s, uint32_t inst, wagw_str_t chat)
+static wagw_chat_slot_t *chat_slot(wagw_store_t *s, uint32_t inst, wagw_str_t chat)
 {
     uint32_t h = inst * 0x9E3779B9u;
     size_t i;
@@ -43,8 +40,7 @@ chat_slot(wagw_store_t *s, uint32_t inst, wagw_str_t chat)
     return &s->chats[(h ^ h >> 16) & (WAGW_CHAT_SLOTS - 1)];
 }
 
-static int
-chat_kind(wagw_str_t chat)
+static int chat_kind(wagw_str_t chat)
 {
     if (wagw_str_ends(chat, WAGW_STR("@g.us"))) {
         return 1;
@@ -57,8 +53,7 @@ chat_kind(wagw_str_t chat)
     return wagw_str_ends(chat, WAGW_STR("@broadcast")) ? 3 : 0;
 }
 
-int
-wagw_chat_num(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool make, int64_t *num)
+int wagw_chat_num(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool make, int64_t *num)
 {
     wagw_chat_slot_t *slot = chat_slot(s, inst, chat);
     sqlite3_stmt *st;
@@ -96,8 +91,7 @@ wagw_chat_num(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool make, int64_
 
 /* What binds a sealed column to its message.  Not the chat: CHAT_MERGE moves
  * rows without opening them. */
-static wagw_str_t
-message_seal_id(char out[WAGW_KEY_MAX], wagw_str_t id, wagw_str_t sender)
+static wagw_str_t message_seal_id(char out[WAGW_KEY_MAX], wagw_str_t id, wagw_str_t sender)
 {
     if (id.n + sender.n + 1 > WAGW_KEY_MAX) {
         return WAGW_STR_NULL;
@@ -113,9 +107,8 @@ message_seal_id(char out[WAGW_KEY_MAX], wagw_str_t id, wagw_str_t sender)
     return wagw_str(out, id.n + 1 + sender.n);
 }
 
-static int
-message_open(wagw_store_t *s, sqlite3_stmt *st, int column, uint8_t kind, uint32_t inst, wagw_str_t id,
-             wagw_arena_t *a, wagw_str_t *v)
+static int message_open(wagw_store_t *s, sqlite3_stmt *st, int column, uint8_t kind, uint32_t inst, wagw_str_t id,
+                        wagw_arena_t *a, wagw_str_t *v)
 {
     wagw_str_t sealed = wagw_sql_str(st, column);
     int rc;
@@ -140,8 +133,7 @@ message_open(wagw_store_t *s, sqlite3_stmt *st, int column, uint8_t kind, uint32
     return rc;
 }
 
-int
-wagw_message_row(wagw_store_t *s, sqlite3_stmt *st, uint32_t inst, wagw_arena_t *a, wagw_row_message_t *m)
+int wagw_message_row(wagw_store_t *s, sqlite3_stmt *st, uint32_t inst, wagw_arena_t *a, wagw_row_message_t *m)
 {
     char idbuf[WAGW_KEY_MAX];
     wagw_str_t id;
@@ -186,8 +178,7 @@ wagw_message_row(wagw_store_t *s, sqlite3_stmt *st, uint32_t inst, wagw_arena_t 
     return rc;
 }
 
-static int
-message_close(wagw_store_t *s, uint8_t kind, uint32_t inst, wagw_str_t id, wagw_buf_t *buf, wagw_str_t *v)
+static int message_close(wagw_store_t *s, uint8_t kind, uint32_t inst, wagw_str_t id, wagw_buf_t *buf, wagw_str_t *v)
 {
     return v->n == 0 ? WAGW_OK : wagw_seal(s, buf, inst, kind, id, *v, v);
 }
@@ -203,8 +194,8 @@ message_close(wagw_store_t *s, uint8_t kind, uint32_t inst, wagw_str_t id, wagw_
  * with nothing new for the indexes of the listings: an UPDATE that does not
  * name their columns leaves them alone, which an upsert cannot.
  */
-static sqlite3_stmt *
-message_statement(wagw_store_t *s, uint32_t inst, int64_t chat, const wagw_key3_t *key, const wagw_row_message_t *m)
+static sqlite3_stmt *message_statement(wagw_store_t *s, uint32_t inst, int64_t chat, const wagw_key3_t *key,
+                                       const wagw_row_message_t *m)
 {
     bool hidden = (m->flags & WAGW_ROW_HIDDEN) != 0, same;
     sqlite3_stmt *st;
@@ -241,8 +232,7 @@ message_statement(wagw_store_t *s, uint32_t inst, int64_t chat, const wagw_key3_
     return st;
 }
 
-int
-wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_message_t *m)
+int wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_message_t *m)
 {
     wagw_str_t content = m->content, secret = m->secret, stanza = m->stanza, id;
     wagw_buf_t b1 = {0}, b2 = {0}, b3 = {0};
@@ -284,8 +274,7 @@ wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const w
     return rc;
 }
 
-void
-wagw_chat_row(sqlite3_stmt *st, wagw_row_chat_t *c)
+void wagw_chat_row(sqlite3_stmt *st, wagw_row_chat_t *c)
 {
     *c = (wagw_row_chat_t){
         .id = wagw_sql_str(st, 0),
@@ -306,8 +295,7 @@ wagw_chat_row(sqlite3_stmt *st, wagw_row_chat_t *c)
     };
 }
 
-int
-wagw_chat_put(wagw_store_t *s, uint32_t inst, wagw_str_t chat, const wagw_row_chat_t *c)
+int wagw_chat_put(wagw_store_t *s, uint32_t inst, wagw_str_t chat, const wagw_row_chat_t *c)
 {
     sqlite3_stmt *st;
 
@@ -324,8 +312,7 @@ wagw_chat_put(wagw_store_t *s, uint32_t inst, wagw_str_t chat, const wagw_row_ch
     return wagw_sql_run(s, st);
 }
 
-static int
-merge_move(wagw_store_t *s, const char *move, const char *drop, int64_t from, int64_t to)
+static int merge_move(wagw_store_t *s, const char *move, const char *drop, int64_t from, int64_t to)
 {
     sqlite3_stmt *st;
     int rc;
@@ -344,14 +331,13 @@ merge_move(wagw_store_t *s, const char *move, const char *drop, int64_t from, in
 }
 
 /* What is in both chats stays as the new chat has it. */
-static int
-merge_into(wagw_store_t *s, int64_t from, int64_t to)
+static int merge_into(wagw_store_t *s, int64_t from, int64_t to)
 {
     sqlite3_stmt *st;
     int rc;
 
-    rc = merge_move(s, "UPDATE OR IGNORE messages SET chat = ?2 WHERE chat = ?1", "DELETE FROM messages WHERE chat = ?1",
-                    from, to);
+    rc = merge_move(s, "UPDATE OR IGNORE messages SET chat = ?2 WHERE chat = ?1",
+                    "DELETE FROM messages WHERE chat = ?1", from, to);
     if (rc == WAGW_OK) {
         rc = merge_move(s, "UPDATE OR IGNORE receipts SET chat = ?2 WHERE chat = ?1",
                         "DELETE FROM receipts WHERE chat = ?1", from, to);
@@ -391,8 +377,7 @@ merge_into(wagw_store_t *s, int64_t from, int64_t to)
     return rc;
 }
 
-int
-wagw_chat_merge(wagw_store_t *s, uint32_t inst, wagw_str_t from, wagw_str_t to)
+int wagw_chat_merge(wagw_store_t *s, uint32_t inst, wagw_str_t from, wagw_str_t to)
 {
     int64_t from_num, to_num;
     sqlite3_stmt *st;
@@ -430,8 +415,7 @@ wagw_chat_merge(wagw_store_t *s, uint32_t inst, wagw_str_t from, wagw_str_t to)
     return rc;
 }
 
-void
-wagw_contact_row(sqlite3_stmt *st, wagw_row_contact_t *c)
+void wagw_contact_row(sqlite3_stmt *st, wagw_row_contact_t *c)
 {
     *c = (wagw_row_contact_t){
         .jid = wagw_sql_str(st, 0),

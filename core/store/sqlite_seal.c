@@ -15,8 +15,7 @@
 #define TAG_LEN 16
 #define ID_MAX 480
 
-static int
-seal_derive(wagw_store_t *s, const uint8_t *key, const uint8_t *salt, uint8_t *check)
+static int seal_derive(wagw_store_t *s, const uint8_t *key, const uint8_t *salt, uint8_t *check)
 {
     wagw_str_t k = wagw_str(key, 32), sl = wagw_str(salt, SALT_LEN);
     int rc;
@@ -29,8 +28,7 @@ seal_derive(wagw_store_t *s, const uint8_t *key, const uint8_t *salt, uint8_t *c
     return rc;
 }
 
-static int
-seal_begin(wagw_store_t *s, const uint8_t *key)
+static int seal_begin(wagw_store_t *s, const uint8_t *key)
 {
     uint8_t v[SALT_LEN + CHECK_LEN];
     wagw_str_t value = WAGW_STR("plain");
@@ -50,8 +48,7 @@ seal_begin(wagw_store_t *s, const uint8_t *key)
     return wagw_sql_run(s, st);
 }
 
-int
-wagw_seal_open(wagw_store_t *s, const uint8_t *key)
+int wagw_seal_open(wagw_store_t *s, const uint8_t *key)
 {
     uint8_t check[CHECK_LEN];
     wagw_str_t v;
@@ -105,8 +102,7 @@ wagw_seal_open(wagw_store_t *s, const uint8_t *key)
     return rc;
 }
 
-static wagw_str_t
-seal_aad(uint8_t *aad, uint32_t inst, uint8_t kind, wagw_str_t id)
+static wagw_str_t seal_aad(uint8_t *aad, uint32_t inst, uint8_t kind, wagw_str_t id)
 {
     aad[0] = (uint8_t)(inst >> 24);
     aad[1] = (uint8_t)(inst >> 16);
@@ -121,9 +117,8 @@ seal_aad(uint8_t *aad, uint32_t inst, uint8_t kind, wagw_str_t id)
     return wagw_str(aad, 5 + id.n);
 }
 
-int
-wagw_seal(wagw_store_t *s, wagw_buf_t *out, uint32_t inst, uint8_t kind, wagw_str_t id, wagw_str_t value,
-          wagw_str_t *sealed)
+int wagw_seal(wagw_store_t *s, wagw_buf_t *out, uint32_t inst, uint8_t kind, wagw_str_t id, wagw_str_t value,
+              wagw_str_t *sealed)
 {
     uint8_t aad[5 + ID_MAX];
 
@@ -162,9 +157,8 @@ wagw_seal(wagw_store_t *s, wagw_buf_t *out, uint32_t inst, uint8_t kind, wagw_st
     return WAGW_OK;
 }
 
-int
-wagw_unseal(wagw_store_t *s, wagw_buf_t *out, uint32_t inst, uint8_t kind, wagw_str_t id, wagw_str_t sealed,
-            wagw_str_t *value)
+int wagw_unseal(wagw_store_t *s, wagw_buf_t *out, uint32_t inst, uint8_t kind, wagw_str_t id, wagw_str_t sealed,
+                wagw_str_t *value)
 {
     uint8_t aad[5 + ID_MAX];
     wagw_str_t in;

@@ -3,8 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int
-wagw_store_fail(wagw_store_t *s, int rc, const char *fmt, ...)
+int wagw_store_fail(wagw_store_t *s, int rc, const char *fmt, ...)
 {
     va_list ap;
 
@@ -15,14 +14,12 @@ wagw_store_fail(wagw_store_t *s, int rc, const char *fmt, ...)
     return rc;
 }
 
-const char *
-wagw_store_error(wagw_store_t *s)
+const char *wagw_store_error(wagw_store_t *s)
 {
     return s->error;
 }
 
-int
-wagw_sql_failed(wagw_store_t *s, int sqlite_rc)
+int wagw_sql_failed(wagw_store_t *s, int sqlite_rc)
 {
     wagw_store_fail(s, 0, "%s: %s (%d)", s->path, sqlite3_errmsg(s->db), sqlite_rc);
 
@@ -47,8 +44,7 @@ wagw_sql_failed(wagw_store_t *s, int sqlite_rc)
     }
 }
 
-sqlite3_stmt *
-wagw_sql(wagw_store_t *s, const char *literal)
+sqlite3_stmt *wagw_sql(wagw_store_t *s, const char *literal)
 {
     size_t i = ((uintptr_t)literal * 0x9E3779B97F4A7C15u >> 40) & (WAGW_SQL_SLOTS - 1);
     int rc;
@@ -75,8 +71,7 @@ wagw_sql(wagw_store_t *s, const char *literal)
     return s->sql[i].st;
 }
 
-void
-wagw_sql_bind(sqlite3_stmt *st, const char *form, ...)
+void wagw_sql_bind(sqlite3_stmt *st, const char *form, ...)
 {
     va_list ap;
     wagw_str_t v;
@@ -117,8 +112,7 @@ wagw_sql_bind(sqlite3_stmt *st, const char *form, ...)
     va_end(ap);
 }
 
-int
-wagw_sql_step(wagw_store_t *s, sqlite3_stmt *st)
+int wagw_sql_step(wagw_store_t *s, sqlite3_stmt *st)
 {
     int rc;
 
@@ -143,8 +137,7 @@ wagw_sql_step(wagw_store_t *s, sqlite3_stmt *st)
     return rc;
 }
 
-int
-wagw_sql_run(wagw_store_t *s, sqlite3_stmt *st)
+int wagw_sql_run(wagw_store_t *s, sqlite3_stmt *st)
 {
     int rc = wagw_sql_step(s, st);
 
@@ -156,44 +149,38 @@ wagw_sql_run(wagw_store_t *s, sqlite3_stmt *st)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-void
-wagw_sql_done(sqlite3_stmt *st)
+void wagw_sql_done(sqlite3_stmt *st)
 {
     if (st != NULL) {
         sqlite3_reset(st);
     }
 }
 
-int
-wagw_sql_exec(wagw_store_t *s, const char *text)
+int wagw_sql_exec(wagw_store_t *s, const char *text)
 {
     int rc = sqlite3_exec(s->db, text, NULL, NULL, NULL);
 
     return rc == SQLITE_OK ? WAGW_OK : wagw_sql_failed(s, rc);
 }
 
-wagw_str_t
-wagw_sql_str(sqlite3_stmt *st, int column)
+wagw_str_t wagw_sql_str(sqlite3_stmt *st, int column)
 {
     const void *p = sqlite3_column_blob(st, column);
 
     return wagw_str(p, p != NULL ? (size_t)sqlite3_column_bytes(st, column) : 0);
 }
 
-int64_t
-wagw_sql_changes(wagw_store_t *s)
+int64_t wagw_sql_changes(wagw_store_t *s)
 {
     return sqlite3_changes64(s->db);
 }
 
-void
-wagw_query(wagw_query_t *q, const char *literal)
+void wagw_query(wagw_query_t *q, const char *literal)
 {
     wagw_buf_cstr(&q->text, literal);
 }
 
-static void
-query_value(wagw_query_t *q, const char *literal, bool is_int, int64_t i, wagw_str_t s)
+static void query_value(wagw_query_t *q, const char *literal, bool is_int, int64_t i, wagw_str_t s)
 {
     wagw_query(q, literal);
 
@@ -208,20 +195,17 @@ query_value(wagw_query_t *q, const char *literal, bool is_int, int64_t i, wagw_s
     q->n++;
 }
 
-void
-wagw_query_int(wagw_query_t *q, const char *literal, int64_t v)
+void wagw_query_int(wagw_query_t *q, const char *literal, int64_t v)
 {
     query_value(q, literal, true, v, WAGW_STR_NULL);
 }
 
-void
-wagw_query_str(wagw_query_t *q, const char *literal, wagw_str_t v)
+void wagw_query_str(wagw_query_t *q, const char *literal, wagw_str_t v)
 {
     query_value(q, literal, false, 0, v);
 }
 
-sqlite3_stmt *
-wagw_query_prepare(wagw_store_t *s, const char *head, const wagw_query_t *q, const char *tail)
+sqlite3_stmt *wagw_query_prepare(wagw_store_t *s, const char *head, const wagw_query_t *q, const char *tail)
 {
     sqlite3_stmt *st = NULL;
     wagw_buf_t text = {0};
@@ -264,14 +248,12 @@ done:
     return st;
 }
 
-void
-wagw_query_free(wagw_query_t *q)
+void wagw_query_free(wagw_query_t *q)
 {
     wagw_buf_free(&q->text);
 }
 
-int
-wagw_query_count(wagw_store_t *s, const char *head, const wagw_query_t *q, const char *tail, int64_t *v)
+int wagw_query_count(wagw_store_t *s, const char *head, const wagw_query_t *q, const char *tail, int64_t *v)
 {
     sqlite3_stmt *st = wagw_query_prepare(s, head, q, tail);
     int rc = wagw_sql_step(s, st);
@@ -285,8 +267,7 @@ wagw_query_count(wagw_store_t *s, const char *head, const wagw_query_t *q, const
     return rc;
 }
 
-void
-wagw_query_like(wagw_buf_t *out, wagw_str_t text)
+void wagw_query_like(wagw_buf_t *out, wagw_str_t text)
 {
     size_t i;
 

@@ -39,7 +39,8 @@ int wagw_store_end(wagw_store_t *s, bool commit);
  * batch (WAGW_MALFORMED, WAGW_LIMIT), a deleted instance too (WAGW_NOT_FOUND),
  * and the transaction goes on; on any other error the whole transaction is
  * lost and end() answers WAGW_IO.  The key of a PUT decides which row it is,
- * not the same fields inside the row.
+ * not the same fields inside the row.  Instance 0 holds records of the owner
+ * itself (kinds below 64).
  */
 int wagw_store_apply(wagw_store_t *s, const wagw_batch_t *b);
 /* Records for a load list (exact and prefix); recs are allocated in a. */
@@ -71,7 +72,10 @@ int wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages
 
 
 /* Listings: append the JSON array of contract objects; *count its length,
- * *total what matches (or UINT64_MAX when not known). */
+ * *total what matches (or UINT64_MAX when not known).  A page of messages that
+ * is filtered (type, status, from_me, q) looks at a bounded stretch of history:
+ * it may be short and still have *more and a cursor.  WAGW_NOT_FOUND: before or
+ * after is unknown; WAGW_MALFORMED: cursor or status is. */
 typedef struct {
     wagw_str_t  instance_id;
     wagw_str_t  chat;               /* any form: canonical, LID, PN; empty = all */

@@ -14,18 +14,17 @@
 
 #include "../../core/store/store.h"
 
-static double
-cpu_us(void)
+static double cpu_us(void)
 {
     struct rusage ru;
 
     getrusage(RUSAGE_SELF, &ru);
 
-    return (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1e6 + (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
+    return (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1e6 +
+           (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
 }
 
-static double
-wall_us(void)
+static double wall_us(void)
 {
     struct timespec ts;
 
@@ -34,15 +33,13 @@ wall_us(void)
     return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
-static void
-die(wagw_store_t *s, const char *what)
+static void die(wagw_store_t *s, const char *what)
 {
     fprintf(stderr, "bench_store: %s: %s\n", what, s != NULL ? wagw_store_error(s) : "");
     exit(1);
 }
 
-static void
-put(wagw_batch_t *b, wagw_op_type_t op, uint8_t kind, const char *key, wagw_buf_t *v)
+static void put(wagw_batch_t *b, wagw_op_type_t op, uint8_t kind, const char *key, wagw_buf_t *v)
 {
     if (v->failed || wagw_batch_add(b, op, kind, wagw_cstr(key), wagw_buf_view(v)) != WAGW_OK) {
         die(NULL, "no memory");
@@ -51,8 +48,7 @@ put(wagw_batch_t *b, wagw_op_type_t op, uint8_t kind, const char *key, wagw_buf_
     wagw_buf_reset(v);
 }
 
-static wagw_batch_t *
-turn(uint32_t num, unsigned long i, unsigned acked)
+static wagw_batch_t *turn(uint32_t num, unsigned long i, unsigned acked)
 {
     static uint8_t session[640], content[200];
     static const char payload[] =
@@ -116,9 +112,8 @@ turn(uint32_t num, unsigned long i, unsigned acked)
 }
 
 /* One message in each of `acked` = 0 (stored pending), 1 (acknowledged: status, event, delivery). */
-static void
-run(wagw_store_t *s, uint32_t first, unsigned long instances, unsigned long messages, unsigned long group,
-    unsigned acked, const char *what)
+static void run(wagw_store_t *s, uint32_t first, unsigned long instances, unsigned long messages, unsigned long group,
+                unsigned acked, const char *what)
 {
     double cpu = 0, cpu0, wall = wall_us();
     wagw_batch_t **b = calloc(group, sizeof(*b));
@@ -161,10 +156,9 @@ run(wagw_store_t *s, uint32_t first, unsigned long instances, unsigned long mess
     free(b);
 }
 
-static int
-delivered(void *data, const wagw_delivery_t *d)
+static int delivered(void *data, const wagw_delivery_t *d)
 {
-    char (*ids)[64] = *(void **)data;
+    char(*ids)[64] = *(void **)data;
 
     snprintf(*ids, sizeof(*ids), "%.*s", (int)d->id.n, (const char *)d->id.p);
     *(void **)data = ids + 1;
@@ -172,8 +166,7 @@ delivered(void *data, const wagw_delivery_t *d)
     return WAGW_OK;
 }
 
-static void
-deliver(wagw_store_t *s, unsigned long messages)
+static void deliver(wagw_store_t *s, unsigned long messages)
 {
     char ids[64][64];
     void *at;
@@ -190,7 +183,7 @@ deliver(wagw_store_t *s, unsigned long messages)
             die(s, "deliveries_of");
         }
 
-        for (char (*p)[64] = ids; (void *)p != at; p++, done++) {
+        for (char(*p)[64] = ids; (void *)p != at; p++, done++) {
             wagw_delivery_t d = {.id = wagw_cstr(*p), .status = WAGW_DLV_SUCCESS, .status_code = 200, .attempts = 1};
 
             if (wagw_store_delivery_result(s, &d) != WAGW_OK) {
@@ -206,8 +199,7 @@ deliver(wagw_store_t *s, unsigned long messages)
     printf("%-34s %8.1f us CPU each\n", "outbox: read due, write result", (cpu_us() - cpu) / (double)(done ? done : 1));
 }
 
-int
-main(int argc, char **argv)
+int main(int argc, char **argv)
 {
     unsigned long instances = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
     unsigned long messages = argc > 2 ? strtoul(argv[2], NULL, 10) : 20000;

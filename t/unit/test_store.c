@@ -69,7 +69,8 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_non_null(strstr(why, "/nonexistent/dir/x.db"));
 
     snprintf(path, sizeof(path), "sqlite:%s/text", t.dir);
-    write_file(path + 7, "this is not a database, and long enough to be read as a header of one: 0123456789abcdef0123456789");
+    write_file(path + 7,
+               "this is not a database, and long enough to be read as a header of one: 0123456789abcdef0123456789");
     assert_int_not_equal(open_with(&t, path, NULL, NULL, why), WAGW_OK);
     assert_non_null(strstr(why, path + 7));
     unlink(path + 7);
@@ -164,9 +165,9 @@ static void migrations_run_once(void **state)
         sqlite3_stmt *q;
 
         assert_int_equal(sqlite3_open(dsn + 7, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_prepare_v2(db, "SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM migrations)",
-                                            -1, &q, NULL),
-                         SQLITE_OK);
+        assert_int_equal(
+            sqlite3_prepare_v2(db, "SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM migrations)", -1, &q, NULL),
+            SQLITE_OK);
         assert_int_equal(sqlite3_step(q), SQLITE_ROW);
         assert_int_equal(sqlite3_column_int(q, 0), 2);
         assert_int_equal(sqlite3_column_int(q, 1), 3);
@@ -264,8 +265,8 @@ static void secrets(stu_t *t)
 
 static void sealed_values_are_not_in_the_file(void **state)
 {
-    static const char *const hidden[] = {"credentials-plaintext",    "content-plaintext", "message-secret-plaintext",
-                                         "stanza-plaintext",         "header-plaintext",  "webhook-secret-plaintext",
+    static const char *const hidden[] = {"credentials-plaintext", "content-plaintext", "message-secret-plaintext",
+                                         "stanza-plaintext",      "header-plaintext",  "webhook-secret-plaintext",
                                          "answer-plaintext"};
     char wal[160];
     stu_t t;
@@ -446,13 +447,20 @@ static void a_bad_operation_refuses_its_batch_only(void **state)
         uint8_t kind;
         const char *key, *value;
     } bad[] = {
-        {WAGW_OP_PUT, WAGW_REC_MESSAGE, "c|i|s", "\1"},     {WAGW_OP_PUT, WAGW_REC_MESSAGE, "c|i", ""},
-        {WAGW_OP_PUT, WAGW_REC_MESSAGE, "|i|", ""},         {WAGW_OP_PUT, WAGW_REC_CHAT, "c", "\6\1\3"},
-        {WAGW_OP_PUT, WAGW_REC_CHAT, "", ""},               {WAGW_OP_PUT, WAGW_REC_RECEIPT, "c|i|u", "\4\11\1x"},
-        {WAGW_OP_PUT, WAGW_REC_REACTION, "c|i|u", "\7"},    {WAGW_OP_PUT, WAGW_REC_CONTACT, "c", "\7"},
-        {WAGW_OP_PUT, WAGW_REC_PENDING, "c", ""},           {WAGW_OP_PUT, 0, "c", ""},
-        {WAGW_OP_INSTANCE, 0, "", "\7"},                    {WAGW_OP_DELIVERY, 0, "", ""},
-        {WAGW_OP_CHAT_MERGE, 0, "a", ""},                   {WAGW_OP_IDEMPOTENCY, 0, "short", ""},
+        {WAGW_OP_PUT, WAGW_REC_MESSAGE, "c|i|s", "\1"},
+        {WAGW_OP_PUT, WAGW_REC_MESSAGE, "c|i", ""},
+        {WAGW_OP_PUT, WAGW_REC_MESSAGE, "|i|", ""},
+        {WAGW_OP_PUT, WAGW_REC_CHAT, "c", "\6\1\3"},
+        {WAGW_OP_PUT, WAGW_REC_CHAT, "", ""},
+        {WAGW_OP_PUT, WAGW_REC_RECEIPT, "c|i|u", "\4\11\1x"},
+        {WAGW_OP_PUT, WAGW_REC_REACTION, "c|i|u", "\7"},
+        {WAGW_OP_PUT, WAGW_REC_CONTACT, "c", "\7"},
+        {WAGW_OP_PUT, WAGW_REC_PENDING, "c", ""},
+        {WAGW_OP_PUT, 0, "c", ""},
+        {WAGW_OP_INSTANCE, 0, "", "\7"},
+        {WAGW_OP_DELIVERY, 0, "", ""},
+        {WAGW_OP_CHAT_MERGE, 0, "a", ""},
+        {WAGW_OP_IDEMPOTENCY, 0, "short", ""},
         {(wagw_op_type_t)99, 1, "a", "b"},
     };
     wagw_batch_t *b;
@@ -493,6 +501,27 @@ static void a_bad_operation_refuses_its_batch_only(void **state)
         assert_false(stu_has(&t, t.num + 100, WAGW_REC_META, "nobody"));
     }
 
+    stu_end(&t);
+}
+
+static void the_owner_has_records_of_its_own(void **state)
+{
+    wagw_batch_t *b;
+    stu_t t;
+
+    (void)state;
+    stu_begin(&t, stu_key);
+    b = stu_batch(0);
+    stu_put(b, WAGW_REC_META, "version", WAGW_STR("2.3000.1"));
+    stu_apply(&t, b);
+    stu_reopen(&t);
+    assert_true(stu_has(&t, 0, WAGW_REC_META, "version"));
+    assert_false(stu_has(&t, t.num, WAGW_REC_META, "version"));
+
+    b = stu_batch(0);
+    stu_put(b, WAGW_REC_CHAT, "1@s.whatsapp.net", WAGW_STR(""));
+    assert_int_equal(wagw_store_apply(t.s, b), WAGW_MALFORMED);
+    wagw_batch_destroy(b);
     stu_end(&t);
 }
 
@@ -727,6 +756,7 @@ int main(void)
         cmocka_unit_test(records_come_back),
         cmocka_unit_test(several_loads_at_once),
         cmocka_unit_test(a_bad_operation_refuses_its_batch_only),
+        cmocka_unit_test(the_owner_has_records_of_its_own),
         cmocka_unit_test(rollback_leaves_nothing),
         cmocka_unit_test(a_full_disk_loses_the_transaction_and_no_more),
         cmocka_unit_test(killed_in_the_middle_of_anything),

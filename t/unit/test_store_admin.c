@@ -110,7 +110,8 @@ static void instances(void **state)
 static void fill(stu_t *t, uint32_t num)
 {
     wagw_row_chat_t c = {.id = WAGW_STR("1@s.whatsapp.net"), .name = WAGW_STR("Ann")};
-    wagw_row_message_t own = {.chat = c.id, .id = WAGW_STR("P"), .from_me = true, .stanza = WAGW_STR("wire"), .t_ms = 1};
+    wagw_row_message_t own = {
+        .chat = c.id, .id = WAGW_STR("P"), .from_me = true, .stanza = WAGW_STR("wire"), .t_ms = 1};
     wagw_row_message_t old = {.chat = c.id, .id = WAGW_STR("O"), .status = WAGW_MSG_RECEIVED, .t_ms = 2};
     wagw_event_t ev = {.seq = 7, .name = "message.sent", .data = WAGW_STR("{}")};
     wagw_batch_t *b = stu_batch(num);
@@ -336,8 +337,8 @@ static void assert_due(stu_t *t, const char *hook, int64_t now, bool ordered, ui
     int64_t next;
 
     seen[0] = '\0';
-    assert_int_equal(
-        wagw_store_deliveries_of(t->s, wagw_cstr(hook), now, ordered, limit, see_delivery, NULL, &next), WAGW_OK);
+    assert_int_equal(wagw_store_deliveries_of(t->s, wagw_cstr(hook), now, ordered, limit, see_delivery, NULL, &next),
+                     WAGW_OK);
     assert_string_equal(seen, want);
     assert_true(next == want_next);
 }
@@ -380,7 +381,8 @@ static void result(stu_t *t, const char *id, int status, int code, uint32_t atte
 static void the_outbox(void **state)
 {
     wagw_delivery_t none = {.id = WAGW_STR("nobody")};
-    wagw_webhook_t ordered = {.id = WAGW_STR("A"), .url = WAGW_STR("http://a"), .options = WAGW_STR("{\"ordered\":true}")};
+    wagw_webhook_t ordered = {
+        .id = WAGW_STR("A"), .url = WAGW_STR("http://a"), .options = WAGW_STR("{\"ordered\":true}")};
     int64_t next;
     int stop = WAGW_LIMIT;
     stu_t t;
@@ -452,9 +454,9 @@ static void assert_log(stu_t *t, int status, const char *event, int64_t since, u
     const cJSON *d;
     cJSON *o;
 
-    assert_int_equal(wagw_store_deliveries(t->s, t->num, status, wagw_cstr(event), since, limit, offset, &json, &count,
-                                           &total),
-                     WAGW_OK);
+    assert_int_equal(
+        wagw_store_deliveries(t->s, t->num, status, wagw_cstr(event), since, limit, offset, &json, &count, &total),
+        WAGW_OK);
     o = stu_json(&json);
     cJSON_ArrayForEach(d, o)
     {
@@ -659,9 +661,9 @@ static void idempotency(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(instances),  cmocka_unit_test(deleted_instances), cmocka_unit_test(api_keys),
-        cmocka_unit_test(webhooks),   cmocka_unit_test(the_outbox),        cmocka_unit_test(the_delivery_log),
-        cmocka_unit_test(redriving),  cmocka_unit_test(idempotency),
+        cmocka_unit_test(instances), cmocka_unit_test(deleted_instances), cmocka_unit_test(api_keys),
+        cmocka_unit_test(webhooks),  cmocka_unit_test(the_outbox),        cmocka_unit_test(the_delivery_log),
+        cmocka_unit_test(redriving), cmocka_unit_test(idempotency),
     };
 
     return cmocka_run_group_tests_name("store admin", tests, NULL, NULL);

@@ -47,7 +47,8 @@ static void messages_come_back(void **state)
         .created_ms = 1700000000456,
         .edited_ms = 1700000000789,
         .type = WAGW_STR("image"),
-        .body = WAGW_STR("b\xC3\xB6" "dy"),
+        .body = WAGW_STR("b\xC3\xB6"
+                         "dy"),
         .push_name = WAGW_STR("Ann"),
         .to = WAGW_STR(GROUP),
         .quoted = WAGW_STR("{\"id\":\"Q\"}"),
@@ -108,7 +109,8 @@ static void messages_come_back(void **state)
         assert_false(stu_has(&t, t.num, WAGW_REC_MESSAGE, key));
 
         m.status = WAGW_MSG_RECEIVED;
-        m.body = WAGW_STR("b\xC3\xB6" "dy");
+        m.body = WAGW_STR("b\xC3\xB6"
+                          "dy");
         stu_end(&t);
     }
 
@@ -357,7 +359,11 @@ static void assert_ids(cJSON *o, const char *want)
     cJSON_Delete(o);
 }
 
-#define FILTER (wagw_message_filter_t){.instance_id = WAGW_STR("one"), .from_me = -1, .limit = 50}
+#define FILTER                                                                                                         \
+    (wagw_message_filter_t)                                                                                            \
+    {                                                                                                                  \
+        .instance_id = WAGW_STR("one"), .from_me = -1, .limit = 50                                                     \
+    }
 
 static void ten_messages(stu_t *t)
 {
@@ -437,7 +443,8 @@ static void filters_of_messages(void **state)
 {
     wagw_message_filter_t f;
     wagw_buf_t json = {0};
-    wagw_row_message_t hidden = {.chat = WAGW_STR(ANN), .id = WAGW_STR("HIDDEN"), .flags = WAGW_ROW_HIDDEN, .t_ms = 9000};
+    wagw_row_message_t hidden = {
+        .chat = WAGW_STR(ANN), .id = WAGW_STR("HIDDEN"), .flags = WAGW_ROW_HIDDEN, .t_ms = 9000};
     wagw_batch_t *b;
     uint32_t count;
     uint64_t total;
@@ -512,9 +519,67 @@ static void filters_of_messages(void **state)
     stu_end(&t);
 }
 
+/* A search through a long history comes in bounded steps and finds everything in the end. */
+static void a_search_never_scans_it_all_at_once(void **state)
+{
+    wagw_message_filter_t f = FILTER;
+    char cursor[128];
+    uint64_t total;
+    unsigned pages = 0;
+    wagw_batch_t *b;
+    bool more;
+    cJSON *o;
+    stu_t t;
+
+    (void)state;
+    stu_begin(&t, NULL);
+    b = stu_batch(t.num);
+
+    for (int i = 0; i < 20010; i++) {
+        char id[16];
+        wagw_row_message_t m = {
+            .chat = WAGW_STR(ANN), .status = WAGW_MSG_RECEIVED, .t_ms = 1 + i, .body = WAGW_STR("hay")};
+
+        snprintf(id, sizeof(id), "H%d", i);
+        m.id = wagw_cstr(id);
+        m.body = i == 3 || i == 9 ? WAGW_STR("needle") : WAGW_STR("hay");
+        stu_message(b, &m);
+    }
+
+    stu_apply(&t, b);
+
+    f.q = WAGW_STR("needle");
+    o = list(&t, &f, &total, &more, cursor);
+    assert_int_equal(cJSON_GetArraySize(o), 0);
+    cJSON_Delete(o);
+    assert_true(more && cursor[0] != '\0' && total == UINT64_MAX);
+
+    f.cursor = wagw_cstr(cursor);
+    assert_ids(list(&t, &f, NULL, &more, cursor), "H9 H3");
+    assert_false(more);
+
+    /* every row once, page after page, with a filter that all of them pass */
+    f = FILTER;
+    f.from_me = 0;
+    f.limit = 1000;
+    total = 0;
+
+    do {
+        o = list(&t, &f, NULL, &more, cursor);
+        total += (uint64_t)cJSON_GetArraySize(o);
+        cJSON_Delete(o);
+        f.cursor = wagw_cstr(cursor);
+        pages++;
+    } while (more && pages < 100);
+
+    assert_int_equal(total, 20010);
+    stu_end(&t);
+}
+
 static void one_message(void **state)
 {
-    wagw_row_chat_t chat = {.id = WAGW_STR(ANN), .last_id = WAGW_STR("M9"), .last_ms = 1004, .last_body = WAGW_STR("x")};
+    wagw_row_chat_t chat = {
+        .id = WAGW_STR(ANN), .last_id = WAGW_STR("M9"), .last_ms = 1004, .last_body = WAGW_STR("x")};
     wagw_row_receipt_t rc1 = {.delivered = 1700000000000, .read = 1700000001000};
     wagw_row_reaction_t re = {.emoji = WAGW_STR("\xF0\x9F\x91\x8D"), .t_ms = 1700000002000};
     wagw_row_instance_t own = {.jid = WAGW_STR("15559999:3@s.whatsapp.net"), .lid = WAGW_STR("88:3@lid")};
@@ -561,12 +626,10 @@ static void one_message(void **state)
         wagw_store_message_get(t.s, t.num, WAGW_STR("one"), WAGW_STR("+1 555-0001"), WAGW_STR("M9"), false, &json),
         WAGW_OK);
     wagw_buf_reset(&json);
-    assert_int_equal(
-        wagw_store_message_get(t.s, t.num, WAGW_STR("one"), WAGW_STR(GROUP), WAGW_STR("M9"), false, &json),
-        WAGW_NOT_FOUND);
-    assert_int_equal(
-        wagw_store_message_get(t.s, t.num, WAGW_STR("one"), WAGW_STR_NULL, WAGW_STR("NONE"), false, &json),
-        WAGW_NOT_FOUND);
+    assert_int_equal(wagw_store_message_get(t.s, t.num, WAGW_STR("one"), WAGW_STR(GROUP), WAGW_STR("M9"), false, &json),
+                     WAGW_NOT_FOUND);
+    assert_int_equal(wagw_store_message_get(t.s, t.num, WAGW_STR("one"), WAGW_STR_NULL, WAGW_STR("NONE"), false, &json),
+                     WAGW_NOT_FOUND);
 
     assert_int_equal(wagw_store_message_receipts(t.s, t.num, WAGW_STR("M9"), &json, &count), WAGW_OK);
     assert_int_equal(count, 1);
@@ -608,8 +671,12 @@ static void one_message(void **state)
 static void three_chats(stu_t *t)
 {
     wagw_row_chat_t ann = {.id = WAGW_STR(ANN), .last_ms = 30, .last_body = WAGW_STR("hi"), .pinned = 1};
-    wagw_row_chat_t group = {.id = WAGW_STR(GROUP), .name = WAGW_STR("Zoo"), .last_ms = 20, .unread = 4, .muted_until = -1};
-    wagw_row_chat_t old = {.id = WAGW_STR("1@newsletter"), .name = WAGW_STR("news"), .last_ms = 10, .archived = true,
+    wagw_row_chat_t group = {
+        .id = WAGW_STR(GROUP), .name = WAGW_STR("Zoo"), .last_ms = 20, .unread = 4, .muted_until = -1};
+    wagw_row_chat_t old = {.id = WAGW_STR("1@newsletter"),
+                           .name = WAGW_STR("news"),
+                           .last_ms = 10,
+                           .archived = true,
                            .marked_unread = true};
     wagw_row_contact_t contact = {.jid = WAGW_STR(ANN), .push_name = WAGW_STR("Ann"), .blocked = true};
     wagw_row_contact_t bob = {.jid = WAGW_STR("88002@lid"), .name = WAGW_STR("Bob_")};
@@ -815,11 +882,11 @@ static void contacts_and_lids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_come_back),    cmocka_unit_test(pending_ones_oldest_first),
-        cmocka_unit_test(other_rows_come_back),  cmocka_unit_test(a_lid_chat_becomes_the_phone_chat),
-        cmocka_unit_test(pages_of_messages),     cmocka_unit_test(filters_of_messages),
-        cmocka_unit_test(one_message),           cmocka_unit_test(listings_of_chats),
-        cmocka_unit_test(contacts_and_lids),
+        cmocka_unit_test(messages_come_back),   cmocka_unit_test(pending_ones_oldest_first),
+        cmocka_unit_test(other_rows_come_back), cmocka_unit_test(a_lid_chat_becomes_the_phone_chat),
+        cmocka_unit_test(pages_of_messages),    cmocka_unit_test(filters_of_messages),
+        cmocka_unit_test(one_message),          cmocka_unit_test(a_search_never_scans_it_all_at_once),
+        cmocka_unit_test(listings_of_chats),    cmocka_unit_test(contacts_and_lids),
     };
 
     return cmocka_run_group_tests_name("store rows", tests, NULL, NULL);
