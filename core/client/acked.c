@@ -198,6 +198,7 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
         WAGW_TRY(wagw_devices_forget(t, &from));
         WAGW_TRY(wagw_devices_forget(t, &own));
     }
+    WAGW_TRY(wagw_token_issue(t, &from));
     if (job && !job->accepted) {
         WAGW_TRY(wagw_job_answer(t, job, &row));
     }

@@ -135,10 +135,22 @@ wagw_client_destroy(wagw_client_t *c)
 }
 
 
+static int
+client_presence(wagw_turn_t *t, uint64_t available)
+{
+    return wagw_presence_send(t, available != 0);
+}
+
+
 void
 wagw_client_configure(wagw_client_t *c, const wagw_client_conf_t *conf)
 {
+    bool  online = conf->always_online != c->conf.always_online;
+
     c->conf = *conf;
+    if (online && c->conn == WAGW_CONN_OPEN) {
+        (void) wagw_turn_later(c, client_presence, conf->always_online, true);
+    }
 }
 
 

@@ -2,7 +2,8 @@
  * core/client, inside: what the files of the engine share.  Nobody outside
  * core/client (and its white-box tests) includes this.
  *
- *   client.c    life of the connection, the frames, the timers
+ *   client.c    life of the connection, the frames; timer.c; status.c
+ *   inbox.c     commands as items
  *   turn.c      items -> turns -> commits -> output, in this order
  *   creds.c     the credentials record
  *   payload.c   ClientPayload
@@ -11,8 +12,11 @@
  *   iq.c        requests and their answers
  *   prekeys.c   count, upload, digest, rotation
  *   lid.c       LID <-> PN, canonical chats, contacts
+ *   token.c     trusted-contact tokens
  *   devices.c   device lists and bundles
- *   send.c      jobs: from a command to the server's ack;  stanza.c  the stanza
+ *   send.c      from a command to the stanza; jobs.c, make.c, acked.c, stanza.c
+ *   rows.c      message and chat rows
+ *   self.c      what only our own devices may send
  *   receive.c   messages;  apply.c  what their content does;  retry.c  both ways
  *   receipt.c   receipts, in and out
  *   notify.c    notifications and everything else the server pushes
@@ -52,6 +56,7 @@ typedef struct {
     uint32_t        spk_id;
     uint8_t         spk_pub[32];
     uint8_t         spk_sig[64];
+    int64_t         spk_ms;             /* when it was made, 0 unknown */
     uint8_t         adv_secret[32];
     wagw_jid_t      jid;                /* own PN with device */
     wagw_jid_t      lid;                /* own LID with device, may be empty */
@@ -366,9 +371,19 @@ int wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user);       /* 04 s
 int wagw_prekeys_check(wagw_turn_t *t, uint64_t unused);
 int wagw_prekeys_count(wagw_turn_t *t, uint32_t server_count);           /* notification */
 int wagw_prekeys_digest(wagw_turn_t *t);
+int wagw_prekeys_rotate(wagw_turn_t *t);                                 /* a month old signed prekey */
 /* One fresh key for a retry receipt: never uploaded. */
 int wagw_prekeys_retry_key(wagw_turn_t *t, uint32_t *id, uint8_t pub[32]);
 int wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent);              /* <skey> of the current one */
+
+
+/* ---- trusted-contact tokens (token.c; 04 section 18) -------------------------------- */
+
+/* The token for messages to the person, *v empty when there is none to send. */
+int wagw_token_get(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *v);
+int wagw_token_received(wagw_turn_t *t, const wagw_node_t *notification);
+/* After a direct message was acknowledged: gives ours when it is due. */
+int wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user);
 
 
 /* ---- what the server sends --------------------------------------------------------------- */

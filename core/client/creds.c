@@ -11,7 +11,7 @@
 enum {
     TAG_VERSION = 1, TAG_PAIRED, TAG_NOISE, TAG_IDENTITY, TAG_REGISTRATION, TAG_SPK_ID, TAG_SPK_PUB, TAG_SPK_SIG,
     TAG_ADV_SECRET, TAG_JID, TAG_LID, TAG_ADV, TAG_ACCOUNT_KEY, TAG_PUSH_NAME, TAG_PLATFORM, TAG_BUSINESS, TAG_ROUTING,
-    TAG_NEXT_PREKEY, TAG_FIRST_UNUPLOADED, TAG_LID_MIGRATED, TAG_ACCOUNT_SYNC, TAG_RECEIPTS_OFF
+    TAG_NEXT_PREKEY, TAG_FIRST_UNUPLOADED, TAG_LID_MIGRATED, TAG_ACCOUNT_SYNC, TAG_RECEIPTS_OFF, TAG_SPK_MS
 };
 
 
@@ -28,6 +28,7 @@ wagw_creds_make(wagw_turn_t *t, wagw_creds_t *c)
     c->registration_id = 1 + r % 16380;
     wagw_turn_random(t, c->adv_secret, sizeof(c->adv_secret));
     c->spk_id = 1;
+    c->spk_ms = t->now;
     c->next_prekey = 1;
     c->first_unuploaded = 1;
     if (t->creds != c) {
@@ -78,6 +79,7 @@ wagw_creds_encode(wagw_buf_t *out, const wagw_creds_t *c)
     wagw_tlv_put_u(out, TAG_LID_MIGRATED, c->lid_migrated);
     wagw_tlv_put_u(out, TAG_ACCOUNT_SYNC, c->account_sync_t);
     wagw_tlv_put_u(out, TAG_RECEIPTS_OFF, c->read_receipts_off);
+    wagw_tlv_put_u(out, TAG_SPK_MS, (uint64_t) c->spk_ms);
     return out->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
@@ -151,6 +153,7 @@ wagw_creds_decode(wagw_creds_t *c, wagw_str_t in)
         case TAG_LID_MIGRATED: c->lid_migrated = (uint8_t) u; break;
         case TAG_ACCOUNT_SYNC: c->account_sync_t = u; break;
         case TAG_RECEIPTS_OFF: c->read_receipts_off = u; break;
+        case TAG_SPK_MS: c->spk_ms = (int64_t) u; break;
         default: break;
         }
     }

@@ -171,6 +171,7 @@ active_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
         return ended(t, 408, WAGW_STATUS_DISCONNECTED, false, "connection_lost", 0, false);
     }
     WAGW_TRY(wagw_prekeys_digest(t));
+    WAGW_TRY(wagw_prekeys_rotate(t));
     ib = wagw_node(&t->arena, "ib");
     wagw_node_attrc(&t->arena, wagw_node_child(&t->arena, ib, "unified_session"), "id",
         (const char *) wagw_arena_printf(&t->arena, "%lld",

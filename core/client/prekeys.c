@@ -13,6 +13,7 @@
 #define PREKEYS_REFILL   50
 #define PREKEYS_LOW      5
 #define UPLOAD_AGAIN_MS  600000
+#define ROTATE_AFTER_MS  (30LL * 86400000)
 
 
 static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active);
@@ -241,4 +242,113 @@ wagw_prekeys_digest(wagw_turn_t *t)
 
     wagw_node_child(&t->arena, iq, "digest");
     return wagw_iq_send(t, iq, digest_answer, 0);
+}
+
+
+/* ---- the signed prekey, monthly --------------------------------------------- */
+
+typedef struct {
+    uint32_t  id;
+    uint8_t   pub[32];
+    uint8_t   sig[64];
+} skey_t;
+
+enum { TAG_ID = 1, TAG_PUB, TAG_SIG };
+
+#define NEXT_SKEY  "next-skey"
+
+
+static int
+skey_read(wagw_str_t v, skey_t *k)
+{
+    uint8_t     tag;
+    uint64_t    u;
+    unsigned    have = 0;
+    wagw_str_t  s;
+    wagw_tlv_t  r = { v, 0 };
+
+    memset(k, 0, sizeof(*k));
+    while (wagw_tlv_next(&r, &tag, &u, &s) == WAGW_OK) {
+        if (tag == TAG_ID) {
+            k->id = (uint32_t) u;
+        } else if (tag == TAG_PUB && s.n == 32) {
+            memcpy(k->pub, s.p, 32);
+            have |= 1;
+        } else if (tag == TAG_SIG && s.n == 64) {
+            memcpy(k->sig, s.p, 64);
+            have |= 2;
+        }
+    }
+    return k->id && have == 3 ? WAGW_OK : WAGW_MALFORMED;
+}
+
+
+/* Only now the new one is the current one; the old one's record stays for
+ * messages that were made with it. */
+static int
+rotate_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t id)
+{
+    skey_t         k;
+    wagw_str_t     v;
+    wagw_creds_t  *creds;
+
+    if (node == NULL || wagw_iq_error(node, NULL) || t->c->creds == NULL) {
+        wagw_client_log(t->c, WAGW_LOG_WARN, "the new signed prekey was not confirmed");
+        return WAGW_OK;
+    }
+    WAGW_TRY(wagw_txn_get(&t->txn, WAGW_REC_META, WAGW_STR(NEXT_SKEY), &v));
+    if (skey_read(v, &k) != WAGW_OK || k.id != id) {
+        return WAGW_OK;
+    }
+    creds = wagw_turn_creds(t);
+    if (creds == NULL) {
+        return WAGW_NOMEM;
+    }
+    creds->spk_id = k.id;
+    creds->spk_ms = t->now;
+    memcpy(creds->spk_pub, k.pub, 32);
+    memcpy(creds->spk_sig, k.sig, 64);
+    return wagw_txn_del(&t->txn, WAGW_REC_META, WAGW_STR(NEXT_SKEY));
+}
+
+
+int
+wagw_prekeys_rotate(wagw_turn_t *t)
+{
+    int                  rc;
+    skey_t               k;
+    wagw_buf_t           b = { 0 };
+    wagw_str_t           v;
+    wagw_node_t         *iq, *skey;
+    wagw_signal_t       *s;
+    const wagw_creds_t  *me = wagw_turn_me(t);
+
+    if (me->spk_ms && t->now - me->spk_ms < ROTATE_AFTER_MS) {
+        return WAGW_OK;
+    }
+    /* one that was made before and never confirmed is offered again */
+    rc = wagw_txn_get(&t->txn, WAGW_REC_META, WAGW_STR(NEXT_SKEY), &v);
+    if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    if (rc == WAGW_NOT_FOUND || skey_read(v, &k) != WAGW_OK || k.id != me->spk_id + 1) {
+        s = wagw_turn_signal(t);
+        if (s == NULL) {
+            return WAGW_NOMEM;
+        }
+        k.id = me->spk_id + 1;
+        WAGW_TRY(wagw_signal_make_signed_prekey(s, k.id, t->now, k.pub, k.sig));
+        wagw_tlv_put_u(&b, TAG_ID, k.id);
+        wagw_tlv_put_s(&b, TAG_PUB, wagw_str(k.pub, 32));
+        wagw_tlv_put_s(&b, TAG_SIG, wagw_str(k.sig, 64));
+        rc = b.failed ? WAGW_NOMEM : wagw_txn_put(&t->txn, WAGW_REC_META, WAGW_STR(NEXT_SKEY), wagw_buf_view(&b));
+        wagw_buf_free(&b);
+        WAGW_TRY(rc);
+    }
+    iq = wagw_iq(t, "set", "encrypt");
+    skey = wagw_node_child(&t->arena, wagw_node_child(&t->arena, iq, "rotate"), "skey");
+    wagw_node_bytes(wagw_node_child(&t->arena, skey, "id"), be(&t->arena, k.id, 3));
+    wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "value"), wagw_str(k.pub, 32));
+    wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "signature"), wagw_str(k.sig, 64));
+    return wagw_iq_send(t, iq, rotate_answer, k.id);
 }

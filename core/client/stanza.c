@@ -82,7 +82,7 @@ wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t *de
     int                  rc;
     bool                 prekey = false, self_chat = wagw_is_me(t->c, &s->to), own;
     size_t               peers = 0;
-    wagw_str_t           dsm = WAGW_STR_NULL;
+    wagw_str_t           dsm = WAGW_STR_NULL, token;
     wagw_node_t         *m, *parts, *to, *enc, *meta;
     wagw_signal_t       *sig = wagw_turn_signal(t);
     wagw_signal_addr_t   addr;
@@ -139,6 +139,12 @@ wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t *de
     if (s->polltype) {
         meta = wagw_node_child(&t->arena, m, "meta");
         wagw_node_attrc(&t->arena, meta, "polltype", s->polltype);
+    }
+    if (!self_chat) {
+        WAGW_TRY(wagw_token_get(t, &s->to, &token));
+        if (token.n) {
+            wagw_node_bytes(wagw_node_child(&t->arena, m, "tctoken"), token);
+        }
     }
     if (m == NULL) {
         return WAGW_NOMEM;
