@@ -29,6 +29,11 @@ SANDBOX_SRC := $(wildcard t/sandbox/*.c)
 SANDBOX_OBJ  = $(SANDBOX_SRC:%.c=$(BUILD)/%.o)
 SANDBOX      = $(BUILD)/wagw-sandbox
 
+# as many jobs as the machine has cores, unless told otherwise
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 .DEFAULT_GOAL := default
 .PHONY: default deps core unit clean
 .SECONDARY:
@@ -41,6 +46,8 @@ build/.deps: .ci/deps
 	@mkdir -p build && touch $@
 
 core: $(CORE_LIB)
+
+$(GEN): | build/.deps
 
 $(BUILD)/gen/wa.pb-c.h: core/proto/wa.proto
 	@mkdir -p $(BUILD)/gen
