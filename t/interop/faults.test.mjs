@@ -28,7 +28,7 @@ test('the seed makes the root key reproducible', async () => {
   const other = await Sandbox.start(['--seed', 'faults', '--plain']);
   assert.equal(other.noiseRoot, sandbox.noiseRoot);
   assert.match(other.url, /^ws:\/\/127\.0\.0\.1:\d+\/ws\/chat$/);
-  other.child.kill();
+  await other.stop();
 });
 
 test('dropped connections: hard, with a close frame, with a stream end', async () => {
@@ -132,7 +132,7 @@ test('a dropped delivery comes with the next login', async () => {
 test('refused messages and queries', async () => {
   await sandbox.post('/ack-error', { device: a.jid, code: 479 });
   const m = await a.send(b.pnUser, 'refused');
-  await a.until(() => a.updates.some(u => u.key.id === m.key.id && u.update.status === 0), 'error status');
+  await a.refused(m.key.id);
   const relayed = await sandbox.get('/nodes', { device: b.jid, tag: 'message', id: m.key.id });
   assert.deepEqual(relayed, []);
 

@@ -4,6 +4,7 @@
 
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import http from 'node:http';
 import https from 'node:https';
 import { EventEmitter } from 'node:events';
 import path from 'node:path';
@@ -42,14 +43,15 @@ export class Sandbox {
     this.child = child;
     this.url = info.url;
     this.noiseRoot = info.noiseRoot;
-    this.agent = new https.Agent({ keepAlive: true, rejectUnauthorized: false, maxSockets: 64 });
+    this.http = info.url.startsWith('ws:') ? http : https;
+    this.agent = new this.http.Agent({ keepAlive: true, rejectUnauthorized: false, maxSockets: 64 });
   }
 
   // the raw answer of an admin call: {status, body}
   call(method, where, body) {
     const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
     return new Promise((resolve, reject) => {
-      const req = https.request(
+      const req = this.http.request(
         {
           host: '127.0.0.1',
           port: this.info.adminPort,
@@ -210,7 +212,7 @@ export class Client extends EventEmitter {
       syncFullHistory: false,
       markOnlineOnConnect: false,
       retryRequestDelayMs: 10,
-      agent: new https.Agent({ ca: this.server.cert, rejectUnauthorized: true }),
+      agent: this.server.url.startsWith('wss:') ? new https.Agent({ ca: this.server.cert }) : undefined,
       getMessage: async key => this.sent.get(key.id),
       ...this.options,
     });
@@ -327,11 +329,22 @@ export class Client extends EventEmitter {
       what ?? `message ${typeof match === 'string' ? JSON.stringify(match) : 'that fits'}`);
   }
 
-  // status of an own message: 2 server, 3 delivered, 4 read
+  // Status of an own message: 0 refused, 2 server, 3 delivered, 4 read.  Baileys emits an update, or puts it
+  // into the message when that was not emitted yet.
+  statusOf(id) {
+    const seen = [
+      ...this.messages.filter(m => m.message.key.id === id).map(m => m.message.status),
+      ...this.updates.filter(u => u.key.id === id).map(u => u.update.status),
+    ].filter(s => s !== undefined && s !== null);
+    return seen.includes(0) ? 0 : Math.max(...seen, 1);
+  }
+
   status(id, least) {
-    return this.until(
-      () => this.updates.find(u => u.key.id === id && u.update.status !== undefined && u.update.status >= least),
-      `status ${least} of ${id}`);
+    return this.until(() => this.statusOf(id) >= least, `status ${least} of ${id} (it has ${this.statusOf(id)})`);
+  }
+
+  refused(id) {
+    return this.until(() => this.statusOf(id) === 0, `refusal of ${id}`);
   }
 
   // closes this connection and does not come back by itself

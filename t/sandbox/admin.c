@@ -8,16 +8,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int
-sbx_admin_root(sbx_req_t *r)
+static int sbx_admin_root(sbx_req_t *r)
 {
     r->type = "text/plain";
     wagw_hex_encode(&r->out, wagw_str(sbx.root.pub, 32));
     return 200;
 }
 
-static int
-sbx_admin_cert(sbx_req_t *r)
+static int sbx_admin_cert(sbx_req_t *r)
 {
     r->type = "application/x-pem-file";
     wagw_buf_cstr(&r->out, sbx_tls_pem());
@@ -25,8 +23,7 @@ sbx_admin_cert(sbx_req_t *r)
     return 200;
 }
 
-void
-sbx_device_json(wagw_json_t *j, const sbx_device_t *d)
+void sbx_device_json(wagw_json_t *j, const sbx_device_t *d)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_jid_t jid;
@@ -61,8 +58,7 @@ sbx_device_json(wagw_json_t *j, const sbx_device_t *d)
     wagw_json_close(j);
 }
 
-static int
-sbx_admin_devices(sbx_req_t *r)
+static int sbx_admin_devices(sbx_req_t *r)
 {
     bool all;
     char buf[64];
@@ -90,8 +86,7 @@ sbx_admin_devices(sbx_req_t *r)
     return 200;
 }
 
-static int64_t
-sbx_rss(void)
+static int64_t sbx_rss(void)
 {
     long pages, total;
     FILE *f;
@@ -107,8 +102,7 @@ sbx_rss(void)
     return (int64_t)pages * sysconf(_SC_PAGESIZE);
 }
 
-static int
-sbx_admin_status(sbx_req_t *r)
+static int sbx_admin_status(sbx_req_t *r)
 {
     uint32_t i, devices, connected;
     uint64_t pending;
@@ -162,8 +156,7 @@ typedef struct {
 
 static const char *const sbx_filter_attrs[4] = {"type", "xmlns", "id", "to"};
 
-static bool
-sbx_filter_node(const sbx_filter_t *f, const sbx_entry_t *e, const wagw_node_t *n)
+static bool sbx_filter_node(const sbx_filter_t *f, const sbx_entry_t *e, const wagw_node_t *n)
 {
     int i;
 
@@ -182,8 +175,8 @@ sbx_filter_node(const sbx_filter_t *f, const sbx_entry_t *e, const wagw_node_t *
     return true;
 }
 
-static int64_t
-sbx_nodes_of(wagw_json_t *j, const sbx_log_t *log, const sbx_filter_t *f, const sbx_device_t *d, int64_t skip)
+static int64_t sbx_nodes_of(wagw_json_t *j, const sbx_log_t *log, const sbx_filter_t *f, const sbx_device_t *d,
+                            int64_t skip)
 {
     char text[WAGW_JID_TEXT_MAX];
     int64_t count;
@@ -217,8 +210,7 @@ sbx_nodes_of(wagw_json_t *j, const sbx_log_t *log, const sbx_filter_t *f, const 
     return count;
 }
 
-static int64_t
-sbx_nodes_all(wagw_json_t *j, const sbx_filter_t *f, sbx_device_t *only, int64_t skip)
+static int64_t sbx_nodes_all(wagw_json_t *j, const sbx_filter_t *f, sbx_device_t *only, int64_t skip)
 {
     int64_t n, total;
     uint32_t i;
@@ -244,8 +236,7 @@ sbx_nodes_all(wagw_json_t *j, const sbx_filter_t *f, sbx_device_t *only, int64_t
     return total;
 }
 
-static int
-sbx_admin_nodes(sbx_req_t *r)
+static int sbx_admin_nodes(sbx_req_t *r)
 {
     int i;
     char bufs[8][64];
@@ -288,8 +279,7 @@ sbx_admin_nodes(sbx_req_t *r)
     return 200;
 }
 
-static int
-sbx_ok(sbx_req_t *r)
+static int sbx_ok(sbx_req_t *r)
 {
     wagw_json_open(&r->j, '{');
     wagw_json_kbool(&r->j, "ok", true);
@@ -297,8 +287,7 @@ sbx_ok(sbx_req_t *r)
     return 200;
 }
 
-static int
-sbx_admin_nodes_clear(sbx_req_t *r)
+static int sbx_admin_nodes_clear(sbx_req_t *r)
 {
     char buf[64];
     uint32_t i;
@@ -326,8 +315,7 @@ sbx_admin_nodes_clear(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-static int
-sbx_admin_pending(sbx_req_t *r)
+static int sbx_admin_pending(sbx_req_t *r)
 {
     char buf[64], text[WAGW_JID_TEXT_MAX];
     uint32_t i;
@@ -362,8 +350,7 @@ sbx_admin_pending(sbx_req_t *r)
     return 200;
 }
 
-static int
-sbx_admin_unhandled(sbx_req_t *r)
+static int sbx_admin_unhandled(sbx_req_t *r)
 {
     char *text;
 
@@ -374,8 +361,7 @@ sbx_admin_unhandled(sbx_req_t *r)
 }
 
 /* The device that `device` names, or NULL after an error was written. */
-static sbx_device_t *
-sbx_named_device(sbx_req_t *r, int *status)
+static sbx_device_t *sbx_named_device(sbx_req_t *r, int *status)
 {
     char buf[64];
     const char *s;
@@ -389,8 +375,7 @@ sbx_named_device(sbx_req_t *r, int *status)
     return d;
 }
 
-static int
-sbx_admin_unlink(sbx_req_t *r)
+static int sbx_admin_unlink(sbx_req_t *r)
 {
     int status;
     sbx_conn_t *c;
@@ -411,8 +396,7 @@ sbx_admin_unlink(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-static int
-sbx_admin_low_prekeys(sbx_req_t *r)
+static int sbx_admin_low_prekeys(sbx_req_t *r)
 {
     int status;
     int64_t keep;
@@ -433,8 +417,7 @@ sbx_admin_low_prekeys(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-static int
-sbx_admin_chaos(sbx_req_t *r)
+static int sbx_admin_chaos(sbx_req_t *r)
 {
     int status;
     char buf[64];
@@ -447,8 +430,7 @@ sbx_admin_chaos(sbx_req_t *r)
     return sbx_chaos_add(r, d);
 }
 
-static int
-sbx_chaos_count(sbx_req_t *r, int n)
+static int sbx_chaos_count(sbx_req_t *r, int n)
 {
     wagw_json_open(&r->j, '{');
     wagw_json_kint(&r->j, "released", n);
@@ -456,8 +438,7 @@ sbx_chaos_count(sbx_req_t *r, int n)
     return 200;
 }
 
-static int
-sbx_admin_chaos_clear(sbx_req_t *r)
+static int sbx_admin_chaos_clear(sbx_req_t *r)
 {
     int status;
     char buf[64];
@@ -470,8 +451,7 @@ sbx_admin_chaos_clear(sbx_req_t *r)
     return sbx_chaos_count(r, sbx_chaos_clear(d));
 }
 
-static int
-sbx_admin_chaos_release(sbx_req_t *r)
+static int sbx_admin_chaos_release(sbx_req_t *r)
 {
     int status;
     char buf[64];
@@ -484,8 +464,7 @@ sbx_admin_chaos_release(sbx_req_t *r)
     return sbx_chaos_count(r, sbx_chaos_release(d, sbx_arg_bool(r, "reverse", false)));
 }
 
-static int
-sbx_admin_accounts(sbx_req_t *r)
+static int sbx_admin_accounts(sbx_req_t *r)
 {
     uint32_t i;
     sbx_device_t *d;
@@ -510,8 +489,7 @@ sbx_admin_accounts(sbx_req_t *r)
     return 200;
 }
 
-static int
-sbx_admin_config(sbx_req_t *r)
+static int sbx_admin_config(sbx_req_t *r)
 {
     int64_t n;
 
@@ -528,8 +506,7 @@ sbx_admin_config(sbx_req_t *r)
     return 200;
 }
 
-static int
-sbx_admin_reset(sbx_req_t *r)
+static int sbx_admin_reset(sbx_req_t *r)
 {
     sbx_conns_reset();
     sbx_chaos_clear(NULL);
@@ -585,8 +562,7 @@ static const struct {
     {"POST", "/reset", sbx_admin_reset},
 };
 
-int
-sbx_admin(sbx_req_t *r)
+int sbx_admin(sbx_req_t *r)
 {
     size_t i;
     bool path;

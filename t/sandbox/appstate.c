@@ -26,8 +26,7 @@ static sbx_map_t sbx_collections; /* "<pn>|<name>" */
 static const char *const sbx_collection_names[] = {"critical_block", "critical_unblock_low", "regular_high",
                                                    "regular_low", "regular"};
 
-static sbx_collection_t *
-sbx_collection(const sbx_account_t *a, const char *name)
+static sbx_collection_t *sbx_collection(const sbx_account_t *a, const char *name)
 {
     char key[96];
     sbx_collection_t *c;
@@ -41,8 +40,7 @@ sbx_collection(const sbx_account_t *a, const char *name)
     return c;
 }
 
-void
-sbx_app_state_reset(void)
+void sbx_app_state_reset(void)
 {
     size_t i;
     sbx_patch_t *p;
@@ -60,8 +58,7 @@ sbx_app_state_reset(void)
     sbx_map_free(&sbx_collections);
 }
 
-static void
-sbx_server_sync(sbx_device_t *except, const char *name, uint64_t version)
+static void sbx_server_sync(sbx_device_t *except, const char *name, uint64_t version)
 {
     wagw_node_t *n, *k;
     wagw_arena_t a = {0};
@@ -86,8 +83,7 @@ sbx_server_sync(sbx_device_t *except, const char *name, uint64_t version)
 }
 
 /* The patch with its version (field 1 {1}) in front, as readers expect it. */
-static void
-sbx_patch_store(sbx_collection_t *c, wagw_str_t bytes)
+static void sbx_patch_store(sbx_collection_t *c, wagw_str_t bytes)
 {
     wagw_buf_t v = {0};
     sbx_patch_t *p;
@@ -106,8 +102,7 @@ sbx_patch_store(sbx_collection_t *c, wagw_str_t bytes)
     c->last = p;
 }
 
-static void
-sbx_collection_iq(sbx_conn_t *c, wagw_arena_t *a, wagw_node_t *out, const wagw_node_t *in)
+static void sbx_collection_iq(sbx_conn_t *c, wagw_arena_t *a, wagw_node_t *out, const wagw_node_t *in)
 {
     size_t i;
     uint64_t version;
@@ -156,8 +151,7 @@ sbx_collection_iq(sbx_conn_t *c, wagw_arena_t *a, wagw_node_t *out, const wagw_n
     }
 }
 
-void
-sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq)
+void sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_node_t *n, *out;
     wagw_arena_t a = {0};
@@ -180,22 +174,19 @@ sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq)
 
 /* ---- what the phone itself writes: the push name, as version 1 ---- */
 
-static void
-sbx_u64(wagw_buf_t *b, uint64_t v)
+static void sbx_u64(wagw_buf_t *b, uint64_t v)
 {
     wagw_buf_be(b, v, 8);
 }
 
-static void
-sbx_hmac_of(uint8_t mac[32], const uint8_t key[32], const wagw_buf_t *b)
+static void sbx_hmac_of(uint8_t mac[32], const uint8_t key[32], const wagw_buf_t *b)
 {
     wagw_hmac_sha256(mac, wagw_str(key, 32), wagw_buf_view(b));
 }
 
 /* SyncdRecord of a SET and its value MAC. */
-static void
-sbx_record(wagw_buf_t *record, uint8_t value_mac[32], const sbx_account_t *a, const uint8_t keys[160], wagw_str_t index,
-           wagw_str_t data)
+static void sbx_record(wagw_buf_t *record, uint8_t value_mac[32], const sbx_account_t *a, const uint8_t keys[160],
+                       wagw_str_t index, wagw_str_t data)
 {
     uint8_t iv[16], mac[64], index_mac[32];
     wagw_buf_t enc = {0}, b = {0}, part = {0};
@@ -227,8 +218,7 @@ sbx_record(wagw_buf_t *record, uint8_t value_mac[32], const sbx_account_t *a, co
     wagw_buf_free(&part);
 }
 
-void
-sbx_app_state_push_name(sbx_account_t *a)
+void sbx_app_state_push_name(sbx_account_t *a)
 {
     uint8_t keys[160], lt[128], value_mac[32], snapshot[32], patch_mac[32];
     wagw_buf_t data = {0}, value = {0}, part = {0}, record = {0}, patch = {0}, b = {0};

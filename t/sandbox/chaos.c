@@ -52,14 +52,12 @@ struct sbx_held_s {
 static sbx_rule_t *sbx_rules;
 static sbx_held_t *sbx_held;
 
-static bool
-sbx_rule_is(const char *want, wagw_str_t have)
+static bool sbx_rule_is(const char *want, wagw_str_t have)
 {
     return want == NULL || wagw_str_eq(wagw_cstr(want), have);
 }
 
-static bool
-sbx_rule_type(const char *want, const wagw_node_t *n)
+static bool sbx_rule_type(const char *want, const wagw_node_t *n)
 {
     const wagw_node_t *e;
 
@@ -70,8 +68,7 @@ sbx_rule_type(const char *want, const wagw_node_t *n)
     return e != NULL && sbx_rule_is(want, wagw_node_get(e, "type"));
 }
 
-static sbx_rule_t *
-sbx_rule_match(const sbx_device_t *d, const wagw_node_t *n, bool delivery)
+static sbx_rule_t *sbx_rule_match(const sbx_device_t *d, const wagw_node_t *n, bool delivery)
 {
     sbx_rule_t *r;
     const wagw_node_t *enc;
@@ -106,8 +103,7 @@ sbx_rule_match(const sbx_device_t *d, const wagw_node_t *n, bool delivery)
     return NULL;
 }
 
-static void
-sbx_held_free(sbx_held_t *h)
+static void sbx_held_free(sbx_held_t *h)
 {
     if (h->timer != NULL) {
         event_free(h->timer);
@@ -116,8 +112,7 @@ sbx_held_free(sbx_held_t *h)
     free(h);
 }
 
-static void
-sbx_held_send(sbx_held_t *h)
+static void sbx_held_send(sbx_held_t *h)
 {
     if (h->device->conn != NULL && h->device->conn->id == h->conn) {
         sbx_send_stanza(h->device->conn, h->stanza);
@@ -125,8 +120,7 @@ sbx_held_send(sbx_held_t *h)
     sbx_held_free(h);
 }
 
-static void
-sbx_held_due(evutil_socket_t fd, short what, void *data)
+static void sbx_held_due(evutil_socket_t fd, short what, void *data)
 {
     sbx_held_t *h, **p;
 
@@ -139,8 +133,7 @@ sbx_held_due(evutil_socket_t fd, short what, void *data)
     sbx_held_send(h);
 }
 
-static sbx_held_t *
-sbx_hold(sbx_conn_t *c, sbx_rule_t *r, sbx_stanza_t *s)
+static sbx_held_t *sbx_hold(sbx_conn_t *c, sbx_rule_t *r, sbx_stanza_t *s)
 {
     sbx_held_t *h, **p;
 
@@ -155,8 +148,7 @@ sbx_hold(sbx_conn_t *c, sbx_rule_t *r, sbx_stanza_t *s)
     return h;
 }
 
-static int
-sbx_release(const sbx_device_t *d, const sbx_rule_t *r, bool reverse)
+static int sbx_release(const sbx_device_t *d, const sbx_rule_t *r, bool reverse)
 {
     int n;
     sbx_held_t *h, **p, *out, **end;
@@ -187,8 +179,7 @@ sbx_release(const sbx_device_t *d, const sbx_rule_t *r, bool reverse)
     return n;
 }
 
-static void
-sbx_mangle(sbx_conn_t *c, const wagw_node_t *n)
+static void sbx_mangle(sbx_conn_t *c, const wagw_node_t *n)
 {
     uint8_t *p;
     wagw_node_t *copy, *e;
@@ -210,8 +201,7 @@ sbx_mangle(sbx_conn_t *c, const wagw_node_t *n)
     wagw_arena_free(&a);
 }
 
-void
-sbx_chaos_send(sbx_conn_t *c, sbx_stanza_t *s, const wagw_node_t *n, bool delivery)
+void sbx_chaos_send(sbx_conn_t *c, sbx_stanza_t *s, const wagw_node_t *n, bool delivery)
 {
     int64_t i, held;
     sbx_rule_t *r;
@@ -271,8 +261,7 @@ sbx_chaos_send(sbx_conn_t *c, sbx_stanza_t *s, const wagw_node_t *n, bool delive
     }
 }
 
-static char *
-sbx_arg_dup(sbx_req_t *r, const char *name)
+static char *sbx_arg_dup(sbx_req_t *r, const char *name)
 {
     char buf[64];
     const char *s;
@@ -281,8 +270,7 @@ sbx_arg_dup(sbx_req_t *r, const char *name)
     return s && *s ? sbx_strdup(s) : NULL;
 }
 
-int
-sbx_chaos_add(sbx_req_t *r, sbx_device_t *d)
+int sbx_chaos_add(sbx_req_t *r, sbx_device_t *d)
 {
     int i;
     char buf[64];
@@ -332,14 +320,12 @@ sbx_chaos_add(sbx_req_t *r, sbx_device_t *d)
     return 200;
 }
 
-int
-sbx_chaos_release(sbx_device_t *d, bool reverse)
+int sbx_chaos_release(sbx_device_t *d, bool reverse)
 {
     return sbx_release(d, NULL, reverse);
 }
 
-static void
-sbx_rules_free(const sbx_device_t *d, bool all)
+static void sbx_rules_free(const sbx_device_t *d, bool all)
 {
     sbx_rule_t *r, **p;
 
@@ -357,8 +343,7 @@ sbx_rules_free(const sbx_device_t *d, bool all)
     }
 }
 
-int
-sbx_chaos_clear(sbx_device_t *d)
+int sbx_chaos_clear(sbx_device_t *d)
 {
     int n;
 
@@ -367,8 +352,7 @@ sbx_chaos_clear(sbx_device_t *d)
     return n;
 }
 
-void
-sbx_chaos_forget(sbx_device_t *d)
+void sbx_chaos_forget(sbx_device_t *d)
 {
     sbx_held_t *h, **p;
 

@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void
-sbx_queue_free(sbx_device_t *d)
+void sbx_queue_free(sbx_device_t *d)
 {
     sbx_queued_t *q;
 
@@ -24,8 +23,7 @@ sbx_queue_free(sbx_device_t *d)
     d->pending = 0;
 }
 
-static void
-sbx_queue_unlink(sbx_device_t *d, sbx_queued_t **p)
+static void sbx_queue_unlink(sbx_device_t *d, sbx_queued_t **p)
 {
     sbx_queued_t *q, *e;
 
@@ -44,8 +42,7 @@ sbx_queue_unlink(sbx_device_t *d, sbx_queued_t **p)
     free(q);
 }
 
-void
-sbx_deliver(sbx_device_t *d, const wagw_node_t *n)
+void sbx_deliver(sbx_device_t *d, const wagw_node_t *n)
 {
     sbx_queued_t *q;
 
@@ -79,8 +76,7 @@ sbx_deliver(sbx_device_t *d, const wagw_node_t *n)
     sbx_changed();
 }
 
-void
-sbx_deliver_live(sbx_device_t *d, const wagw_node_t *n)
+void sbx_deliver_live(sbx_device_t *d, const wagw_node_t *n)
 {
     sbx_stanza_t *s;
 
@@ -95,8 +91,7 @@ sbx_deliver_live(sbx_device_t *d, const wagw_node_t *n)
  * An ack answers the stanza of its class; a receipt answers a message.  Ids
  * of messages are unique per sender only, so the address is compared too.
  */
-void
-sbx_acknowledged(sbx_device_t *d, const wagw_node_t *n)
+void sbx_acknowledged(sbx_device_t *d, const wagw_node_t *n)
 {
     char *id, *to, tag[13];
     wagw_str_t class;
@@ -128,8 +123,7 @@ sbx_acknowledged(sbx_device_t *d, const wagw_node_t *n)
     free(to);
 }
 
-static void
-sbx_offline_count(sbx_conn_t *c, uint32_t count)
+static void sbx_offline_count(sbx_conn_t *c, uint32_t count)
 {
     wagw_node_t *n;
     wagw_arena_t a = {0};
@@ -141,8 +135,7 @@ sbx_offline_count(sbx_conn_t *c, uint32_t count)
     wagw_arena_free(&a);
 }
 
-static void
-sbx_offline_preview(sbx_conn_t *c)
+static void sbx_offline_preview(sbx_conn_t *c)
 {
     uint32_t messages, receipts, notifications;
     wagw_node_t *n, *k;
@@ -167,8 +160,7 @@ sbx_offline_preview(sbx_conn_t *c)
     wagw_arena_free(&a);
 }
 
-void
-sbx_queue_backlog(sbx_conn_t *c)
+void sbx_queue_backlog(sbx_conn_t *c)
 {
     uint32_t count;
     wagw_node_t *n;

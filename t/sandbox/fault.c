@@ -28,8 +28,7 @@ struct sbx_refuse_s {
 static sbx_refuse_t *sbx_refusals;
 static cJSON *sbx_faults;
 
-void
-sbx_fault(sbx_device_t *d, const char *fmt, ...)
+void sbx_fault(sbx_device_t *d, const char *fmt, ...)
 {
     char text[512], jid[WAGW_JID_TEXT_MAX];
     cJSON *item;
@@ -59,8 +58,7 @@ sbx_fault(sbx_device_t *d, const char *fmt, ...)
     cJSON_AddItemToArray(sbx_faults, item);
 }
 
-int
-sbx_admin_faults(sbx_req_t *r)
+int sbx_admin_faults(sbx_req_t *r)
 {
     char buf[64], jid[WAGW_JID_TEXT_MAX], *text;
     cJSON *item;
@@ -94,8 +92,7 @@ sbx_admin_faults(sbx_req_t *r)
     return 200;
 }
 
-static void
-sbx_refuse_free(sbx_refuse_t **p)
+static void sbx_refuse_free(sbx_refuse_t **p)
 {
     sbx_refuse_t *r;
 
@@ -108,8 +105,7 @@ sbx_refuse_free(sbx_refuse_t **p)
     free(r);
 }
 
-static bool
-sbx_refuse_iq(const sbx_refuse_t *r, const wagw_node_t *iq)
+static bool sbx_refuse_iq(const sbx_refuse_t *r, const wagw_node_t *iq)
 {
     return (r->xmlns == NULL || wagw_node_attr_is(iq, "xmlns", r->xmlns)) &&
            (r->type == NULL || wagw_node_attr_is(iq, "type", r->type)) &&
@@ -117,8 +113,8 @@ sbx_refuse_iq(const sbx_refuse_t *r, const wagw_node_t *iq)
 }
 
 /* The code of the first rule that fits, or 0. */
-static int
-sbx_refused(sbx_refuse_kind_t kind, const sbx_device_t *d, const wagw_node_t *iq, bool *silent, char text[64])
+static int sbx_refused(sbx_refuse_kind_t kind, const sbx_device_t *d, const wagw_node_t *iq, bool *silent,
+                       char text[64])
 {
     int code;
     sbx_refuse_t **p, *r;
@@ -142,26 +138,22 @@ sbx_refused(sbx_refuse_kind_t kind, const sbx_device_t *d, const wagw_node_t *iq
     return 0;
 }
 
-int
-sbx_ack_rule(sbx_device_t *d, bool *silent)
+int sbx_ack_rule(sbx_device_t *d, bool *silent)
 {
     return sbx_refused(SBX_REFUSE_MESSAGE, d, NULL, silent, NULL);
 }
 
-int
-sbx_iq_rule(sbx_device_t *d, const wagw_node_t *iq, bool *silent, char text[64])
+int sbx_iq_rule(sbx_device_t *d, const wagw_node_t *iq, bool *silent, char text[64])
 {
     return sbx_refused(SBX_REFUSE_IQ, d, iq, silent, text);
 }
 
-int
-sbx_login_rule(const sbx_device_t *d)
+int sbx_login_rule(const sbx_device_t *d)
 {
     return sbx_refused(SBX_REFUSE_LOGIN, d, NULL, NULL, NULL);
 }
 
-static void
-sbx_refuse_clear(sbx_refuse_kind_t kind, const sbx_device_t *d, bool all)
+static void sbx_refuse_clear(sbx_refuse_kind_t kind, const sbx_device_t *d, bool all)
 {
     sbx_refuse_t **p;
 
@@ -174,16 +166,14 @@ sbx_refuse_clear(sbx_refuse_kind_t kind, const sbx_device_t *d, bool all)
     }
 }
 
-void
-sbx_fault_forget(const sbx_device_t *d)
+void sbx_fault_forget(const sbx_device_t *d)
 {
     sbx_refuse_clear(SBX_REFUSE_LOGIN, d, false);
     sbx_refuse_clear(SBX_REFUSE_MESSAGE, d, false);
     sbx_refuse_clear(SBX_REFUSE_IQ, d, false);
 }
 
-void
-sbx_fault_reset(void)
+void sbx_fault_reset(void)
 {
     while (sbx_refusals != NULL) {
         sbx_refuse_free(&sbx_refusals);
@@ -192,8 +182,7 @@ sbx_fault_reset(void)
     sbx_faults = NULL;
 }
 
-static int
-sbx_ok(sbx_req_t *r)
+static int sbx_ok(sbx_req_t *r)
 {
     wagw_json_open(&r->j, '{');
     wagw_json_kbool(&r->j, "ok", true);
@@ -202,8 +191,7 @@ sbx_ok(sbx_req_t *r)
 }
 
 /* The device that the request names; false after a 4xx. */
-static bool
-sbx_req_device(sbx_req_t *r, bool optional, sbx_device_t **d, int *status)
+static bool sbx_req_device(sbx_req_t *r, bool optional, sbx_device_t **d, int *status)
 {
     char buf[64];
     const char *s;
@@ -221,8 +209,7 @@ sbx_req_device(sbx_req_t *r, bool optional, sbx_device_t **d, int *status)
     return true;
 }
 
-static sbx_refuse_t *
-sbx_refuse_add(sbx_req_t *r, sbx_refuse_kind_t kind, const sbx_device_t *d, int64_t count)
+static sbx_refuse_t *sbx_refuse_add(sbx_req_t *r, sbx_refuse_kind_t kind, const sbx_device_t *d, int64_t count)
 {
     sbx_refuse_t *x, **p;
 
@@ -238,8 +225,7 @@ sbx_refuse_add(sbx_req_t *r, sbx_refuse_kind_t kind, const sbx_device_t *d, int6
     return x;
 }
 
-int
-sbx_admin_reject_login(sbx_req_t *r)
+int sbx_admin_reject_login(sbx_req_t *r)
 {
     int status;
     sbx_device_t *d;
@@ -257,8 +243,7 @@ sbx_admin_reject_login(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-int
-sbx_admin_ack_error(sbx_req_t *r)
+int sbx_admin_ack_error(sbx_req_t *r)
 {
     int status;
     sbx_device_t *d;
@@ -270,8 +255,7 @@ sbx_admin_ack_error(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-int
-sbx_admin_iq_error(sbx_req_t *r)
+int sbx_admin_iq_error(sbx_req_t *r)
 {
     int status;
     char buf[64];
@@ -298,15 +282,13 @@ sbx_admin_iq_error(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-int
-sbx_admin_iq_error_clear(sbx_req_t *r)
+int sbx_admin_iq_error_clear(sbx_req_t *r)
 {
     sbx_refuse_clear(SBX_REFUSE_IQ, NULL, true);
     return sbx_ok(r);
 }
 
-int
-sbx_admin_corrupt(sbx_req_t *r)
+int sbx_admin_corrupt(sbx_req_t *r)
 {
     int status;
     char buf[64];
@@ -340,8 +322,7 @@ sbx_admin_corrupt(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-int
-sbx_admin_drop(sbx_req_t *r)
+int sbx_admin_drop(sbx_req_t *r)
 {
     int status;
     int64_t id;
@@ -380,8 +361,7 @@ sbx_admin_drop(sbx_req_t *r)
     return sbx_ok(r);
 }
 
-int
-sbx_admin_stream_error(sbx_req_t *r)
+int sbx_admin_stream_error(sbx_req_t *r)
 {
     int status;
     char buf[64], other[64];

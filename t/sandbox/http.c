@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define SBX_HEAD_MAX  65536
-#define SBX_BODY_MAX  (64u << 20)
+#define SBX_HEAD_MAX 65536
+#define SBX_BODY_MAX (64u << 20)
 
 static sbx_req_t *sbx_parked;
 static struct event *sbx_rerun_timer;
@@ -21,8 +21,7 @@ static struct event *sbx_deadline_timer;
 
 static void sbx_http_run(sbx_req_t *r);
 
-static void
-sbx_unescape(wagw_buf_t *out, wagw_str_t in)
+static void sbx_unescape(wagw_buf_t *out, wagw_str_t in)
 {
     size_t i;
     uint8_t b;
@@ -40,8 +39,7 @@ sbx_unescape(wagw_buf_t *out, wagw_str_t in)
     wagw_buf_u8(out, 0);
 }
 
-static cJSON *
-sbx_query(wagw_str_t q)
+static cJSON *sbx_query(wagw_str_t q)
 {
     size_t n, eq;
     cJSON *o;
@@ -68,8 +66,7 @@ sbx_query(wagw_str_t q)
     return o;
 }
 
-static wagw_str_t
-sbx_header(wagw_str_t head, const char *name)
+static wagw_str_t sbx_header(wagw_str_t head, const char *name)
 {
     size_t n, len;
     const uint8_t *p, *end, *line;
@@ -92,8 +89,7 @@ sbx_header(wagw_str_t head, const char *name)
     return WAGW_STR_NULL;
 }
 
-static bool
-sbx_has_token(wagw_str_t value, const char *token)
+static bool sbx_has_token(wagw_str_t value, const char *token)
 {
     size_t i, n;
 
@@ -106,8 +102,7 @@ sbx_has_token(wagw_str_t value, const char *token)
     return false;
 }
 
-static void
-sbx_req_free(sbx_req_t *r)
+static void sbx_req_free(sbx_req_t *r)
 {
     sbx_req_t **p;
 
@@ -128,15 +123,13 @@ sbx_req_free(sbx_req_t *r)
     free(r);
 }
 
-void
-sbx_http_gone(sbx_conn_t *c)
+void sbx_http_gone(sbx_conn_t *c)
 {
     sbx_req_free(c->req);
     c->req = NULL;
 }
 
-static const char *
-sbx_reason(int status)
+static const char *sbx_reason(int status)
 {
     switch (status) {
     case 200:
@@ -162,8 +155,7 @@ sbx_reason(int status)
     }
 }
 
-static void
-sbx_http_answer(sbx_conn_t *c, int status, const char *type, wagw_str_t body, bool keep)
+static void sbx_http_answer(sbx_conn_t *c, int status, const char *type, wagw_str_t body, bool keep)
 {
     wagw_buf_t b = {0};
 
@@ -179,8 +171,7 @@ sbx_http_answer(sbx_conn_t *c, int status, const char *type, wagw_str_t body, bo
     }
 }
 
-static void
-sbx_http_refuse(sbx_conn_t *c, int status, const char *text)
+static void sbx_http_refuse(sbx_conn_t *c, int status, const char *text)
 {
     wagw_buf_t b = {0};
 
@@ -189,8 +180,7 @@ sbx_http_refuse(sbx_conn_t *c, int status, const char *text)
     wagw_buf_free(&b);
 }
 
-int
-sbx_error(sbx_req_t *r, int status, const char *fmt, ...)
+int sbx_error(sbx_req_t *r, int status, const char *fmt, ...)
 {
     va_list ap;
     char text[512];
@@ -208,8 +198,7 @@ sbx_error(sbx_req_t *r, int status, const char *fmt, ...)
     return status;
 }
 
-static void
-sbx_on_deadline(evutil_socket_t fd, short what, void *data)
+static void sbx_on_deadline(evutil_socket_t fd, short what, void *data)
 {
     (void)fd;
     (void)what;
@@ -217,8 +206,7 @@ sbx_on_deadline(evutil_socket_t fd, short what, void *data)
     sbx_changed();
 }
 
-static void
-sbx_rearm(void)
+static void sbx_rearm(void)
 {
     int64_t first, now;
     sbx_req_t *r;
@@ -242,8 +230,7 @@ sbx_rearm(void)
     evtimer_add(sbx_deadline_timer, &tv);
 }
 
-static void
-sbx_rerun(evutil_socket_t fd, short what, void *data)
+static void sbx_rerun(evutil_socket_t fd, short what, void *data)
 {
     sbx_req_t *r, *next, *list;
 
@@ -261,8 +248,7 @@ sbx_rerun(evutil_socket_t fd, short what, void *data)
     sbx_rearm();
 }
 
-void
-sbx_changed(void)
+void sbx_changed(void)
 {
     struct timeval now = {0, 0};
 
@@ -277,8 +263,7 @@ sbx_changed(void)
     }
 }
 
-bool
-sbx_wait(sbx_req_t *r, int64_t ms)
+bool sbx_wait(sbx_req_t *r, int64_t ms)
 {
     if (r->deadline == 0) {
         r->deadline = sbx_now_ms() + (ms < 0 ? 0 : ms > 600000 ? 600000 : ms);
@@ -286,8 +271,7 @@ sbx_wait(sbx_req_t *r, int64_t ms)
     return sbx_now_ms() < r->deadline;
 }
 
-static void
-sbx_http_run(sbx_req_t *r)
+static void sbx_http_run(sbx_req_t *r)
 {
     int status;
     bool keep;
@@ -318,13 +302,11 @@ sbx_http_run(sbx_req_t *r)
     }
 }
 
-static void
-sbx_http_upgrade(sbx_conn_t *c, wagw_str_t target, wagw_str_t head)
+static void sbx_http_upgrade(sbx_conn_t *c, wagw_str_t target, wagw_str_t head)
 {
     wagw_str_t key;
 
-    if (!wagw_str_starts(target, WAGW_STR("/ws/chat")) ||
-        (target.n > 8 && target.p[8] != '?' && target.p[8] != '/')) {
+    if (!wagw_str_starts(target, WAGW_STR("/ws/chat")) || (target.n > 8 && target.p[8] != '?' && target.p[8] != '/')) {
         sbx_http_refuse(c, 404, "the WebSocket is at /ws/chat");
         return;
     }
@@ -341,8 +323,7 @@ sbx_http_upgrade(sbx_conn_t *c, wagw_str_t target, wagw_str_t head)
     sbx_ws_upgrade(c, key);
 }
 
-static void
-sbx_http_request(sbx_conn_t *c, wagw_str_t method, wagw_str_t target, wagw_str_t head, wagw_str_t body)
+static void sbx_http_request(sbx_conn_t *c, wagw_str_t method, wagw_str_t target, wagw_str_t head, wagw_str_t body)
 {
     size_t n;
     sbx_req_t *r;
@@ -363,8 +344,7 @@ sbx_http_request(sbx_conn_t *c, wagw_str_t method, wagw_str_t target, wagw_str_t
     sbx_http_run(r);
 }
 
-void
-sbx_http_read(sbx_conn_t *c)
+void sbx_http_read(sbx_conn_t *c)
 {
     size_t have, i, m, t;
     uint64_t n;
@@ -435,8 +415,7 @@ sbx_http_read(sbx_conn_t *c)
     free(p);
 }
 
-const char *
-sbx_arg(sbx_req_t *r, const char *name, char buf[64])
+const char *sbx_arg(sbx_req_t *r, const char *name, char buf[64])
 {
     const cJSON *v;
 
@@ -457,8 +436,7 @@ sbx_arg(sbx_req_t *r, const char *name, char buf[64])
     return NULL;
 }
 
-int64_t
-sbx_arg_int(sbx_req_t *r, const char *name, int64_t otherwise)
+int64_t sbx_arg_int(sbx_req_t *r, const char *name, int64_t otherwise)
 {
     char buf[64];
     int64_t n;
@@ -468,8 +446,7 @@ sbx_arg_int(sbx_req_t *r, const char *name, int64_t otherwise)
     return s != NULL && wagw_str_i64(wagw_cstr(s), &n) == WAGW_OK ? n : otherwise;
 }
 
-bool
-sbx_arg_bool(sbx_req_t *r, const char *name, bool otherwise)
+bool sbx_arg_bool(sbx_req_t *r, const char *name, bool otherwise)
 {
     char buf[64];
     const char *s;
@@ -481,8 +458,7 @@ sbx_arg_bool(sbx_req_t *r, const char *name, bool otherwise)
     return strcmp(s, "true") == 0 || strcmp(s, "1") == 0 || *s == '\0';
 }
 
-const cJSON *
-sbx_arg_json(sbx_req_t *r, const char *name)
+const cJSON *sbx_arg_json(sbx_req_t *r, const char *name)
 {
     return r->json ? cJSON_GetObjectItemCaseSensitive(r->json, name) : NULL;
 }

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void
-sbx_iq_ok(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_ok(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_arena_t a = {0};
 
@@ -16,8 +15,7 @@ sbx_iq_ok(sbx_conn_t *c, const wagw_node_t *iq)
     wagw_arena_free(&a);
 }
 
-static void
-sbx_iq_passive(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_passive(sbx_conn_t *c, const wagw_node_t *iq)
 {
     sbx_iq_ok(c, iq);
     if (wagw_node_find(iq, "passive") != NULL) {
@@ -28,14 +26,12 @@ sbx_iq_passive(sbx_conn_t *c, const wagw_node_t *iq)
 }
 
 static const char *const sbx_privacy_defaults[][2] = {
-    {"last", "all"},        {"online", "all"},       {"profile", "all"},        {"status", "all"},
-    {"readreceipts", "all"}, {"groupadd", "all"},     {"calladd", "all"},        {"messages", "all"},
-    {"defense", "off"},     {"stickers", "contacts"}};
+    {"last", "all"},     {"online", "all"},  {"profile", "all"},  {"status", "all"},  {"readreceipts", "all"},
+    {"groupadd", "all"}, {"calladd", "all"}, {"messages", "all"}, {"defense", "off"}, {"stickers", "contacts"}};
 
 #define SBX_PRIVACY (sizeof(sbx_privacy_defaults) / sizeof(sbx_privacy_defaults[0]))
 
-static void
-sbx_iq_privacy(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_privacy(sbx_conn_t *c, const wagw_node_t *iq)
 {
     size_t i;
     char *name, *old;
@@ -98,8 +94,7 @@ sbx_iq_privacy(sbx_conn_t *c, const wagw_node_t *iq)
     wagw_arena_free(&a);
 }
 
-static void
-sbx_iq_blocklist(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_blocklist(sbx_conn_t *c, const wagw_node_t *iq)
 {
     size_t i;
     wagw_jid_t jid;
@@ -112,7 +107,7 @@ sbx_iq_blocklist(sbx_conn_t *c, const wagw_node_t *iq)
     item = wagw_node_find(iq, "item");
     if (wagw_node_attr_is(iq, "type", "set")) {
         who = item && wagw_node_get_jid(item, "jid", &jid) == WAGW_OK && wagw_jid_is_lid(&jid) ? sbx_account_jid(&jid)
-                                                                                            : NULL;
+                                                                                               : NULL;
         if (who == NULL) {
             sbx_iq_error(c, iq, 400, "bad-request");
             return;
@@ -141,8 +136,7 @@ sbx_iq_blocklist(sbx_conn_t *c, const wagw_node_t *iq)
     wagw_arena_free(&a);
 }
 
-static void
-sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq)
 {
     char *text;
     wagw_node_t *n, *k;
@@ -174,8 +168,7 @@ sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq)
     sbx_iq_error(c, iq, 400, "bad-request");
 }
 
-static void
-sbx_iq_picture(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_picture(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_jid_t jid;
 
@@ -189,8 +182,7 @@ sbx_iq_picture(sbx_conn_t *c, const wagw_node_t *iq)
     sbx_iq_error(c, iq, 501, "feature-not-implemented");
 }
 
-static void
-sbx_iq_md(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_md(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_jid_t jid;
     sbx_conn_t *was;
@@ -223,8 +215,7 @@ sbx_iq_md(sbx_conn_t *c, const wagw_node_t *iq)
     sbx_iq_error(c, iq, 400, "bad-request");
 }
 
-static void
-sbx_iq_media(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_media(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_node_t *n, *m, *h;
     wagw_arena_t a = {0};
@@ -242,8 +233,7 @@ sbx_iq_media(sbx_conn_t *c, const wagw_node_t *iq)
     wagw_arena_free(&a);
 }
 
-static void
-sbx_iq_props(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_props(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_node_t *n, *p;
     wagw_arena_t a = {0};
@@ -260,8 +250,7 @@ sbx_iq_props(sbx_conn_t *c, const wagw_node_t *iq)
 }
 
 /* Group namespace: there are no groups, and a client that asks for its list learns so. */
-static void
-sbx_iq_groups(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_groups(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_node_t *n;
     wagw_arena_t a = {0};
@@ -281,8 +270,7 @@ sbx_iq_groups(sbx_conn_t *c, const wagw_node_t *iq)
     sbx_iq_error(c, iq, 501, "feature-not-implemented");
 }
 
-static void
-sbx_iq_request(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_iq_request(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_str_t ns;
     const wagw_node_t *usync;
@@ -335,8 +323,7 @@ sbx_iq_request(sbx_conn_t *c, const wagw_node_t *iq)
     }
 }
 
-void
-sbx_iq(sbx_conn_t *c, const wagw_node_t *iq)
+void sbx_iq(sbx_conn_t *c, const wagw_node_t *iq)
 {
     int code;
     bool silent;

@@ -9,8 +9,8 @@
 
 #include <stdlib.h>
 
-static bool
-sbx_skey_parse(const wagw_node_t *n, const uint8_t identity[32], uint32_t *id, uint8_t key[32], uint8_t sig[64])
+static bool sbx_skey_parse(const wagw_node_t *n, const uint8_t identity[32], uint32_t *id, uint8_t key[32],
+                           uint8_t sig[64])
 {
     uint8_t msg[33];
     wagw_str_t i, v, s;
@@ -32,8 +32,7 @@ sbx_skey_parse(const wagw_node_t *n, const uint8_t identity[32], uint32_t *id, u
     return true;
 }
 
-static bool
-sbx_prekey_known(const sbx_device_t *d, const uint8_t id[3])
+static bool sbx_prekey_known(const sbx_device_t *d, const uint8_t id[3])
 {
     uint32_t i;
 
@@ -45,8 +44,7 @@ sbx_prekey_known(const sbx_device_t *d, const uint8_t id[3])
     return false;
 }
 
-static void
-sbx_keys_upload(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_keys_upload(sbx_conn_t *c, const wagw_node_t *iq)
 {
     bool fresh;
     size_t at;
@@ -112,8 +110,7 @@ sbx_keys_upload(sbx_conn_t *c, const wagw_node_t *iq)
     sbx_changed();
 }
 
-void
-sbx_prekeys_notify(sbx_device_t *d)
+void sbx_prekeys_notify(sbx_device_t *d)
 {
     wagw_node_t *n;
     wagw_arena_t a = {0};
@@ -129,8 +126,7 @@ sbx_prekeys_notify(sbx_device_t *d)
     wagw_arena_free(&a);
 }
 
-int
-sbx_bundle_take(sbx_device_t *d, wagw_bundle_t *b)
+int sbx_bundle_take(sbx_device_t *d, wagw_bundle_t *b)
 {
     const uint8_t *p;
 
@@ -159,8 +155,7 @@ sbx_bundle_take(sbx_device_t *d, wagw_bundle_t *b)
     return WAGW_OK;
 }
 
-static void
-sbx_node_be(wagw_arena_t *a, wagw_node_t *n, const char *tag, uint32_t v, unsigned bytes)
+static void sbx_node_be(wagw_arena_t *a, wagw_node_t *n, const char *tag, uint32_t v, unsigned bytes)
 {
     uint8_t b[4];
 
@@ -168,8 +163,7 @@ sbx_node_be(wagw_arena_t *a, wagw_node_t *n, const char *tag, uint32_t v, unsign
     wagw_node_bytes_copy(a, wagw_node_child(a, n, tag), wagw_str(b, bytes));
 }
 
-static void
-sbx_bundle_node(wagw_arena_t *a, wagw_node_t *user, sbx_device_t *d)
+static void sbx_bundle_node(wagw_arena_t *a, wagw_node_t *user, sbx_device_t *d)
 {
     wagw_node_t *k;
     wagw_bundle_t b;
@@ -198,8 +192,7 @@ sbx_bundle_node(wagw_arena_t *a, wagw_node_t *user, sbx_device_t *d)
     }
 }
 
-static void
-sbx_keys_bundles(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *key)
+static void sbx_keys_bundles(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *key)
 {
     wagw_jid_t jid;
     wagw_node_t *n, *list, *user, *e;
@@ -238,8 +231,7 @@ sbx_keys_bundles(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *key)
  * The digest covers what the server holds: identity, signed prekey with its
  * signature, and the one-time keys in order.
  */
-static void
-sbx_keys_digest(sbx_conn_t *c, const wagw_node_t *iq)
+static void sbx_keys_digest(sbx_conn_t *c, const wagw_node_t *iq)
 {
     uint32_t i;
     uint8_t sha[20];
@@ -281,8 +273,7 @@ sbx_keys_digest(sbx_conn_t *c, const wagw_node_t *iq)
     wagw_buf_free(&b);
 }
 
-void
-sbx_iq_encrypt(sbx_conn_t *c, const wagw_node_t *iq)
+void sbx_iq_encrypt(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_node_t *n;
     wagw_arena_t a = {0};

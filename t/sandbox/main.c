@@ -23,8 +23,7 @@ static const struct option sbx_options[] = {
     {"help", no_argument, NULL, '?'},           {NULL, 0, NULL, 0},
 };
 
-static int
-sbx_usage(void)
+static int sbx_usage(void)
 {
     fprintf(stderr, "usage: wagw-sandbox --port N [--host 127.0.0.1] [--plain] [--seed TEXT]\n"
                     "                    [--cert-out FILE] [--info-out FILE] [--no-history] [--log-nodes N]\n"
@@ -32,8 +31,7 @@ sbx_usage(void)
     return 2;
 }
 
-static void
-sbx_key(wagw_keypair_t *kp, const char *seed, const char *label)
+static void sbx_key(wagw_keypair_t *kp, const char *seed, const char *label)
 {
     if (seed == NULL) {
         wagw_x25519_keypair(kp, sbx_random, NULL);
@@ -45,8 +43,7 @@ sbx_key(wagw_keypair_t *kp, const char *seed, const char *label)
     wagw_x25519_public(kp->pub, kp->priv);
 }
 
-static int
-sbx_info(const char *file)
+static int sbx_info(const char *file)
 {
     int rc;
     FILE *f;
@@ -83,16 +80,14 @@ sbx_info(const char *file)
     return rc;
 }
 
-static void
-sbx_on_signal(evutil_socket_t fd, short what, void *data)
+static void sbx_on_signal(evutil_socket_t fd, short what, void *data)
 {
     (void)fd;
     (void)what;
     event_base_loopbreak(data);
 }
 
-static void
-sbx_files(void)
+static void sbx_files(void)
 {
     struct rlimit l;
 
@@ -102,8 +97,7 @@ sbx_files(void)
     }
 }
 
-int
-main(int argc, char **argv)
+int main(int argc, char **argv)
 {
     int opt;
     bool have_port;
@@ -169,8 +163,8 @@ main(int argc, char **argv)
     sbx_key(&sbx.server_static, seed, "static");
 
     if (sbx.base == NULL || sbx_signal_init() != WAGW_OK || sbx_tls_init(cert_out) != 0 ||
-        wagw_noise_make_chain(&sbx.chain, &sbx.root, &sbx.intermediate, sbx.server_static.pub,
-                              sbx_now_s() - 86400, sbx_now_s() + 365 * 86400, sbx_random, NULL) != WAGW_OK) {
+        wagw_noise_make_chain(&sbx.chain, &sbx.root, &sbx.intermediate, sbx.server_static.pub, sbx_now_s() - 86400,
+                              sbx_now_s() + 365 * 86400, sbx_random, NULL) != WAGW_OK) {
         fprintf(stderr, "wagw-sandbox: cannot start\n");
         return 1;
     }

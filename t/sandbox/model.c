@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t
-sbx_digits_of(const char *label, const char *text, uint64_t modulo)
+static uint64_t sbx_digits_of(const char *label, const char *text, uint64_t modulo)
 {
     unsigned i;
     uint64_t v;
@@ -23,26 +22,22 @@ sbx_digits_of(const char *label, const char *text, uint64_t modulo)
     return v % modulo;
 }
 
-void
-sbx_phone_of_name(char out[SBX_USER_MAX], const char *name)
+void sbx_phone_of_name(char out[SBX_USER_MAX], const char *name)
 {
     snprintf(out, SBX_USER_MAX, "1555%08llu", (unsigned long long)sbx_digits_of("phone", name, 100000000ULL));
 }
 
-sbx_account_t *
-sbx_account_pn(const char *user)
+sbx_account_t *sbx_account_pn(const char *user)
 {
     return sbx_map_get(&sbx.by_pn, user);
 }
 
-sbx_account_t *
-sbx_account_lid(const char *user)
+sbx_account_t *sbx_account_lid(const char *user)
 {
     return sbx_map_get(&sbx.by_lid, user);
 }
 
-sbx_account_t *
-sbx_account_jid(const wagw_jid_t *jid)
+sbx_account_t *sbx_account_jid(const wagw_jid_t *jid)
 {
     if (wagw_jid_is_lid(jid)) {
         return sbx_account_lid(jid->user);
@@ -50,8 +45,7 @@ sbx_account_jid(const wagw_jid_t *jid)
     return wagw_jid_is_pn(jid) ? sbx_account_pn(jid->user) : NULL;
 }
 
-static sbx_device_t *
-sbx_device_link(sbx_account_t *a, uint16_t id)
+static sbx_device_t *sbx_device_link(sbx_account_t *a, uint16_t id)
 {
     sbx_device_t *d, **p;
 
@@ -64,8 +58,7 @@ sbx_device_link(sbx_account_t *a, uint16_t id)
     return d;
 }
 
-sbx_account_t *
-sbx_account_make(const char *phone, const char *name)
+sbx_account_t *sbx_account_make(const char *phone, const char *name)
 {
     char derived[SBX_USER_MAX];
     sbx_account_t *a;
@@ -111,8 +104,7 @@ sbx_account_make(const char *phone, const char *name)
     return a;
 }
 
-sbx_account_t *
-sbx_account_find(const char *text)
+sbx_account_t *sbx_account_find(const char *text)
 {
     size_t n;
     char digits[SBX_USER_MAX];
@@ -154,14 +146,12 @@ sbx_account_find(const char *text)
     return NULL;
 }
 
-sbx_device_t *
-sbx_phone(const sbx_account_t *a)
+sbx_device_t *sbx_phone(const sbx_account_t *a)
 {
     return a->devices;
 }
 
-sbx_device_t *
-sbx_device_get(const sbx_account_t *a, unsigned id)
+sbx_device_t *sbx_device_get(const sbx_account_t *a, unsigned id)
 {
     sbx_device_t *d;
 
@@ -170,8 +160,7 @@ sbx_device_get(const sbx_account_t *a, unsigned id)
     return d;
 }
 
-sbx_device_t *
-sbx_device_add(sbx_account_t *a, uint16_t id, uint32_t key_index)
+sbx_device_t *sbx_device_add(sbx_account_t *a, uint16_t id, uint32_t key_index)
 {
     sbx_device_t *d;
 
@@ -180,8 +169,7 @@ sbx_device_add(sbx_account_t *a, uint16_t id, uint32_t key_index)
     return d;
 }
 
-sbx_device_t *
-sbx_device_find(const char *text)
+sbx_device_t *sbx_device_find(const char *text)
 {
     wagw_jid_t jid;
     sbx_account_t *a;
@@ -196,8 +184,7 @@ sbx_device_find(const char *text)
     return a->devices->next;
 }
 
-static void
-sbx_device_free(sbx_device_t *d)
+static void sbx_device_free(sbx_device_t *d)
 {
     sbx_chaos_forget(d);
     sbx_fault_forget(d);
@@ -209,8 +196,7 @@ sbx_device_free(sbx_device_t *d)
     free(d);
 }
 
-void
-sbx_device_remove(sbx_device_t *d)
+void sbx_device_remove(sbx_device_t *d)
 {
     sbx_account_t *a;
     sbx_device_t **p;
@@ -229,20 +215,17 @@ sbx_device_remove(sbx_device_t *d)
     sbx_changed();
 }
 
-uint32_t
-sbx_device_prekeys(const sbx_device_t *d)
+uint32_t sbx_device_prekeys(const sbx_device_t *d)
 {
     return d->nprekeys - d->first;
 }
 
-wagw_jid_t
-sbx_account_jid_of(const sbx_account_t *a, bool lid)
+wagw_jid_t sbx_account_jid_of(const sbx_account_t *a, bool lid)
 {
     return wagw_jid_make(lid ? a->lid : a->pn, lid ? WAGW_SRV_LID : WAGW_SRV_USER, 0);
 }
 
-wagw_jid_t
-sbx_device_jid(const sbx_device_t *d, bool lid)
+wagw_jid_t sbx_device_jid(const sbx_device_t *d, bool lid)
 {
     wagw_jid_t j;
 
@@ -251,16 +234,14 @@ sbx_device_jid(const sbx_device_t *d, bool lid)
     return j;
 }
 
-void
-sbx_account_watch(sbx_account_t *a, sbx_account_t *watcher)
+void sbx_account_watch(sbx_account_t *a, sbx_account_t *watcher)
 {
     if (a != watcher && sbx_map_get(&a->watchers, watcher->lid) == NULL) {
         sbx_map_put(&a->watchers, watcher->lid, watcher);
     }
 }
 
-void
-sbx_devices_hash(char out[16], const sbx_account_t *a, const sbx_account_t *b, bool lid)
+void sbx_devices_hash(char out[16], const sbx_account_t *a, const sbx_account_t *b, bool lid)
 {
     size_t n;
     wagw_jid_t *all;
@@ -287,8 +268,7 @@ sbx_devices_hash(char out[16], const sbx_account_t *a, const sbx_account_t *b, b
     free(all);
 }
 
-void
-sbx_key_index_list(wagw_buf_t *out, sbx_account_t *a)
+void sbx_key_index_list(wagw_buf_t *out, sbx_account_t *a)
 {
     uint8_t sig[64];
     wagw_buf_t list = {0}, idx = {0}, signed_part = {0};
@@ -314,8 +294,8 @@ sbx_key_index_list(wagw_buf_t *out, sbx_account_t *a)
     wagw_buf_free(&signed_part);
 }
 
-static void
-sbx_devices_notify_one(sbx_account_t *a, const sbx_device_t *d, const char *what, sbx_account_t *to, wagw_str_t list)
+static void sbx_devices_notify_one(sbx_account_t *a, const sbx_device_t *d, const char *what, sbx_account_t *to,
+                                   wagw_str_t list)
 {
     char hash[16], lid_hash[16];
     wagw_jid_t jid;
@@ -358,8 +338,7 @@ sbx_devices_notify_one(sbx_account_t *a, const sbx_device_t *d, const char *what
     wagw_arena_free(&arena);
 }
 
-void
-sbx_devices_notify(sbx_account_t *a, const sbx_device_t *d, const char *what)
+void sbx_devices_notify(sbx_account_t *a, const sbx_device_t *d, const char *what)
 {
     size_t i;
     wagw_buf_t list = {0};
@@ -374,8 +353,7 @@ sbx_devices_notify(sbx_account_t *a, const sbx_device_t *d, const char *what)
     wagw_buf_free(&list);
 }
 
-void
-sbx_model_reset(void)
+void sbx_model_reset(void)
 {
     size_t k;
     uint32_t i;

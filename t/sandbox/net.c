@@ -22,8 +22,7 @@ static SSL_CTX *sbx_ssl;
 static char *sbx_pem;
 static struct event *sbx_sweeper;
 
-static int
-sbx_cert_ext(X509 *crt, int nid, const char *value)
+static int sbx_cert_ext(X509 *crt, int nid, const char *value)
 {
     int ok;
     X509V3_CTX ctx;
@@ -39,8 +38,7 @@ sbx_cert_ext(X509 *crt, int nid, const char *value)
     return ok;
 }
 
-static X509 *
-sbx_cert_make(EVP_PKEY *key)
+static X509 *sbx_cert_make(EVP_PKEY *key)
 {
     X509 *crt;
     X509_NAME *name;
@@ -65,8 +63,7 @@ sbx_cert_make(EVP_PKEY *key)
     return crt;
 }
 
-int
-sbx_tls_init(const char *cert_out)
+int sbx_tls_init(const char *cert_out)
 {
     int rc;
     long n;
@@ -119,14 +116,12 @@ done:
     return rc;
 }
 
-const char *
-sbx_tls_pem(void)
+const char *sbx_tls_pem(void)
 {
     return sbx_pem;
 }
 
-static void
-sbx_sweep(evutil_socket_t fd, short what, void *data)
+static void sbx_sweep(evutil_socket_t fd, short what, void *data)
 {
     sbx_conn_t *c, *next;
 
@@ -155,8 +150,7 @@ sbx_sweep(evutil_socket_t fd, short what, void *data)
     }
 }
 
-void
-sbx_conn_close(sbx_conn_t *c)
+void sbx_conn_close(sbx_conn_t *c)
 {
     struct timeval now = {0, 0};
 
@@ -184,8 +178,7 @@ sbx_conn_close(sbx_conn_t *c)
     evtimer_add(sbx_sweeper, &now);
 }
 
-void
-sbx_conn_finish(sbx_conn_t *c)
+void sbx_conn_finish(sbx_conn_t *c)
 {
     if (c->dead || c->closing) {
         return;
@@ -199,8 +192,7 @@ sbx_conn_finish(sbx_conn_t *c)
     }
 }
 
-void
-sbx_conns_reset(void)
+void sbx_conns_reset(void)
 {
     sbx_conn_t *c;
 
@@ -211,8 +203,7 @@ sbx_conns_reset(void)
     }
 }
 
-sbx_conn_t *
-sbx_conn_find(uint64_t id)
+sbx_conn_t *sbx_conn_find(uint64_t id)
 {
     sbx_conn_t *c;
 
@@ -224,8 +215,7 @@ sbx_conn_find(uint64_t id)
     return NULL;
 }
 
-static void
-sbx_on_read(struct bufferevent *bev, void *data)
+static void sbx_on_read(struct bufferevent *bev, void *data)
 {
     sbx_conn_t *c;
 
@@ -242,8 +232,7 @@ sbx_on_read(struct bufferevent *bev, void *data)
     }
 }
 
-static void
-sbx_on_write(struct bufferevent *bev, void *data)
+static void sbx_on_write(struct bufferevent *bev, void *data)
 {
     sbx_conn_t *c;
 
@@ -253,8 +242,7 @@ sbx_on_write(struct bufferevent *bev, void *data)
     }
 }
 
-static void
-sbx_on_event(struct bufferevent *bev, short what, void *data)
+static void sbx_on_event(struct bufferevent *bev, short what, void *data)
 {
     (void)bev;
     if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
@@ -263,8 +251,7 @@ sbx_on_event(struct bufferevent *bev, short what, void *data)
     }
 }
 
-static void
-sbx_on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *tls)
+static void sbx_on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *tls)
 {
     SSL *ssl;
     int one;
@@ -308,8 +295,7 @@ sbx_on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
     bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
-int
-sbx_listen(const char *host, unsigned *port, bool tls)
+int sbx_listen(const char *host, unsigned *port, bool tls)
 {
     socklen_t len;
     struct sockaddr_in sin;

@@ -8,8 +8,7 @@
 
 #define SBX_JSON_DEPTH 32
 
-void
-sbx_node_json(wagw_json_t *j, const wagw_node_t *n)
+void sbx_node_json(wagw_json_t *j, const wagw_node_t *n)
 {
     wagw_buf_t hex = {0};
     wagw_attr_t *at;
@@ -58,8 +57,7 @@ sbx_node_json(wagw_json_t *j, const wagw_node_t *n)
     wagw_json_close(j);
 }
 
-cJSON *
-sbx_node_cjson(const wagw_node_t *n)
+cJSON *sbx_node_cjson(const wagw_node_t *n)
 {
     cJSON *json;
     wagw_buf_t b = {0};
@@ -72,8 +70,7 @@ sbx_node_cjson(const wagw_node_t *n)
     return json;
 }
 
-static int
-sbx_json_attrs(wagw_arena_t *a, wagw_node_t *n, const cJSON *attrs)
+static int sbx_json_attrs(wagw_arena_t *a, wagw_node_t *n, const cJSON *attrs)
 {
     wagw_jid_t jid;
     wagw_str_t v;
@@ -100,8 +97,7 @@ sbx_json_attrs(wagw_arena_t *a, wagw_node_t *n, const cJSON *attrs)
     return 0;
 }
 
-static wagw_node_t *
-sbx_json_node(wagw_arena_t *a, const cJSON *json, const char **why, unsigned depth)
+static wagw_node_t *sbx_json_node(wagw_arena_t *a, const cJSON *json, const char **why, unsigned depth)
 {
     wagw_buf_t b = {0};
     wagw_node_t *n, *ch;
@@ -150,8 +146,7 @@ sbx_json_node(wagw_arena_t *a, const cJSON *json, const char **why, unsigned dep
     return n;
 }
 
-wagw_node_t *
-sbx_node_from_json(wagw_arena_t *a, const cJSON *json, const char **why)
+wagw_node_t *sbx_node_from_json(wagw_arena_t *a, const cJSON *json, const char **why)
 {
     return sbx_json_node(a, json, why, 0);
 }

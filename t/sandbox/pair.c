@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SBX_REFS       6
+#define SBX_REFS 6
 #define SBX_ITERATIONS 131072
 
 /* What the admin call that scans waits for. */
@@ -55,8 +55,7 @@ struct sbx_pairing_s {
     uint8_t companion_eph[32];
 };
 
-static void
-sbx_scan_end(sbx_pairing_t *p, int status, const char *why)
+static void sbx_scan_end(sbx_pairing_t *p, int status, const char *why)
 {
     if (p->scan != NULL) {
         p->scan->status = status;
@@ -69,8 +68,7 @@ sbx_scan_end(sbx_pairing_t *p, int status, const char *why)
     }
 }
 
-void
-sbx_pair_free(sbx_conn_t *c)
+void sbx_pair_free(sbx_conn_t *c)
 {
     sbx_pairing_t *p;
 
@@ -87,8 +85,7 @@ sbx_pair_free(sbx_conn_t *c)
     free(p);
 }
 
-static bool
-sbx_pair_parse(sbx_pairing_t *p, const Wa__ClientPayload *cp)
+static bool sbx_pair_parse(sbx_pairing_t *p, const Wa__ClientPayload *cp)
 {
     Wa__DeviceProps *props;
     uint8_t msg[33];
@@ -126,8 +123,7 @@ sbx_pair_parse(sbx_pairing_t *p, const Wa__ClientPayload *cp)
     return true;
 }
 
-void
-sbx_pair_begin(sbx_conn_t *c, wagw_str_t payload, const uint8_t noise_static[32])
+void sbx_pair_begin(sbx_conn_t *c, wagw_str_t payload, const uint8_t noise_static[32])
 {
     int i;
     uint8_t b[16];
@@ -176,8 +172,7 @@ done:
 }
 
 /* The phone signs the companion's identity and the server announces it. */
-static void
-sbx_pair_success(sbx_pairing_t *p, sbx_account_t *acc, const uint8_t adv_secret[32])
+static void sbx_pair_success(sbx_pairing_t *p, sbx_account_t *acc, const uint8_t adv_secret[32])
 {
     uint8_t mac[32];
     wagw_jid_t pn, lid;
@@ -237,8 +232,7 @@ sbx_pair_success(sbx_pairing_t *p, sbx_account_t *acc, const uint8_t adv_secret[
 }
 
 /* The signed identity of the companion, complete, or false. */
-static bool
-sbx_pair_signature(sbx_pairing_t *p, const wagw_node_t *iq, wagw_buf_t *adv)
+static bool sbx_pair_signature(sbx_pairing_t *p, const wagw_node_t *iq, wagw_buf_t *adv)
 {
     bool ok;
     wagw_buf_t msg = {0};
@@ -274,8 +268,7 @@ sbx_pair_signature(sbx_pairing_t *p, const wagw_node_t *iq, wagw_buf_t *adv)
     return ok;
 }
 
-bool
-sbx_pair_result(sbx_conn_t *c, const wagw_node_t *iq)
+bool sbx_pair_result(sbx_conn_t *c, const wagw_node_t *iq)
 {
     uint64_t index;
     wagw_buf_t adv = {0};
@@ -328,8 +321,7 @@ sbx_pair_result(sbx_conn_t *c, const wagw_node_t *iq)
     return true;
 }
 
-static bool
-sbx_pair_base64(uint8_t out[32], wagw_str_t text)
+static bool sbx_pair_base64(uint8_t out[32], wagw_str_t text)
 {
     bool ok;
     wagw_buf_t b = {0};
@@ -342,8 +334,7 @@ sbx_pair_base64(uint8_t out[32], wagw_str_t text)
     return ok;
 }
 
-static void
-sbx_scan_drop(void *data)
+static void sbx_scan_drop(void *data)
 {
     sbx_scan_t *s;
 
@@ -354,8 +345,7 @@ sbx_scan_drop(void *data)
     free(s);
 }
 
-static void
-sbx_scan_start(sbx_req_t *r, sbx_pairing_t *p)
+static void sbx_scan_start(sbx_req_t *r, sbx_pairing_t *p)
 {
     sbx_scan_t *s;
 
@@ -367,8 +357,7 @@ sbx_scan_start(sbx_req_t *r, sbx_pairing_t *p)
     r->deadline = 0;
 }
 
-static int
-sbx_scan_answer(sbx_req_t *r)
+static int sbx_scan_answer(sbx_req_t *r)
 {
     sbx_scan_t *s;
     sbx_device_t *d;
@@ -388,8 +377,7 @@ sbx_scan_answer(sbx_req_t *r)
     return 200;
 }
 
-static sbx_pairing_t *
-sbx_pair_by_ref(wagw_str_t ref)
+static sbx_pairing_t *sbx_pair_by_ref(wagw_str_t ref)
 {
     int i;
     sbx_conn_t *c;
@@ -404,8 +392,7 @@ sbx_pair_by_ref(wagw_str_t ref)
     return NULL;
 }
 
-int
-sbx_admin_scan_qr(sbx_req_t *r)
+int sbx_admin_scan_qr(sbx_req_t *r)
 {
     int i;
     size_t at;
@@ -426,7 +413,8 @@ sbx_admin_scan_qr(sbx_req_t *r)
     }
     p = qr.n ? memchr(qr.p, '#', qr.n) : NULL;
     if (p == NULL || !wagw_str_starts(qr, WAGW_STR("https://wa.me/settings/linked_devices#"))) {
-        return sbx_error(r, 400, "the body is a QR text: https://wa.me/settings/linked_devices#ref,noise,ident,adv,client");
+        return sbx_error(r, 400,
+                         "the body is a QR text: https://wa.me/settings/linked_devices#ref,noise,ident,adv,client");
     }
     qr.n -= (size_t)(p + 1 - qr.p);
     qr.p = p + 1;
@@ -475,8 +463,7 @@ sbx_admin_scan_qr(sbx_req_t *r)
     return sbx_scan_answer(r);
 }
 
-int
-sbx_admin_qr_refs(sbx_req_t *r)
+int sbx_admin_qr_refs(sbx_req_t *r)
 {
     int i;
     sbx_conn_t *c;
@@ -491,8 +478,7 @@ sbx_admin_qr_refs(sbx_req_t *r)
     return 200;
 }
 
-void
-sbx_pair_list(wagw_json_t *j)
+void sbx_pair_list(wagw_json_t *j)
 {
     sbx_conn_t *c;
 
@@ -515,8 +501,7 @@ sbx_pair_list(wagw_json_t *j)
 
 /* ---- linking by code ---- */
 
-static void
-sbx_code_hello(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *reg)
+static void sbx_code_hello(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *reg)
 {
     wagw_jid_t jid;
     wagw_node_t *n, *k;
@@ -553,8 +538,7 @@ sbx_code_hello(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *reg)
     sbx_changed();
 }
 
-static void
-sbx_code_primary(sbx_pairing_t *p, sbx_account_t *acc, const char code[9])
+static void sbx_code_primary(sbx_pairing_t *p, sbx_account_t *acc, const char code[9])
 {
     uint8_t key[32], wrapped[80];
     wagw_node_t *n, *k;
@@ -585,8 +569,7 @@ sbx_code_primary(sbx_pairing_t *p, sbx_account_t *acc, const char code[9])
 }
 
 /* Opens the key bundle; WAGW_CRYPTO when the code was another one. */
-static int
-sbx_code_open(sbx_pairing_t *p, sbx_account_t *acc, wagw_str_t bundle, uint8_t adv[32])
+static int sbx_code_open(sbx_pairing_t *p, sbx_account_t *acc, wagw_str_t bundle, uint8_t adv[32])
 {
     int rc;
     uint8_t key[32], plain[112], ikm[96];
@@ -598,8 +581,7 @@ sbx_code_open(sbx_pairing_t *p, sbx_account_t *acc, wagw_str_t bundle, uint8_t a
     wagw_hkdf(key, 32, wagw_str(ikm, 32), wagw_str(bundle.p, 32),
               WAGW_STR("link_code_pairing_key_bundle_encryption_key"));
     rc = wagw_gcm_open(plain, key, bundle.p + 32, WAGW_STR_NULL, wagw_str(bundle.p + 44, 112));
-    if (rc == WAGW_OK &&
-        (memcmp(plain, p->identity, 32) != 0 || memcmp(plain + 32, acc->identity.pub, 32) != 0)) {
+    if (rc == WAGW_OK && (memcmp(plain, p->identity, 32) != 0 || memcmp(plain + 32, acc->identity.pub, 32) != 0)) {
         rc = WAGW_CRYPTO;
     }
     if (rc == WAGW_OK) {
@@ -612,8 +594,7 @@ sbx_code_open(sbx_pairing_t *p, sbx_account_t *acc, wagw_str_t bundle, uint8_t a
     return rc;
 }
 
-static void
-sbx_code_finish(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *reg)
+static void sbx_code_finish(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *reg)
 {
     int rc;
     uint8_t adv[32];
@@ -649,8 +630,7 @@ sbx_code_finish(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *reg)
     wagw_wipe(adv, sizeof(adv));
 }
 
-void
-sbx_pair_code_iq(sbx_conn_t *c, const wagw_node_t *iq)
+void sbx_pair_code_iq(sbx_conn_t *c, const wagw_node_t *iq)
 {
     const wagw_node_t *reg;
 
@@ -666,8 +646,7 @@ sbx_pair_code_iq(sbx_conn_t *c, const wagw_node_t *iq)
     }
 }
 
-int
-sbx_admin_enter_code(sbx_req_t *r)
+int sbx_admin_enter_code(sbx_req_t *r)
 {
     int n;
     char buf[64], code[9];

@@ -13,16 +13,15 @@
 #include <stdlib.h>
 
 #define SBX_WAITING_MAX 500
-#define SBX_INBOX_MAX   1000
-#define SBX_RETRIES     4
+#define SBX_INBOX_MAX 1000
+#define SBX_RETRIES 4
 
 struct sbx_waiting_s {
     sbx_waiting_t *next;
     sbx_stanza_t *stanza;
 };
 
-int
-sbx_signal_init(void)
+int sbx_signal_init(void)
 {
     sbx.cache = wagw_cache_create((size_t)1 << 40);
     if (sbx.cache == NULL) {
@@ -31,8 +30,7 @@ sbx_signal_init(void)
     return wagw_signal_create(&sbx.signal, sbx_random, NULL);
 }
 
-void
-sbx_signal_reset(void)
+void sbx_signal_reset(void)
 {
     wagw_cache_destroy(sbx.cache);
     sbx.cache = wagw_cache_create((size_t)1 << 40);
@@ -42,8 +40,7 @@ sbx_signal_reset(void)
 }
 
 /* Every miss is absent; the turn runs again until it misses nothing. */
-int
-sbx_turn(sbx_account_t *a, sbx_turn_pt fn, void *data)
+int sbx_turn(sbx_account_t *a, sbx_turn_pt fn, void *data)
 {
     int rc, round;
     wagw_txn_t t;
@@ -94,8 +91,7 @@ sbx_turn(sbx_account_t *a, sbx_turn_pt fn, void *data)
     return rc;
 }
 
-static int
-sbx_turn_bundle(sbx_account_t *a, void *data)
+static int sbx_turn_bundle(sbx_account_t *a, void *data)
 {
     int rc;
     wagw_bundle_t *b;
@@ -108,8 +104,7 @@ sbx_turn_bundle(sbx_account_t *a, void *data)
     return rc;
 }
 
-int
-sbx_phone_bundle(sbx_account_t *a, wagw_bundle_t *b)
+int sbx_phone_bundle(sbx_account_t *a, wagw_bundle_t *b)
 {
     int rc;
 
@@ -138,8 +133,7 @@ typedef struct {
     wagw_buf_t out;
 } sbx_decrypt_t;
 
-static int
-sbx_turn_decrypt(sbx_account_t *a, void *data)
+static int sbx_turn_decrypt(sbx_account_t *a, void *data)
 {
     bool changed;
     sbx_decrypt_t *d;
@@ -150,8 +144,7 @@ sbx_turn_decrypt(sbx_account_t *a, void *data)
     return wagw_signal_decrypt(sbx.signal, &d->from, d->prekey, d->in, &d->out, &changed);
 }
 
-static sbx_inbox_t *
-sbx_inbox_get(sbx_account_t *a, const char *id, const char *from)
+static sbx_inbox_t *sbx_inbox_get(sbx_account_t *a, const char *id, const char *from)
 {
     sbx_inbox_t *e;
 
@@ -163,8 +156,7 @@ sbx_inbox_get(sbx_account_t *a, const char *id, const char *from)
     return NULL;
 }
 
-static void
-sbx_inbox_free(sbx_inbox_t *e)
+static void sbx_inbox_free(sbx_inbox_t *e)
 {
     free(e->id);
     free(e->from);
@@ -174,8 +166,7 @@ sbx_inbox_free(sbx_inbox_t *e)
     free(e);
 }
 
-static sbx_inbox_t *
-sbx_inbox_add(sbx_account_t *a, const char *id, const char *from)
+static sbx_inbox_t *sbx_inbox_add(sbx_account_t *a, const char *id, const char *from)
 {
     sbx_inbox_t *e;
 
@@ -197,8 +188,7 @@ sbx_inbox_add(sbx_account_t *a, const char *id, const char *from)
     return a->inbox_last;
 }
 
-static void
-sbx_phone_receipt_to(sbx_account_t *a, const wagw_node_t *n, const char *type, bool own)
+static void sbx_phone_receipt_to(sbx_account_t *a, const wagw_node_t *n, const char *type, bool own)
 {
     wagw_jid_t jid;
     wagw_node_t *r;
@@ -221,8 +211,7 @@ sbx_phone_receipt_to(sbx_account_t *a, const wagw_node_t *n, const char *type, b
 }
 
 /* "I could not read it": with keys from the second time on. */
-static void
-sbx_phone_retry(sbx_account_t *a, const wagw_node_t *n, unsigned count)
+static void sbx_phone_retry(sbx_account_t *a, const wagw_node_t *n, unsigned count)
 {
     uint8_t b[4];
     wagw_jid_t jid;
@@ -266,8 +255,7 @@ sbx_phone_retry(sbx_account_t *a, const wagw_node_t *n, unsigned count)
     wagw_arena_free(&arena);
 }
 
-static void
-sbx_phone_echo(sbx_account_t *a, sbx_account_t *to, const wagw_content_t *m, bool lid)
+static void sbx_phone_echo(sbx_account_t *a, sbx_account_t *to, const wagw_content_t *m, bool lid)
 {
     char id[64];
     sbx_send_how_t how;
@@ -281,8 +269,8 @@ sbx_phone_echo(sbx_account_t *a, sbx_account_t *to, const wagw_content_t *m, boo
 }
 
 /* What becomes of one decrypted plaintext. */
-static int
-sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t *n, wagw_str_t plain, sbx_account_t *sender)
+static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t *n, wagw_str_t plain,
+                             sbx_account_t *sender)
 {
     int rc;
     bool lid, own;
@@ -326,8 +314,7 @@ sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t *n, wagw_s
     return WAGW_OK;
 }
 
-static void
-sbx_phone_decrypt(sbx_account_t *a, const wagw_node_t *n)
+static void sbx_phone_decrypt(sbx_account_t *a, const wagw_node_t *n)
 {
     int rc;
     bool dup;
@@ -394,8 +381,7 @@ sbx_phone_decrypt(sbx_account_t *a, const wagw_node_t *n)
     }
 }
 
-void
-sbx_phone_read(sbx_account_t *a)
+void sbx_phone_read(sbx_account_t *a)
 {
     wagw_node_t *n;
     wagw_arena_t arena = {0};
@@ -423,8 +409,7 @@ sbx_phone_read(sbx_account_t *a)
     wagw_arena_free(&arena);
 }
 
-void
-sbx_phone_message(sbx_account_t *a, const wagw_node_t *n)
+void sbx_phone_message(sbx_account_t *a, const wagw_node_t *n)
 {
     wagw_jid_t jid;
     sbx_waiting_t *w;
@@ -448,8 +433,7 @@ sbx_phone_message(sbx_account_t *a, const wagw_node_t *n)
     }
 }
 
-void
-sbx_phone_free(sbx_account_t *a)
+void sbx_phone_free(sbx_account_t *a)
 {
     sbx_inbox_t *e;
     sbx_waiting_t *w;

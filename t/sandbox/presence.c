@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void
-sbx_presence_tell(sbx_account_t *of, sbx_account_t *listener)
+static void sbx_presence_tell(sbx_account_t *of, sbx_account_t *listener)
 {
     wagw_jid_t jid;
     wagw_node_t *n;
@@ -29,8 +28,7 @@ sbx_presence_tell(sbx_account_t *of, sbx_account_t *listener)
     wagw_arena_free(&a);
 }
 
-static void
-sbx_presence_set(sbx_account_t *acc, bool available)
+static void sbx_presence_set(sbx_account_t *acc, bool available)
 {
     size_t i;
 
@@ -45,8 +43,7 @@ sbx_presence_set(sbx_account_t *acc, bool available)
     }
 }
 
-void
-sbx_presence(sbx_conn_t *c, const wagw_node_t *n)
+void sbx_presence(sbx_conn_t *c, const wagw_node_t *n)
 {
     char *name;
     wagw_jid_t to;
@@ -84,8 +81,7 @@ sbx_presence(sbx_conn_t *c, const wagw_node_t *n)
     }
 }
 
-void
-sbx_presence_gone(sbx_device_t *d)
+void sbx_presence_gone(sbx_device_t *d)
 {
     sbx_device_t *other;
 
@@ -97,8 +93,7 @@ sbx_presence_gone(sbx_device_t *d)
     }
 }
 
-void
-sbx_chatstate(sbx_conn_t *c, const wagw_node_t *n)
+void sbx_chatstate(sbx_conn_t *c, const wagw_node_t *n)
 {
     wagw_jid_t to, jid;
     wagw_node_t *s;
@@ -124,8 +119,7 @@ sbx_chatstate(sbx_conn_t *c, const wagw_node_t *n)
     wagw_arena_free(&a);
 }
 
-void
-sbx_call(sbx_conn_t *c, const wagw_node_t *n)
+void sbx_call(sbx_conn_t *c, const wagw_node_t *n)
 {
     wagw_jid_t to;
     wagw_node_t *k;

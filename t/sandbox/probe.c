@@ -17,8 +17,7 @@ struct sbx_probe_s {
 
 static sbx_probe_t *sbx_probes;
 
-static void
-sbx_probe_drop(void *data)
+static void sbx_probe_drop(void *data)
 {
     sbx_probe_t *p, **at;
 
@@ -34,8 +33,7 @@ sbx_probe_drop(void *data)
     free(p);
 }
 
-bool
-sbx_request_reply(sbx_device_t *d, const wagw_node_t *iq)
+bool sbx_request_reply(sbx_device_t *d, const wagw_node_t *iq)
 {
     sbx_probe_t *p;
 
@@ -50,8 +48,7 @@ sbx_request_reply(sbx_device_t *d, const wagw_node_t *iq)
 }
 
 /* The device and the node of a call; NULL after an error was written. */
-static wagw_node_t *
-sbx_probe_node(sbx_req_t *r, wagw_arena_t *a, sbx_device_t **d, int *status)
+static wagw_node_t *sbx_probe_node(sbx_req_t *r, wagw_arena_t *a, sbx_device_t **d, int *status)
 {
     char buf[64];
     wagw_node_t *n;
@@ -71,8 +68,7 @@ sbx_probe_node(sbx_req_t *r, wagw_arena_t *a, sbx_device_t **d, int *status)
     return n;
 }
 
-int
-sbx_admin_send_node(sbx_req_t *r)
+int sbx_admin_send_node(sbx_req_t *r)
 {
     int status;
     bool queued;
@@ -86,9 +82,8 @@ sbx_admin_send_node(sbx_req_t *r)
         goto done;
     }
 
-    queued = !sbx_arg_bool(r, "raw", false) &&
-             (wagw_node_is(n, "message") || wagw_node_is(n, "receipt") || wagw_node_is(n, "notification") ||
-              wagw_node_is(n, "call"));
+    queued = !sbx_arg_bool(r, "raw", false) && (wagw_node_is(n, "message") || wagw_node_is(n, "receipt") ||
+                                                wagw_node_is(n, "notification") || wagw_node_is(n, "call"));
     if (queued) {
         if (wagw_node_get(n, "id").n == 0) {
             wagw_node_attr(&a, n, "id", sbx_server_id(&a));
@@ -116,8 +111,7 @@ done:
     return status;
 }
 
-int
-sbx_admin_request(sbx_req_t *r)
+int sbx_admin_request(sbx_req_t *r)
 {
     int status;
     wagw_node_t *n;

@@ -9,16 +9,14 @@
 #include <stdlib.h>
 
 /* Children of a sent message that concern only the server or the fan-out. */
-static bool
-sbx_relay_skips(const wagw_node_t *n)
+static bool sbx_relay_skips(const wagw_node_t *n)
 {
     return wagw_node_is(n, "participants") || wagw_node_is(n, "enc") || wagw_node_is(n, "device-identity") ||
            wagw_node_is(n, "tctoken") || wagw_node_is(n, "cstoken");
 }
 
-void
-sbx_relay_copy(sbx_device_t *from, sbx_device_t *to, const wagw_jid_t *chat, bool lid, const wagw_node_t *n,
-               const wagw_node_t *encs)
+void sbx_relay_copy(sbx_device_t *from, sbx_device_t *to, const wagw_jid_t *chat, bool lid, const wagw_node_t *n,
+                    const wagw_node_t *encs)
 {
     bool pkmsg, own;
     wagw_jid_t jid;
@@ -75,8 +73,7 @@ sbx_relay_copy(sbx_device_t *from, sbx_device_t *to, const wagw_jid_t *chat, boo
     wagw_arena_free(&a);
 }
 
-static void
-sbx_message_ack(sbx_conn_t *c, const wagw_node_t *n, int error, const char *phash)
+static void sbx_message_ack(sbx_conn_t *c, const wagw_node_t *n, int error, const char *phash)
 {
     wagw_jid_t jid;
     wagw_node_t *k;
@@ -101,8 +98,7 @@ sbx_message_ack(sbx_conn_t *c, const wagw_node_t *n, int error, const char *phas
     wagw_arena_free(&a);
 }
 
-static uint64_t
-sbx_fingerprint(uint64_t h, wagw_str_t s)
+static uint64_t sbx_fingerprint(uint64_t h, wagw_str_t s)
 {
     size_t i;
 
@@ -117,8 +113,7 @@ sbx_fingerprint(uint64_t h, wagw_str_t s)
  * is acknowledged again and not relayed again.  A retry resend has the id,
  * but other bytes.
  */
-static bool
-sbx_message_seen(sbx_device_t *d, const wagw_node_t *n)
+static bool sbx_message_seen(sbx_device_t *d, const wagw_node_t *n)
 {
     uint64_t h;
     unsigned i;
@@ -140,8 +135,7 @@ sbx_message_seen(sbx_device_t *d, const wagw_node_t *n)
     return false;
 }
 
-static void
-sbx_check_identity(sbx_device_t *d, const wagw_node_t *n, const wagw_node_t *encs)
+static void sbx_check_identity(sbx_device_t *d, const wagw_node_t *n, const wagw_node_t *encs)
 {
     const wagw_node_t *e;
 
@@ -156,8 +150,7 @@ sbx_check_identity(sbx_device_t *d, const wagw_node_t *n, const wagw_node_t *enc
 }
 
 /* Every device of the two accounts but the sending one must have its copy. */
-static bool
-sbx_fanout_complete(sbx_device_t *d, const sbx_account_t *peer, const wagw_node_t *participants)
+static bool sbx_fanout_complete(sbx_device_t *d, const sbx_account_t *peer, const wagw_node_t *participants)
 {
     int pass;
     bool found, ok;
@@ -184,8 +177,7 @@ sbx_fanout_complete(sbx_device_t *d, const sbx_account_t *peer, const wagw_node_
     return ok;
 }
 
-static bool
-sbx_one_namespace(const wagw_jid_t *to, const wagw_node_t *participants)
+static bool sbx_one_namespace(const wagw_jid_t *to, const wagw_node_t *participants)
 {
     wagw_jid_t jid;
     const wagw_node_t *k;
@@ -198,9 +190,8 @@ sbx_one_namespace(const wagw_jid_t *to, const wagw_node_t *participants)
     return true;
 }
 
-static void
-sbx_message_fanout(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to, sbx_account_t *peer,
-                   const wagw_node_t *participants)
+static void sbx_message_fanout(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to, sbx_account_t *peer,
+                               const wagw_node_t *participants)
 {
     bool lid, complete;
     char hash[16];
@@ -250,8 +241,7 @@ sbx_message_fanout(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to, sb
     }
 }
 
-static void
-sbx_message_single(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to, sbx_account_t *peer)
+static void sbx_message_single(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to, sbx_account_t *peer)
 {
     wagw_jid_t chat;
     sbx_device_t *d, *dest;
@@ -277,8 +267,7 @@ sbx_message_single(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to, sb
     sbx_relay_copy(d, dest, &chat, wagw_jid_is_lid(to), n, n);
 }
 
-void
-sbx_message(sbx_conn_t *c, const wagw_node_t *n)
+void sbx_message(sbx_conn_t *c, const wagw_node_t *n)
 {
     int code;
     bool silent;
@@ -339,8 +328,8 @@ sbx_message(sbx_conn_t *c, const wagw_node_t *n)
 
 /* ---- receipts ---- */
 
-static void
-sbx_receipt_copy(const sbx_device_t *from, sbx_device_t *to, bool lid, const wagw_jid_t *recipient, const wagw_node_t *n)
+static void sbx_receipt_copy(const sbx_device_t *from, sbx_device_t *to, bool lid, const wagw_jid_t *recipient,
+                             const wagw_node_t *n)
 {
     wagw_jid_t jid;
     wagw_node_t *r;
@@ -365,8 +354,7 @@ sbx_receipt_copy(const sbx_device_t *from, sbx_device_t *to, bool lid, const wag
     wagw_arena_free(&a);
 }
 
-void
-sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n)
+void sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n)
 {
     bool lid, self, has_recipient;
     wagw_jid_t to, recipient;
@@ -413,8 +401,7 @@ sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n)
     }
 }
 
-void
-sbx_receipt(sbx_conn_t *c, const wagw_node_t *n)
+void sbx_receipt(sbx_conn_t *c, const wagw_node_t *n)
 {
     wagw_jid_t jid;
     wagw_node_t *k;

@@ -27,12 +27,11 @@ typedef struct sbx_req_s sbx_req_t;
 typedef struct sbx_rule_s sbx_rule_t;
 typedef struct sbx_s sbx_t;
 
-#define SBX_USER_MAX     24
-#define SBX_PREKEY_SIZE  35 /* 3-byte id, 32-byte key */
-#define SBX_PREKEYS_LOW  5
-#define SBX_PREKEYS_MAX  5000
-#define SBX_SERVER_TEXT  "s.whatsapp.net"
-
+#define SBX_USER_MAX 24
+#define SBX_PREKEY_SIZE 35 /* 3-byte id, 32-byte key */
+#define SBX_PREKEYS_LOW 5
+#define SBX_PREKEYS_MAX 5000
+#define SBX_SERVER_TEXT "s.whatsapp.net"
 
 /* ---- util.c: string map, shared stanzas, node logs, small helpers ---- */
 
@@ -103,7 +102,6 @@ void sbx_varint(wagw_buf_t *b, uint64_t v);
 void sbx_pb_uint(wagw_buf_t *b, unsigned field, uint64_t v);
 void sbx_pb_bytes(wagw_buf_t *b, unsigned field, wagw_str_t v);
 
-
 /* ---- model.c: accounts, devices ---- */
 
 typedef struct sbx_queued_s sbx_queued_t;
@@ -157,7 +155,7 @@ struct sbx_inbox_s {
     char *id;
     char *from;
     char *chat;
-    char *error; /* NULL when it was decrypted */
+    char *error;        /* NULL when it was decrypted */
     wagw_buf_t message; /* JSON */
     int64_t t;
     bool from_me;
@@ -241,7 +239,6 @@ void sbx_key_index_list(wagw_buf_t *out, sbx_account_t *a);
 void sbx_devices_notify(sbx_account_t *a, const sbx_device_t *d, const char *what);
 void sbx_model_reset(void);
 
-
 /* ---- net.c, ws.c: connections ---- */
 
 typedef enum { SBX_HTTP = 0, SBX_INTRO, SBX_HELLO, SBX_FINISH, SBX_OPEN, SBX_CLOSING } sbx_conn_state_t;
@@ -258,7 +255,7 @@ struct sbx_conn_s {
     bool pinged;
     uint8_t corrupt; /* damage the next frame: sbx_corrupt_t */
     wagw_noise_t noise;
-    wagw_buf_t stream;  /* bytes of the Noise stream, not used yet */
+    wagw_buf_t stream; /* bytes of the Noise stream, not used yet */
     sbx_device_t *device;
     sbx_pairing_t *pairing;
     sbx_req_t *req;
@@ -268,17 +265,16 @@ struct sbx_conn_s {
 typedef enum { SBX_CORRUPT_NONE = 0, SBX_CORRUPT_CIPHER, SBX_CORRUPT_NODE, SBX_CORRUPT_TRUNCATE } sbx_corrupt_t;
 
 int sbx_listen(const char *host, unsigned *port, bool tls);
-void sbx_conn_close(sbx_conn_t *c);             /* at once, without a close frame */
-void sbx_conn_finish(sbx_conn_t *c);            /* when everything is written */
-void sbx_conn_ws_close(sbx_conn_t *c);          /* close frame, then finish */
-void sbx_conns_reset(void);                     /* drops every WebSocket connection */
+void sbx_conn_close(sbx_conn_t *c);    /* at once, without a close frame */
+void sbx_conn_finish(sbx_conn_t *c);   /* when everything is written */
+void sbx_conn_ws_close(sbx_conn_t *c); /* close frame, then finish */
+void sbx_conns_reset(void);            /* drops every WebSocket connection */
 sbx_conn_t *sbx_conn_find(uint64_t id);
-int sbx_tls_init(const char *cert_out);         /* self-signed certificate */
+int sbx_tls_init(const char *cert_out); /* self-signed certificate */
 const char *sbx_tls_pem(void);
 void sbx_ws_upgrade(sbx_conn_t *c, wagw_str_t key);
 void sbx_ws_read(sbx_conn_t *c);
 void sbx_ws_frame(sbx_conn_t *c, unsigned opcode, wagw_str_t payload);
-
 
 /* ---- http.c: requests ---- */
 
@@ -286,9 +282,9 @@ struct sbx_req_s {
     sbx_conn_t *conn;
     sbx_req_t *next; /* parked */
     char method[8];
-    char *path;      /* without the query */
-    cJSON *query;    /* strings */
-    cJSON *json;     /* body, when it is JSON */
+    char *path;   /* without the query */
+    cJSON *query; /* strings */
+    cJSON *json;  /* body, when it is JSON */
     wagw_buf_t body;
     bool keep_alive;
 
@@ -300,7 +296,7 @@ struct sbx_req_s {
     bool expired; /* the deadline passed: answer with what there is */
     int64_t deadline;
     int step;
-    void *data;              /* the handler's own, while it is parked */
+    void *data; /* the handler's own, while it is parked */
     void (*drop)(void *data);
 };
 
@@ -321,14 +317,12 @@ int sbx_error(sbx_req_t *r, int status, const char *fmt, ...) __attribute__((for
 /* Answers with the HTTP status or SBX_WAIT; writes r->j.  admin.c */
 int sbx_admin(sbx_req_t *r);
 
-
 /* ---- nodejson.c ---- */
 
 void sbx_node_json(wagw_json_t *j, const wagw_node_t *n);
 /* Copies into the arena; *why names what is wrong. */
 wagw_node_t *sbx_node_from_json(wagw_arena_t *a, const cJSON *json, const char **why);
 cJSON *sbx_node_cjson(const wagw_node_t *n);
-
 
 /* ---- stream.c: Noise, login, sending and dispatch ---- */
 
@@ -344,7 +338,6 @@ void sbx_activate(sbx_conn_t *c);
 wagw_node_t *sbx_iq_result(wagw_arena_t *a, const wagw_node_t *iq);
 void sbx_iq_error(sbx_conn_t *c, const wagw_node_t *iq, int code, const char *text);
 void sbx_unhandled(sbx_conn_t *c, const wagw_node_t *n);
-
 
 /* ---- deliver.c: queue per device, chaos ---- */
 
@@ -362,7 +355,6 @@ int sbx_chaos_release(sbx_device_t *d, bool reverse);
 int sbx_chaos_clear(sbx_device_t *d); /* NULL: all; delivers what was held */
 void sbx_chaos_forget(sbx_device_t *d);
 
-
 /* ---- pair.c ---- */
 
 void sbx_pair_begin(sbx_conn_t *c, wagw_str_t payload, const uint8_t noise_static[32]);
@@ -373,9 +365,8 @@ void sbx_pair_code_iq(sbx_conn_t *c, const wagw_node_t *iq);
 int sbx_admin_scan_qr(sbx_req_t *r);
 int sbx_admin_enter_code(sbx_req_t *r);
 int sbx_admin_qr_refs(sbx_req_t *r);
-void sbx_pair_list(wagw_json_t *j); /* pendingPairings */
+void sbx_pair_list(wagw_json_t *j);                          /* pendingPairings */
 void sbx_device_json(wagw_json_t *j, const sbx_device_t *d); /* entry of /devices */
-
 
 /* ---- iq.c, usync.c, keys.c ---- */
 
@@ -385,7 +376,6 @@ void sbx_iq_encrypt(sbx_conn_t *c, const wagw_node_t *iq);
 /* Takes a bundle, and a one-time key with it.  WAGW_NOT_FOUND without keys. */
 int sbx_bundle_take(sbx_device_t *d, wagw_bundle_t *b);
 void sbx_prekeys_notify(sbx_device_t *d);
-
 
 /* ---- relay.c, presence.c ---- */
 
@@ -405,7 +395,6 @@ void sbx_relay_copy(sbx_device_t *from, sbx_device_t *to, const wagw_jid_t *chat
 /* A receipt of device `from` to where its `to` points. */
 void sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n);
 
-
 /* ---- phone.c, user.c: mock phones and users as Signal endpoints ---- */
 
 typedef int (*sbx_turn_pt)(sbx_account_t *a, void *data);
@@ -422,12 +411,12 @@ void sbx_phone_receipt(sbx_account_t *a, const wagw_node_t *n);
 void sbx_phone_read(sbx_account_t *a);
 void sbx_phone_free(sbx_account_t *a);
 typedef struct {
-    const char *id;      /* NULL: made up */
-    bool bad_enc;        /* damages the first ciphertext */
-    bool lid;            /* address form of the stanza */
+    const char *id;       /* NULL: made up */
+    bool bad_enc;         /* damages the first ciphertext */
+    bool lid;             /* address form of the stanza */
     const char *category; /* peer, or NULL */
-    sbx_device_t *only;  /* just this device, NULL: fan-out */
-    unsigned count;      /* of a retry, 0 none */
+    sbx_device_t *only;   /* just this device, NULL: fan-out */
+    unsigned count;       /* of a retry, 0 none */
 } sbx_send_how_t;
 /* Encrypts Message bytes for every device and relays them; id gets the id. */
 int sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how, char id[64]);
@@ -439,7 +428,6 @@ int sbx_admin_user_send(sbx_req_t *r);
 int sbx_admin_user_receipt(sbx_req_t *r);
 int sbx_admin_phone_options(sbx_req_t *r);
 int sbx_admin_phone_events(sbx_req_t *r);
-
 
 /* ---- fault.c: refusals on demand, mistakes seen ---- */
 
@@ -464,14 +452,12 @@ int sbx_admin_request(sbx_req_t *r);
 /* The reply to an iq of /request; true when one waited for it. */
 bool sbx_request_reply(sbx_device_t *d, const wagw_node_t *iq);
 
-
 /* ---- appstate.c ---- */
 
 void sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq);
 /* The phone writes its push name, once per account. */
 void sbx_app_state_push_name(sbx_account_t *a);
 void sbx_app_state_reset(void);
-
 
 struct sbx_s {
     struct event_base *base;
@@ -490,7 +476,7 @@ struct sbx_s {
     sbx_conn_t *conns;
     uint64_t next_conn;
     uint64_t next_id;
-    uint32_t nconns;    /* WebSocket connections */
+    uint32_t nconns; /* WebSocket connections */
 
     sbx_map_t by_pn;
     sbx_map_t by_lid;

@@ -23,8 +23,7 @@ struct sbx_sent_s {
     const char *category; /* static, or NULL */
 };
 
-void
-sbx_sent_free(sbx_account_t *a)
+void sbx_sent_free(sbx_account_t *a)
 {
     sbx_sent_t *s;
 
@@ -36,8 +35,8 @@ sbx_sent_free(sbx_account_t *a)
     }
 }
 
-static void
-sbx_sent_add(sbx_account_t *a, const char *id, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how)
+static void sbx_sent_add(sbx_account_t *a, const char *id, sbx_account_t *to, wagw_str_t message,
+                         const sbx_send_how_t *how)
 {
     sbx_sent_t *s, **p;
 
@@ -68,8 +67,7 @@ typedef struct {
     bool prekey;
 } sbx_encrypt_t;
 
-static int
-sbx_turn_has_session(sbx_account_t *a, void *data)
+static int sbx_turn_has_session(sbx_account_t *a, void *data)
 {
     int rc;
     sbx_encrypt_t *e;
@@ -81,8 +79,7 @@ sbx_turn_has_session(sbx_account_t *a, void *data)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-static int
-sbx_turn_encrypt(sbx_account_t *a, void *data)
+static int sbx_turn_encrypt(sbx_account_t *a, void *data)
 {
     int rc;
     bool changed;
@@ -101,8 +98,8 @@ sbx_turn_encrypt(sbx_account_t *a, void *data)
 }
 
 /* One padded ciphertext for a device; `given` (may be NULL) starts a new session. */
-static int
-sbx_encrypt_for(sbx_account_t *a, sbx_device_t *d, wagw_str_t message, const wagw_bundle_t *given, sbx_encrypt_t *e)
+static int sbx_encrypt_for(sbx_account_t *a, sbx_device_t *d, wagw_str_t message, const wagw_bundle_t *given,
+                           sbx_encrypt_t *e)
 {
     int rc;
     uint8_t r;
@@ -133,8 +130,7 @@ sbx_encrypt_for(sbx_account_t *a, sbx_device_t *d, wagw_str_t message, const wag
     return rc;
 }
 
-static const char *
-sbx_stanza_type(const wagw_content_t *m)
+static const char *sbx_stanza_type(const wagw_content_t *m)
 {
     static const char *const media[] = {"image", "video", "audio", "voice", "document", "file", "sticker", NULL};
     int i;
@@ -153,9 +149,8 @@ sbx_stanza_type(const wagw_content_t *m)
     return "text";
 }
 
-static int
-sbx_send_one(sbx_account_t *from, sbx_device_t *d, const wagw_node_t *n, const wagw_jid_t *chat, wagw_str_t message,
-             const wagw_bundle_t *given, const sbx_send_how_t *how, bool damage)
+static int sbx_send_one(sbx_account_t *from, sbx_device_t *d, const wagw_node_t *n, const wagw_jid_t *chat,
+                        wagw_str_t message, const wagw_bundle_t *given, const sbx_send_how_t *how, bool damage)
 {
     int rc;
     wagw_node_t *encs, *enc;
@@ -183,8 +178,7 @@ sbx_send_one(sbx_account_t *from, sbx_device_t *d, const wagw_node_t *n, const w
     return rc;
 }
 
-int
-sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how, char id[64])
+int sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how, char id[64])
 {
     int rc, last;
     bool damage;
@@ -269,8 +263,7 @@ sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const
 
 /* ---- receipts that reach the phone ---- */
 
-static bool
-sbx_keys_parse(const wagw_node_t *n, wagw_bundle_t *b)
+static bool sbx_keys_parse(const wagw_node_t *n, wagw_bundle_t *b)
 {
     wagw_str_t reg, ident, id, v, s;
     const wagw_node_t *keys, *k;
@@ -304,8 +297,7 @@ sbx_keys_parse(const wagw_node_t *n, wagw_bundle_t *b)
     return true;
 }
 
-static void
-sbx_phone_resend(sbx_account_t *a, const wagw_node_t *receipt, sbx_device_t *d)
+static void sbx_phone_resend(sbx_account_t *a, const wagw_node_t *receipt, sbx_device_t *d)
 {
     char *id, chat_text[WAGW_JID_TEXT_MAX];
     uint64_t count;
@@ -367,8 +359,7 @@ sbx_phone_resend(sbx_account_t *a, const wagw_node_t *receipt, sbx_device_t *d)
     wagw_arena_free(&arena);
 }
 
-void
-sbx_phone_receipt(sbx_account_t *a, const wagw_node_t *n)
+void sbx_phone_receipt(sbx_account_t *a, const wagw_node_t *n)
 {
     char *text;
     cJSON *e;
@@ -408,8 +399,7 @@ sbx_phone_receipt(sbx_account_t *a, const wagw_node_t *n)
 
 /* ---- after the first login of a companion ---- */
 
-static void
-sbx_peer(sbx_device_t *d, wagw_buf_t *protocol)
+static void sbx_peer(sbx_device_t *d, wagw_buf_t *protocol)
 {
     char id[64];
     wagw_buf_t msg = {0};
@@ -424,8 +414,7 @@ sbx_peer(sbx_device_t *d, wagw_buf_t *protocol)
     wagw_buf_reset(protocol);
 }
 
-static void
-sbx_key_share(sbx_device_t *d)
+static void sbx_key_share(sbx_device_t *d)
 {
     sbx_account_t *a;
     wagw_buf_t p = {0}, share = {0}, key = {0}, part = {0}, fp = {0};
@@ -458,8 +447,7 @@ sbx_key_share(sbx_device_t *d)
     wagw_buf_free(&fp);
 }
 
-static void
-sbx_history(sbx_device_t *d, unsigned type, wagw_buf_t *sync)
+static void sbx_history(sbx_device_t *d, unsigned type, wagw_buf_t *sync)
 {
     uLongf n;
     wagw_buf_t z = {0}, note = {0}, p = {0};
@@ -486,8 +474,7 @@ sbx_history(sbx_device_t *d, unsigned type, wagw_buf_t *sync)
     wagw_buf_reset(sync);
 }
 
-void
-sbx_phone_welcome(sbx_device_t *d)
+void sbx_phone_welcome(sbx_device_t *d)
 {
     char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
     wagw_jid_t jid;

@@ -12,18 +12,16 @@
 #include <zlib.h>
 
 #define SBX_HANDSHAKE_MAX 65536
-#define SBX_DEFLATE_FROM  2048
+#define SBX_DEFLATE_FROM 2048
 
-void
-sbx_stream_open(sbx_conn_t *c)
+void sbx_stream_open(sbx_conn_t *c)
 {
     if (wagw_noise_server_init(&c->noise, sbx_random, NULL) != WAGW_OK) {
         sbx_conn_close(c);
     }
 }
 
-void
-sbx_stream_gone(sbx_conn_t *c)
+void sbx_stream_gone(sbx_conn_t *c)
 {
     sbx_device_t *d;
 
@@ -44,8 +42,7 @@ sbx_stream_gone(sbx_conn_t *c)
  * As the real servers do: what compresses well goes out as a zlib stream.
  * Messages are ciphertext and stay as they are.
  */
-static bool
-sbx_deflate(wagw_buf_t *out, wagw_str_t plain)
+static bool sbx_deflate(wagw_buf_t *out, wagw_str_t plain)
 {
     uLongf n;
 
@@ -65,8 +62,7 @@ sbx_deflate(wagw_buf_t *out, wagw_str_t plain)
     return true;
 }
 
-static void
-sbx_send_plain(sbx_conn_t *c, wagw_str_t plain)
+static void sbx_send_plain(sbx_conn_t *c, wagw_str_t plain)
 {
     wagw_buf_t frame = {0}, small = {0};
 
@@ -95,8 +91,7 @@ sbx_send_plain(sbx_conn_t *c, wagw_str_t plain)
     wagw_buf_free(&small);
 }
 
-void
-sbx_send_stanza(sbx_conn_t *c, sbx_stanza_t *s)
+void sbx_send_stanza(sbx_conn_t *c, sbx_stanza_t *s)
 {
     if (c->closing) {
         return;
@@ -105,8 +100,7 @@ sbx_send_stanza(sbx_conn_t *c, sbx_stanza_t *s)
     sbx_send_plain(c, wagw_str(s->data, s->n));
 }
 
-void
-sbx_send(sbx_conn_t *c, const wagw_node_t *n)
+void sbx_send(sbx_conn_t *c, const wagw_node_t *n)
 {
     sbx_stanza_t *s;
 
@@ -115,8 +109,7 @@ sbx_send(sbx_conn_t *c, const wagw_node_t *n)
     sbx_stanza_unref(s);
 }
 
-wagw_node_t *
-sbx_iq_result(wagw_arena_t *a, const wagw_node_t *iq)
+wagw_node_t *sbx_iq_result(wagw_arena_t *a, const wagw_node_t *iq)
 {
     wagw_str_t to;
     wagw_jid_t jid;
@@ -137,8 +130,7 @@ sbx_iq_result(wagw_arena_t *a, const wagw_node_t *iq)
     return n;
 }
 
-void
-sbx_iq_error(sbx_conn_t *c, const wagw_node_t *iq, int code, const char *text)
+void sbx_iq_error(sbx_conn_t *c, const wagw_node_t *iq, int code, const char *text)
 {
     wagw_node_t *n, *e;
     wagw_arena_t a = {0};
@@ -152,8 +144,7 @@ sbx_iq_error(sbx_conn_t *c, const wagw_node_t *iq, int code, const char *text)
     wagw_arena_free(&a);
 }
 
-void
-sbx_unhandled(sbx_conn_t *c, const wagw_node_t *n)
+void sbx_unhandled(sbx_conn_t *c, const wagw_node_t *n)
 {
     char jid[WAGW_JID_TEXT_MAX];
     cJSON *item;
@@ -175,8 +166,7 @@ sbx_unhandled(sbx_conn_t *c, const wagw_node_t *n)
     cJSON_AddItemToArray(sbx.unhandled, item);
 }
 
-void
-sbx_stream_error(sbx_conn_t *c, const char *code, const char *conflict)
+void sbx_stream_error(sbx_conn_t *c, const char *code, const char *conflict)
 {
     wagw_node_t *n, *k;
     wagw_arena_t a = {0};
@@ -194,8 +184,7 @@ sbx_stream_error(sbx_conn_t *c, const char *code, const char *conflict)
     sbx_conn_ws_close(c);
 }
 
-static void
-sbx_failure(sbx_conn_t *c, int code)
+static void sbx_failure(sbx_conn_t *c, int code)
 {
     wagw_node_t *n;
     wagw_arena_t a = {0};
@@ -208,8 +197,7 @@ sbx_failure(sbx_conn_t *c, int code)
     sbx_conn_ws_close(c);
 }
 
-static void
-sbx_login(sbx_conn_t *c, const Wa__ClientPayload *p, const uint8_t noise[32])
+static void sbx_login(sbx_conn_t *c, const Wa__ClientPayload *p, const uint8_t noise[32])
 {
     int code;
     char user[SBX_USER_MAX];
@@ -265,8 +253,7 @@ sbx_login(sbx_conn_t *c, const Wa__ClientPayload *p, const uint8_t noise[32])
     sbx_changed();
 }
 
-void
-sbx_activate(sbx_conn_t *c)
+void sbx_activate(sbx_conn_t *c)
 {
     c->active = true;
     sbx_queue_backlog(c);
@@ -275,8 +262,7 @@ sbx_activate(sbx_conn_t *c)
     }
 }
 
-static void
-sbx_dispatch(sbx_conn_t *c, const wagw_node_t *n)
+static void sbx_dispatch(sbx_conn_t *c, const wagw_node_t *n)
 {
     if (wagw_node_is(n, "iq")) {
         sbx_iq(c, n);
@@ -313,8 +299,7 @@ sbx_dispatch(sbx_conn_t *c, const wagw_node_t *n)
     }
 }
 
-static void
-sbx_stream_frame(sbx_conn_t *c, wagw_str_t body)
+static void sbx_stream_frame(sbx_conn_t *c, wagw_str_t body)
 {
     wagw_buf_t plain = {0};
     wagw_node_t *n;
@@ -344,8 +329,7 @@ done:
     wagw_buf_free(&plain);
 }
 
-static void
-sbx_stream_hello(sbx_conn_t *c, wagw_str_t body)
+static void sbx_stream_hello(sbx_conn_t *c, wagw_str_t body)
 {
     wagw_buf_t out = {0};
 
@@ -359,8 +343,7 @@ sbx_stream_hello(sbx_conn_t *c, wagw_str_t body)
     wagw_buf_free(&out);
 }
 
-static void
-sbx_stream_finish(sbx_conn_t *c, wagw_str_t body)
+static void sbx_stream_finish(sbx_conn_t *c, wagw_str_t body)
 {
     uint8_t noise[32];
     wagw_buf_t payload = {0};
@@ -398,8 +381,7 @@ done:
     wagw_buf_wipe(&payload);
 }
 
-void
-sbx_stream_read(sbx_conn_t *c)
+void sbx_stream_read(sbx_conn_t *c)
 {
     int rc;
     size_t used, at;

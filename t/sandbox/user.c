@@ -9,14 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool
-sbx_text_has(const wagw_buf_t *b, const char *needle)
+static bool sbx_text_has(const wagw_buf_t *b, const char *needle)
 {
     return needle == NULL || (b->n != 0 && memmem(b->p, b->n, needle, strlen(needle)) != NULL);
 }
 
-static bool
-sbx_chat_is(const char *chat, const char *want)
+static bool sbx_chat_is(const char *chat, const char *want)
 {
     sbx_account_t *a;
 
@@ -27,8 +25,7 @@ sbx_chat_is(const char *chat, const char *want)
     return a != NULL && a == sbx_account_find(chat);
 }
 
-int
-sbx_admin_inbox(sbx_req_t *r)
+int sbx_admin_inbox(sbx_req_t *r)
 {
     int n, good;
     char b1[64], b2[64], b3[64], b4[64];
@@ -81,8 +78,7 @@ sbx_admin_inbox(sbx_req_t *r)
     return 200;
 }
 
-static void
-sbx_account_json(wagw_json_t *j, const sbx_account_t *a)
+static void sbx_account_json(wagw_json_t *j, const sbx_account_t *a)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_jid_t jid;
@@ -104,8 +100,7 @@ sbx_account_json(wagw_json_t *j, const sbx_account_t *a)
     wagw_json_close(j);
 }
 
-static void
-sbx_account_options(sbx_req_t *r, sbx_account_t *a)
+static void sbx_account_options(sbx_req_t *r, sbx_account_t *a)
 {
     a->auto_receipt = sbx_arg_bool(r, "autoReceipt", a->auto_receipt);
     a->auto_read = sbx_arg_bool(r, "autoRead", a->auto_read);
@@ -113,8 +108,7 @@ sbx_account_options(sbx_req_t *r, sbx_account_t *a)
     a->eager = sbx_arg_bool(r, "eager", a->eager);
 }
 
-int
-sbx_admin_user(sbx_req_t *r)
+int sbx_admin_user(sbx_req_t *r)
 {
     char b1[64], b2[64];
     const char *name, *phone;
@@ -142,8 +136,7 @@ sbx_admin_user(sbx_req_t *r)
     return 200;
 }
 
-int
-sbx_admin_phone_options(sbx_req_t *r)
+int sbx_admin_phone_options(sbx_req_t *r)
 {
     char buf[64];
     sbx_account_t *a;
@@ -160,8 +153,7 @@ sbx_admin_phone_options(sbx_req_t *r)
     return 200;
 }
 
-int
-sbx_admin_phone_events(sbx_req_t *r)
+int sbx_admin_phone_events(sbx_req_t *r)
 {
     char buf[64], *text;
     sbx_account_t *a;
@@ -178,8 +170,7 @@ sbx_admin_phone_events(sbx_req_t *r)
 }
 
 /* Both ends of a call; 0, or the status after an error was written. */
-static int
-sbx_user_ends(sbx_req_t *r, sbx_account_t **from, sbx_account_t **to, bool *lid)
+static int sbx_user_ends(sbx_req_t *r, sbx_account_t **from, sbx_account_t **to, bool *lid)
 {
     char b1[64], b2[64], b3[64];
     const char *f, *t, *form;
@@ -199,8 +190,7 @@ sbx_user_ends(sbx_req_t *r, sbx_account_t **from, sbx_account_t **to, bool *lid)
     return 0;
 }
 
-int
-sbx_admin_user_send(sbx_req_t *r)
+int sbx_admin_user_send(sbx_req_t *r)
 {
     int rc, status;
     bool lid;
@@ -254,8 +244,7 @@ sbx_admin_user_send(sbx_req_t *r)
 }
 
 /* The address form in which a message with this id arrived. */
-static bool
-sbx_user_arrived(sbx_account_t *a, const char *id, bool otherwise)
+static bool sbx_user_arrived(sbx_account_t *a, const char *id, bool otherwise)
 {
     wagw_jid_t jid;
     sbx_inbox_t *e;
@@ -268,8 +257,7 @@ sbx_user_arrived(sbx_account_t *a, const char *id, bool otherwise)
     return otherwise;
 }
 
-int
-sbx_admin_user_receipt(sbx_req_t *r)
+int sbx_admin_user_receipt(sbx_req_t *r)
 {
     int i, status;
     bool lid;

@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void
-sbx_usync_devices(wagw_arena_t *a, wagw_node_t *user, sbx_account_t *acc, sbx_account_t *asker, bool lid)
+static void sbx_usync_devices(wagw_arena_t *a, wagw_node_t *user, sbx_account_t *acc, sbx_account_t *asker, bool lid)
 {
     char hash[16];
     wagw_buf_t list = {0};
@@ -35,8 +34,7 @@ sbx_usync_devices(wagw_arena_t *a, wagw_node_t *user, sbx_account_t *acc, sbx_ac
     wagw_buf_free(&list);
 }
 
-static sbx_account_t *
-sbx_usync_contact(wagw_arena_t *a, const wagw_node_t *contact, wagw_str_t *digits)
+static sbx_account_t *sbx_usync_contact(wagw_arena_t *a, const wagw_node_t *contact, wagw_str_t *digits)
 {
     size_t i, n;
     char text[SBX_USER_MAX];
@@ -53,8 +51,8 @@ sbx_usync_contact(wagw_arena_t *a, const wagw_node_t *contact, wagw_str_t *digit
     return n ? sbx_account_pn(text) : NULL;
 }
 
-static void
-sbx_usync_user(wagw_arena_t *a, sbx_conn_t *c, wagw_node_t *out, const wagw_node_t *query, const wagw_node_t *u)
+static void sbx_usync_user(wagw_arena_t *a, sbx_conn_t *c, wagw_node_t *out, const wagw_node_t *query,
+                           const wagw_node_t *u)
 {
     bool lid;
     wagw_jid_t jid, twin;
@@ -115,15 +113,14 @@ sbx_usync_user(wagw_arena_t *a, sbx_conn_t *c, wagw_node_t *out, const wagw_node
     }
 }
 
-void
-sbx_iq_usync(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *usync)
+void sbx_iq_usync(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *usync)
 {
     wagw_node_t *n, *us, *res, *list;
     wagw_arena_t a = {0};
     wagw_attr_t *at;
     const wagw_node_t *query, *users, *q, *u;
-    static const char *const known[] = {"contact", "devices",  "lid",    "status", "disappearing_mode",
-                                        "picture", "business", "username"};
+    static const char *const known[] = {"contact",           "devices", "lid",      "status",
+                                        "disappearing_mode", "picture", "business", "username"};
     size_t i;
 
     query = wagw_node_find(usync, "query");

@@ -12,8 +12,7 @@
 
 static char sbx_deleted[1];
 
-void *
-sbx_alloc(size_t n)
+void *sbx_alloc(size_t n)
 {
     void *p;
 
@@ -25,8 +24,7 @@ sbx_alloc(size_t n)
     return p;
 }
 
-char *
-sbx_strndup(wagw_str_t s)
+char *sbx_strndup(wagw_str_t s)
 {
     char *p;
 
@@ -37,14 +35,12 @@ sbx_strndup(wagw_str_t s)
     return p;
 }
 
-char *
-sbx_strdup(const char *s)
+char *sbx_strdup(const char *s)
 {
     return sbx_strndup(wagw_cstr(s));
 }
 
-void
-sbx_set_text(char **slot, const char *value)
+void sbx_set_text(char **slot, const char *value)
 {
     char *copy;
 
@@ -53,8 +49,7 @@ sbx_set_text(char **slot, const char *value)
     *slot = copy;
 }
 
-static uint64_t
-sbx_hash(const char *key)
+static uint64_t sbx_hash(const char *key)
 {
     uint64_t h;
 
@@ -64,8 +59,7 @@ sbx_hash(const char *key)
     return h ^ (h >> 29);
 }
 
-static sbx_slot_t *
-sbx_map_slot(const sbx_map_t *m, const char *key)
+static sbx_slot_t *sbx_map_slot(const sbx_map_t *m, const char *key)
 {
     size_t i;
 
@@ -80,8 +74,7 @@ sbx_map_slot(const sbx_map_t *m, const char *key)
     return NULL;
 }
 
-void *
-sbx_map_get(const sbx_map_t *m, const char *key)
+void *sbx_map_get(const sbx_map_t *m, const char *key)
 {
     sbx_slot_t *s;
 
@@ -89,8 +82,7 @@ sbx_map_get(const sbx_map_t *m, const char *key)
     return s ? s->value : NULL;
 }
 
-static void
-sbx_map_place(sbx_map_t *m, char *key, void *value)
+static void sbx_map_place(sbx_map_t *m, char *key, void *value)
 {
     size_t i;
 
@@ -104,8 +96,7 @@ sbx_map_place(sbx_map_t *m, char *key, void *value)
     m->count++;
 }
 
-void
-sbx_map_put(sbx_map_t *m, const char *key, void *value)
+void sbx_map_put(sbx_map_t *m, const char *key, void *value)
 {
     size_t i;
     sbx_map_t old;
@@ -134,8 +125,7 @@ sbx_map_put(sbx_map_t *m, const char *key, void *value)
     sbx_map_place(m, sbx_strdup(key), value);
 }
 
-void
-sbx_map_del(sbx_map_t *m, const char *key)
+void sbx_map_del(sbx_map_t *m, const char *key)
 {
     sbx_slot_t *s;
 
@@ -148,8 +138,7 @@ sbx_map_del(sbx_map_t *m, const char *key)
     }
 }
 
-void
-sbx_map_free(sbx_map_t *m)
+void sbx_map_free(sbx_map_t *m)
 {
     size_t i;
 
@@ -162,8 +151,7 @@ sbx_map_free(sbx_map_t *m)
     memset(m, 0, sizeof(*m));
 }
 
-sbx_stanza_t *
-sbx_stanza_bytes(wagw_str_t plain)
+sbx_stanza_t *sbx_stanza_bytes(wagw_str_t plain)
 {
     sbx_stanza_t *s;
 
@@ -174,8 +162,7 @@ sbx_stanza_bytes(wagw_str_t plain)
     return s;
 }
 
-sbx_stanza_t *
-sbx_stanza(const wagw_node_t *n)
+sbx_stanza_t *sbx_stanza(const wagw_node_t *n)
 {
     wagw_buf_t b = {0};
     sbx_stanza_t *s;
@@ -190,31 +177,27 @@ sbx_stanza(const wagw_node_t *n)
     return s;
 }
 
-sbx_stanza_t *
-sbx_stanza_ref(sbx_stanza_t *s)
+sbx_stanza_t *sbx_stanza_ref(sbx_stanza_t *s)
 {
     s->refs++;
     return s;
 }
 
-void
-sbx_stanza_unref(sbx_stanza_t *s)
+void sbx_stanza_unref(sbx_stanza_t *s)
 {
     if (s != NULL && --s->refs == 0) {
         free(s);
     }
 }
 
-wagw_node_t *
-sbx_stanza_node(wagw_arena_t *a, const sbx_stanza_t *s)
+wagw_node_t *sbx_stanza_node(wagw_arena_t *a, const sbx_stanza_t *s)
 {
     wagw_node_t *n;
 
     return wagw_node_decode(&n, a, wagw_str(s->data, s->n)) == WAGW_OK ? n : NULL;
 }
 
-void
-sbx_log_add(sbx_log_t *log, bool out, sbx_stanza_t *s)
+void sbx_log_add(sbx_log_t *log, bool out, sbx_stanza_t *s)
 {
     sbx_entry_t *e;
 
@@ -243,8 +226,7 @@ sbx_log_add(sbx_log_t *log, bool out, sbx_stanza_t *s)
     sbx_changed();
 }
 
-void
-sbx_log_clear(sbx_log_t *log)
+void sbx_log_clear(sbx_log_t *log)
 {
     sbx_entry_t *e;
 
@@ -256,8 +238,7 @@ sbx_log_clear(sbx_log_t *log)
     memset(log, 0, sizeof(*log));
 }
 
-int64_t
-sbx_now_ms(void)
+int64_t sbx_now_ms(void)
 {
     struct timespec ts;
 
@@ -265,14 +246,12 @@ sbx_now_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-int64_t
-sbx_now_s(void)
+int64_t sbx_now_s(void)
 {
     return sbx_now_ms() / 1000;
 }
 
-void
-sbx_random(void *data, uint8_t *p, size_t n)
+void sbx_random(void *data, uint8_t *p, size_t n)
 {
     (void)data;
     if (RAND_bytes(p, (int)n) != 1) {
@@ -280,8 +259,7 @@ sbx_random(void *data, uint8_t *p, size_t n)
     }
 }
 
-uint32_t
-sbx_random_u32(void)
+uint32_t sbx_random_u32(void)
 {
     uint8_t b[4];
 
@@ -289,14 +267,12 @@ sbx_random_u32(void)
     return sbx_be_read(b, 4);
 }
 
-wagw_str_t
-sbx_server_id(wagw_arena_t *a)
+wagw_str_t sbx_server_id(wagw_arena_t *a)
 {
     return wagw_arena_printf(a, "%llu", (unsigned long long)(3000000000ULL + sbx.next_id++));
 }
 
-void
-sbx_be(uint8_t *p, uint32_t v, unsigned bytes)
+void sbx_be(uint8_t *p, uint32_t v, unsigned bytes)
 {
     while (bytes-- > 0) {
         p[bytes] = (uint8_t)v;
@@ -304,8 +280,7 @@ sbx_be(uint8_t *p, uint32_t v, unsigned bytes)
     }
 }
 
-uint32_t
-sbx_be_read(const uint8_t *p, unsigned bytes)
+uint32_t sbx_be_read(const uint8_t *p, unsigned bytes)
 {
     uint32_t v;
 
@@ -315,8 +290,7 @@ sbx_be_read(const uint8_t *p, unsigned bytes)
     return v;
 }
 
-void
-sbx_varint(wagw_buf_t *b, uint64_t v)
+void sbx_varint(wagw_buf_t *b, uint64_t v)
 {
     for (; v > 127; v >>= 7) {
         wagw_buf_u8(b, (uint8_t)(v | 128));
@@ -324,15 +298,13 @@ sbx_varint(wagw_buf_t *b, uint64_t v)
     wagw_buf_u8(b, (uint8_t)v);
 }
 
-void
-sbx_pb_uint(wagw_buf_t *b, unsigned field, uint64_t v)
+void sbx_pb_uint(wagw_buf_t *b, unsigned field, uint64_t v)
 {
     sbx_varint(b, (uint64_t)field << 3);
     sbx_varint(b, v);
 }
 
-void
-sbx_pb_bytes(wagw_buf_t *b, unsigned field, wagw_str_t v)
+void sbx_pb_bytes(wagw_buf_t *b, unsigned field, wagw_str_t v)
 {
     sbx_varint(b, (uint64_t)field << 3 | 2);
     sbx_varint(b, v.n);

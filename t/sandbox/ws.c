@@ -8,11 +8,10 @@
 
 #include <stdio.h>
 
-#define SBX_WS_MAX  (1u << 24)
+#define SBX_WS_MAX (1u << 24)
 #define SBX_WS_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-void
-sbx_ws_upgrade(sbx_conn_t *c, wagw_str_t key)
+void sbx_ws_upgrade(sbx_conn_t *c, wagw_str_t key)
 {
     uint8_t sha[20];
     wagw_buf_t in = {0}, out = {0};
@@ -35,8 +34,7 @@ sbx_ws_upgrade(sbx_conn_t *c, wagw_str_t key)
     sbx_stream_open(c);
 }
 
-void
-sbx_ws_frame(sbx_conn_t *c, unsigned opcode, wagw_str_t payload)
+void sbx_ws_frame(sbx_conn_t *c, unsigned opcode, wagw_str_t payload)
 {
     size_t n;
     uint8_t h[10];
@@ -65,8 +63,7 @@ sbx_ws_frame(sbx_conn_t *c, unsigned opcode, wagw_str_t payload)
     }
 }
 
-static void
-sbx_ws_close(sbx_conn_t *c, unsigned code)
+static void sbx_ws_close(sbx_conn_t *c, unsigned code)
 {
     uint8_t b[2];
 
@@ -75,14 +72,12 @@ sbx_ws_close(sbx_conn_t *c, unsigned code)
     sbx_conn_finish(c);
 }
 
-void
-sbx_conn_ws_close(sbx_conn_t *c)
+void sbx_conn_ws_close(sbx_conn_t *c)
 {
     sbx_ws_close(c, 1000);
 }
 
-static void
-sbx_ws_message(sbx_conn_t *c, unsigned opcode, wagw_str_t p)
+static void sbx_ws_message(sbx_conn_t *c, unsigned opcode, wagw_str_t p)
 {
     switch (opcode) {
 
@@ -113,8 +108,7 @@ sbx_ws_message(sbx_conn_t *c, unsigned opcode, wagw_str_t p)
     }
 }
 
-void
-sbx_ws_read(sbx_conn_t *c)
+void sbx_ws_read(sbx_conn_t *c)
 {
     size_t have, head, i;
     uint64_t n;
