@@ -45,7 +45,7 @@ ngx_int_t ngx_wagw_version_init(ngx_wagw_main_conf_t *wmcf, wagw_client_shared_t
     version.task.run = version_run;
     version.task.done = version_done;
 
-    if (wmcf->trusted_certificate.len < sizeof(version.trusted)) {
+    if (wmcf->trusted_certificate.len && wmcf->trusted_certificate.len < sizeof(version.trusted)) {
         ngx_memcpy(version.trusted, wmcf->trusted_certificate.data, wmcf->trusted_certificate.len);
     }
 
