@@ -89,23 +89,8 @@ int wagw_chat_num(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool make, in
     return rc;
 }
 
-/* What binds a sealed column to its message.  Not the chat: CHAT_MERGE moves
- * rows without opening them. */
-static wagw_str_t message_seal_id(char out[WAGW_KEY_MAX], wagw_str_t id, wagw_str_t sender)
-{
-    if (id.n + sender.n + 1 > WAGW_KEY_MAX) {
-        return WAGW_STR_NULL;
-    }
-
-    memcpy(out, id.p, id.n);
-    out[id.n] = '|';
-
-    if (sender.n != 0) {
-        memcpy(out + id.n + 1, sender.p, sender.n);
-    }
-
-    return wagw_str(out, id.n + 1 + sender.n);
-}
+/* A sealed column is bound to its message's id.  Neither chat nor sender:
+ * CHAT_MERGE gives both their phone form without opening anything. */
 
 static int message_open(wagw_store_t *s, sqlite3_stmt *st, int column, uint8_t kind, uint32_t inst, wagw_str_t id,
                         wagw_arena_t *a, wagw_str_t *v)
@@ -135,8 +120,6 @@ static int message_open(wagw_store_t *s, sqlite3_stmt *st, int column, uint8_t k
 
 int wagw_message_row(wagw_store_t *s, sqlite3_stmt *st, uint32_t inst, wagw_arena_t *a, wagw_row_message_t *m)
 {
-    char idbuf[WAGW_KEY_MAX];
-    wagw_str_t id;
     int rc;
 
     *m = (wagw_row_message_t){
@@ -164,15 +147,13 @@ int wagw_message_row(wagw_store_t *s, sqlite3_stmt *st, uint32_t inst, wagw_aren
         .expiration = (uint32_t)sqlite3_column_int64(st, 25),
     };
 
-    id = message_seal_id(idbuf, m->id, m->sender);
-
-    rc = message_open(s, st, 18, WAGW_SEAL_CONTENT, inst, id, a, &m->content);
+    rc = message_open(s, st, 18, WAGW_SEAL_CONTENT, inst, m->id, a, &m->content);
     if (rc == WAGW_OK) {
-        rc = message_open(s, st, 19, WAGW_SEAL_SECRET, inst, id, a, &m->secret);
+        rc = message_open(s, st, 19, WAGW_SEAL_SECRET, inst, m->id, a, &m->secret);
     }
 
     if (rc == WAGW_OK) {
-        rc = message_open(s, st, 21, WAGW_SEAL_STANZA, inst, id, a, &m->stanza);
+        rc = message_open(s, st, 21, WAGW_SEAL_STANZA, inst, m->id, a, &m->stanza);
     }
 
     return rc;
@@ -234,9 +215,8 @@ static sqlite3_stmt *message_statement(wagw_store_t *s, uint32_t inst, int64_t c
 
 int wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_message_t *m)
 {
-    wagw_str_t content = m->content, secret = m->secret, stanza = m->stanza, id;
+    wagw_str_t content = m->content, secret = m->secret, stanza = m->stanza;
     wagw_buf_t b1 = {0}, b2 = {0}, b3 = {0};
-    char idbuf[WAGW_KEY_MAX];
     sqlite3_stmt *st;
     int64_t chat;
     int rc;
@@ -246,15 +226,13 @@ int wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, con
         return rc;
     }
 
-    id = message_seal_id(idbuf, key->id, key->user);
-
-    rc = message_close(s, WAGW_SEAL_CONTENT, inst, id, &b1, &content);
+    rc = message_close(s, WAGW_SEAL_CONTENT, inst, key->id, &b1, &content);
     if (rc == WAGW_OK) {
-        rc = message_close(s, WAGW_SEAL_SECRET, inst, id, &b2, &secret);
+        rc = message_close(s, WAGW_SEAL_SECRET, inst, key->id, &b2, &secret);
     }
 
     if (rc == WAGW_OK) {
-        rc = message_close(s, WAGW_SEAL_STANZA, inst, id, &b3, &stanza);
+        rc = message_close(s, WAGW_SEAL_STANZA, inst, key->id, &b3, &stanza);
     }
 
     if (rc == WAGW_OK) {
@@ -330,6 +308,27 @@ static int merge_move(wagw_store_t *s, const char *move, const char *drop, int64
     return rc;
 }
 
+/* In a direct chat the other side is also the author: one person, one name. */
+static int merge_author(wagw_store_t *s, int64_t chat, wagw_str_t from, wagw_str_t to)
+{
+    static const char *const names[] = {
+        "UPDATE OR IGNORE messages SET sender = ?3, sender_alt = ?2 WHERE chat = ?1 AND sender = ?2",
+        "UPDATE OR IGNORE receipts SET user = ?3 WHERE chat = ?1 AND user = ?2",
+        "UPDATE OR IGNORE reactions SET user = ?3 WHERE chat = ?1 AND user = ?2",
+    };
+    sqlite3_stmt *st;
+    size_t i;
+    int rc = WAGW_OK;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]) && rc == WAGW_OK; i++) {
+        st = wagw_sql(s, names[i]);
+        wagw_sql_bind(st, "iss", chat, from, to);
+        rc = wagw_sql_run(s, st);
+    }
+
+    return rc;
+}
+
 /* What is in both chats stays as the new chat has it. */
 static int merge_into(wagw_store_t *s, int64_t from, int64_t to)
 {
@@ -390,6 +389,11 @@ int wagw_chat_merge(wagw_store_t *s, uint32_t inst, wagw_str_t from, wagw_str_t 
     rc = wagw_chat_num(s, inst, from, false, &from_num);
     if (rc != WAGW_OK) {
         return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+    }
+
+    rc = merge_author(s, from_num, from, to);
+    if (rc != WAGW_OK) {
+        return rc;
     }
 
     rc = wagw_chat_num(s, inst, to, false, &to_num);

@@ -39,7 +39,9 @@ int wagw_store_end(wagw_store_t *s, bool commit);
  * batch (WAGW_MALFORMED, WAGW_LIMIT), a deleted instance too (WAGW_NOT_FOUND),
  * and the transaction goes on; on any other error the whole transaction is
  * lost and end() answers WAGW_IO.  The key of a PUT decides which row it is,
- * not the same fields inside the row.  Instance 0 holds records of the owner
+ * not the same fields inside the row.  CHAT_MERGE also gives the old id, where
+ * it is the author of a message, a receipt or a reaction of that chat, the new
+ * form: keys become "<new>|<id>|<new>".  Instance 0 holds records of the owner
  * itself (kinds below 64).
  */
 int wagw_store_apply(wagw_store_t *s, const wagw_batch_t *b);

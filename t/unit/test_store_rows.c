@@ -261,6 +261,20 @@ static void a_lid_chat_becomes_the_phone_chat(void **state)
         stu_apply(&t, b);
         stu_text(&t, ANN_LID, "L", true, 20, "in lid");
         stu_text(&t, ANN_LID, "SAME", true, 15, "lid's copy");
+        {
+            wagw_row_message_t in = {.chat = WAGW_STR(ANN_LID),
+                                     .id = WAGW_STR("IN"),
+                                     .sender = WAGW_STR(ANN_LID),
+                                     .status = WAGW_MSG_RECEIVED,
+                                     .content = WAGW_STR("bytes"),
+                                     .t_ms = 12};
+
+            b = stu_batch(t.num);
+            stu_message(b, &in);
+            stu_put(b, WAGW_REC_RECEIPT, ANN_LID "|SAME|" ANN_LID, WAGW_STR(""));
+            stu_put(b, WAGW_REC_REACTION, ANN_LID "|SAME|" ANN_LID, WAGW_STR(""));
+            stu_apply(&t, b);
+        }
 
         if (both) {
             b = stu_batch(t.num);
@@ -279,6 +293,19 @@ static void a_lid_chat_becomes_the_phone_chat(void **state)
         assert_true(stu_has(&t, t.num, WAGW_REC_MESSAGE, ANN "|L|"));
         assert_true(stu_has(&t, t.num, WAGW_REC_RECEIPT, ANN "|L|" ANN));
         assert_true(stu_has(&t, t.num, WAGW_REC_REACTION, ANN "|L|"));
+
+        /* the author has the new name too, and the sealed content still opens */
+        assert_false(stu_has(&t, t.num, WAGW_REC_MESSAGE, ANN "|IN|" ANN_LID));
+        assert_true(stu_has(&t, t.num, WAGW_REC_RECEIPT, ANN "|SAME|" ANN));
+        assert_true(stu_has(&t, t.num, WAGW_REC_REACTION, ANN "|SAME|" ANN));
+        r = stu_load(&t, t.num, WAGW_REC_MESSAGE, ANN "|IN|" ANN, false, &a);
+        assert_non_null(r);
+        {
+            wagw_row_message_t m;
+
+            assert_int_equal(wagw_row_message_decode(&m, r->value), WAGW_OK);
+            assert_true(wagw_str_is(m.content, "bytes") && wagw_str_is(m.sender_alt, ANN_LID));
+        }
 
         r = stu_load(&t, t.num, WAGW_REC_CHAT, ANN, false, &a);
         assert_int_equal(wagw_row_chat_decode(&got, r->value), WAGW_OK);
