@@ -45,7 +45,7 @@ static void op_send(void *d, wagw_str_t bytes)
 }
 
 /* An engine that gets no answer hangs for ever: better a restart by the master. */
-static void driver_no_memory(void)
+__attribute__((noreturn)) static void driver_no_memory(void)
 {
     ngx_log_error(NGX_LOG_EMERG, ngx_cycle->log, 0, "wagw: no memory for a turn");
     ngx_abort();
