@@ -137,6 +137,14 @@ static void socket_fail(socket_t *s, int status, const char *why)
         return;
     }
 
+    /* losing an open connection is a matter of course, and the engine says so */
+    if (s->state != SOCKET_OPEN && status) {
+        ngx_log_error(NGX_LOG_ERR, so.log, 0, "wagw instance %V: %s: %s with status %d", &in->id, so.host, why, status);
+
+    } else if (s->state != SOCKET_OPEN) {
+        ngx_log_error(NGX_LOG_ERR, so.log, 0, "wagw instance %V: %s cannot be reached: %s", &in->id, so.host, why);
+    }
+
     socket_drop(s);
     wagw_client_closed(in->client, status, why, ngx_wagw_now_ms());
 }
@@ -395,6 +403,8 @@ static ngx_int_t socket_consume(socket_t *s, wagw_str_t in, int *status, const c
 
         if (rc != WAGW_OK) {
             *why = ev.why;
+            ngx_log_error(NGX_LOG_ERR, so.log, 0, "wagw instance %V: %s breaks the WebSocket protocol: %s", &s->in->id,
+                          so.host, ev.why);
             (void)(RAND_bytes(mask, sizeof(mask)) == 1 && wagw_ws_close_frame(&s->out, ev.code, mask) == WAGW_OK &&
                    socket_flush(s) == NGX_OK);
             return NGX_ERROR;
