@@ -189,28 +189,40 @@ apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m
 static int
 target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, wagw_row_message_t *row)
 {
-    wagw_jid_t  p;
-    wagw_str_t  sender, chat = jid_text(t, &in->chat);
+    wagw_jid_t  p, author = { 0 };      /* empty: we */
+    wagw_str_t  chat = jid_text(t, &in->chat);
 
     if (!k->present || k->id.n == 0) {
         return WAGW_NOT_FOUND;
     }
     if (k->from_me) {
-        sender = in->from_me ? WAGW_STR("") : jid_text(t, &in->author);
+        author = in->author;
     } else if (k->participant.n && wagw_jid_parse(&p, k->participant) == WAGW_OK && wagw_jid_is_person(&p)) {
-        if (wagw_is_me(t->c, &p)) {
-            sender = WAGW_STR("");
-        } else {
-            WAGW_TRY(wagw_chat_canonical(t, &p, &p));
-            sender = jid_text(t, &p);
+        if (!wagw_is_me(t->c, &p)) {
+            WAGW_TRY(wagw_chat_canonical(t, &p, &author));
         }
     } else if (wagw_jid_is_person(&in->chat)) {
         /* in a direct chat "not mine" is the other one's */
-        sender = in->from_me ? chat : WAGW_STR("");
+        if (in->from_me) {
+            author = in->chat;
+        }
     } else {
         return WAGW_NOT_FOUND;
     }
-    return wagw_turn_message(t, chat, k->id, sender, row);
+    return wagw_jid_empty(&author) ? wagw_turn_message(t, chat, k->id, WAGW_STR(""), row)
+                                   : wagw_turn_message_by(t, chat, k->id, &author, row);
+}
+
+
+/* The message is by whom speaks. */
+static bool
+same_author(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_row_message_t *row)
+{
+    if (row->from_me != in->from_me) {
+        return false;
+    }
+    return in->from_me || wagw_str_eq(row->sender, jid_text(t, &in->author))
+        || (in->author_alt.server != WAGW_SRV_NONE && wagw_str_eq(row->sender, jid_text(t, &in->author_alt)));
 }
 
 
@@ -284,9 +296,7 @@ apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
         return rc;
     }
     /* the author alone edits: own ones by us, the others by their sender */
-    if (rc == WAGW_NOT_FOUND || row.from_me != in->from_me
-        || (!in->from_me && !wagw_str_eq(row.sender, jid_text(t, &in->author))))
-    {
+    if (rc == WAGW_NOT_FOUND || !same_author(t, in, &row)) {
         wagw_client_log(t->c, WAGW_LOG_INFO, "an edit of an unknown message or by somebody else is ignored");
         return WAGW_OK;
     }
@@ -332,9 +342,7 @@ apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
     }
     if (rc == WAGW_OK) {
         /* in a direct chat only the author; in a group the server let an admin do it */
-        if (!in->group && (row.from_me != in->from_me
-            || (!in->from_me && !wagw_str_eq(row.sender, jid_text(t, &in->author)))))
-        {
+        if (!in->group && !same_author(t, in, &row)) {
             wagw_client_log(t->c, WAGW_LOG_INFO, "a revoke by somebody else than the author is ignored");
             return WAGW_OK;
         }

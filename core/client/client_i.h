@@ -295,6 +295,8 @@ void wagw_job_drop(wagw_client_t *c, uint64_t serial);
 /* Message rows. */
 int wagw_turn_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key);
 int wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m);
+/* By its author (canonical, a person), whichever form the row has. */
+int wagw_turn_message_by(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, const wagw_jid_t *author, wagw_row_message_t *m);
 int wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m);
 /* The chat row after a message; unread: how many it adds. */
 int wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread);

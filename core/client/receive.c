@@ -285,8 +285,8 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
     }
 
     /* seen before and stored: the answer was lost */
-    rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id,
-        in.from_me ? WAGW_STR("") : wagw_jid_str(&t->arena, &in.author), &row);
+    rc = in.from_me ? wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id, WAGW_STR(""), &row)
+                    : wagw_turn_message_by(t, wagw_jid_str(&t->arena, &in.chat), in.id, &in.author, &row);
     if (rc == WAGW_OK && !(row.flags & WAGW_ROW_PLACEHOLDER)) {
         return wagw_receipt_delivery(t, &in);
     }

@@ -37,6 +37,32 @@ wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sen
 }
 
 
+/*
+ * The message of an author.  A chat that was the LID's until the number was
+ * learnt holds rows whose author is still written as LID: both forms are
+ * looked for, and asked for in one load.
+ */
+int
+wagw_turn_message_by(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, const wagw_jid_t *author, wagw_row_message_t *m)
+{
+    int         rc, rc2;
+    wagw_jid_t  twin;
+
+    rc = wagw_turn_message(t, chat, id, wagw_jid_str(&t->arena, author), m);
+    if (rc != WAGW_NOT_FOUND && rc != WAGW_AGAIN) {
+        return rc;
+    }
+    rc2 = wagw_lid_twin(t, author, &twin);
+    if (rc2 == WAGW_NOT_FOUND) {
+        return rc;
+    }
+    WAGW_TRY(rc2);
+    twin = wagw_jid_user(&twin);
+    rc2 = wagw_turn_message(t, chat, id, wagw_jid_str(&t->arena, &twin), m);
+    return rc == WAGW_AGAIN && (rc2 == WAGW_OK || rc2 == WAGW_NOT_FOUND) ? rc : rc2;
+}
+
+
 int
 wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m)
 {
@@ -90,11 +116,11 @@ wagw_turn_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_
     if (wagw_jid_parse(&j, chat) == WAGW_OK && wagw_jid_is_person(&j)) {
         rc = wagw_turn_message(t, chat, id, WAGW_STR(""), m);
         if (rc == WAGW_NOT_FOUND) {
-            return wagw_turn_message(t, chat, id, chat, m);
+            return wagw_turn_message_by(t, chat, id, &j, m);
         }
         if (rc == WAGW_AGAIN) {
-            /* both are asked for in one load */
-            rc2 = wagw_turn_message(t, chat, id, chat, m);
+            /* all of them are asked for in one load */
+            rc2 = wagw_turn_message_by(t, chat, id, &j, m);
             return rc2 == WAGW_NOT_FOUND || rc2 == WAGW_OK ? rc : rc2;
         }
         return rc;

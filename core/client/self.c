@@ -130,8 +130,8 @@ resent(wagw_turn_t *t, ProtobufCBinaryData bytes)
     if (rc != WAGW_OK) {
         goto done;
     }
-    rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id,
-        in.from_me ? WAGW_STR("") : wagw_jid_str(&t->arena, &in.author), &row);
+    rc = in.from_me ? wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id, WAGW_STR(""), &row)
+                    : wagw_turn_message_by(t, wagw_jid_str(&t->arena, &in.chat), in.id, &in.author, &row);
     if (rc != WAGW_NOT_FOUND) {
         rc = rc == WAGW_OK ? WAGW_OK : rc;      /* it was decrypted meanwhile */
         goto done;
