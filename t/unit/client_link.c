@@ -191,6 +191,22 @@ void sim_link(sim_engine_t *e, sim_account_t *a)
     sim_expect_status(e, WAGW_STATUS_CONNECTED);
 }
 
+sim_two_t sim_two(uint64_t seed)
+{
+    sim_two_t p;
+
+    p.w = sim_new(seed);
+    p.aa = sim_account(p.w, "49100", "9100");
+    p.ba = sim_account(p.w, "49200", "9200");
+    p.aa->name = "Ann";
+    p.ba->name = "Bea";
+    p.a = sim_engine(p.w, "A");
+    p.b = sim_engine(p.w, "B");
+    sim_link(p.a, p.aa);
+    sim_link(p.b, p.ba);
+    return p;
+}
+
 /* ---- by code ------------------------------------------------------------------------- */
 
 static wagw_str_t part_of(const wagw_node_t *reg, const char *tag, size_t n)

@@ -289,6 +289,18 @@ void sim_type_code(sim_engine_t *e, sim_account_t *a, const char *code);
 void sim_link(sim_engine_t *e, sim_account_t *a);
 void sim_unlink(sim_device_t *d);
 
+typedef struct { /* Ann (49100, LID 9100) with engine a, Bea (49200, LID 9200) with engine b */
+    sim_t *w;
+    sim_account_t *aa, *ba;
+    sim_engine_t *a, *b;
+} sim_two_t;
+
+#define SIM_A "49100@s.whatsapp.net"
+#define SIM_B "49200@s.whatsapp.net"
+
+/* Both linked and connected. */
+sim_two_t sim_two(uint64_t seed);
+
 /* To a client that is connected now, as it is. */
 void sim_push(sim_engine_t *e, const wagw_node_t *n);
 void sim_push_raw(sim_engine_t *e, wagw_str_t plaintext); /* sealed */
