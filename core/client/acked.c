@@ -32,6 +32,10 @@ acked_then(wagw_client_t *c, void *arg)
     j->rebuilt = true;
     j->state = WAGW_JOB_NEW;
     j->devices_asked = j->bundles_asked = false;
+    j->asked_upto = 0;
+    free(j->given);
+    j->given = NULL;
+    j->given_len = 0;
     j->next = c->jobs;
     c->jobs = j;
     if (j->next == NULL) {
@@ -72,6 +76,10 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
         case 475:
             again = true;
             break;
+        case 420:
+        case 421:
+            again = wagw_jid_is_group(&to);
+            break;
         case 400:
             again = wagw_jid_is_lid(&to) && wagw_turn_me(t)->lid_migrated == 0;
             if (again && (creds = wagw_turn_creds(t)) != NULL) {
@@ -95,6 +103,9 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
         memcpy(a.id, job->id, sizeof(a.id));
         WAGW_TRY(wagw_devices_forget(t, &to));
         WAGW_TRY(wagw_devices_forget(t, &own));
+        if (wagw_jid_is_group(&to)) {
+            WAGW_TRY(wagw_group_forget(t, &to));
+        }
         return wagw_turn_then(t, acked_then, &a, sizeof(a));
     }
 
@@ -197,6 +208,12 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
 
         WAGW_TRY(wagw_devices_forget(t, &from));
         WAGW_TRY(wagw_devices_forget(t, &own));
+        if (wagw_jid_is_group(&from)) {
+            WAGW_TRY(wagw_group_forget(t, &from));
+        }
+    }
+    if (job && job->given_len) {
+        WAGW_TRY(wagw_group_given(t, &from, job->key_id, job->given, job->given_len));
     }
     WAGW_TRY(wagw_token_issue(t, &from));
     if (job && !job->accepted) {

@@ -167,6 +167,9 @@ apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m
     if (!in->status) {
         WAGW_TRY(wagw_turn_chat_touch(t, &row, &in->chat, unread));
     }
+    if (in->group) {
+        WAGW_TRY(wagw_group_learn(t, &in->chat));
+    }
     if (!in->from_me) {
         WAGW_TRY(wagw_contact_seen(t, &in->sender, in->push_name));
     }

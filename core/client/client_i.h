@@ -13,6 +13,7 @@
  *   prekeys.c   count, upload, digest, rotation
  *   lid.c       LID <-> PN, canonical chats, contacts
  *   token.c     trusted-contact tokens
+ *   group.c     group metadata and our sender keys;  group_send.c  messages to groups
  *   devices.c   device lists and bundles
  *   send.c      from a command to the stanza; jobs.c, make.c, acked.c, stanza.c
  *   rows.c      message and chat rows
@@ -278,6 +279,10 @@ struct wagw_job_s {
     char               id[68];
     char               target[68];      /* message that is edited */
     wagw_jid_t         to;              /* as named by the caller, without device */
+    uint32_t           asked_upto;      /* members whose device lists were asked for */
+    uint32_t           key_id;          /* sender key of a group message */
+    uint8_t           *given;           /* devices that get it with this message, NUL-separated */
+    size_t             given_len;
     int64_t            due_ms;          /* not before (simulateTyping) */
     int64_t            deadline;        /* of the ack */
     wagw_job_t        *next;
@@ -366,6 +371,38 @@ int wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead
 /* A bundle as children of `n` (04 section 4.2), or inside its <keys>. */
 int wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b);
 int wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user);       /* 04 section 6.4 */
+
+
+/* ---- groups (group.c, group_send.c; 04 section 9, 09) ------------------------------- */
+
+#define WAGW_GROUP_MEMBERS_MAX  4096
+
+typedef struct {
+    int64_t      fetched_ms;            /* 0: nothing is known */
+    bool         lid;                   /* addressing mode */
+    bool         announce;              /* only admins write */
+    uint32_t     ephemeral;
+    wagw_str_t   subject;
+    wagw_jid_t  *members;               /* user jids in the group's mode */
+    uint8_t     *roles;                 /* 0, 1 admin, 2 superadmin */
+    size_t       n;
+} wagw_group_t;
+
+int wagw_group_get(wagw_turn_t *t, const wagw_jid_t *group, wagw_group_t *g);
+int wagw_group_forget(wagw_turn_t *t, const wagw_jid_t *group);
+int wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t arg);
+int wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq);            /* stores <group> */
+int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n);       /* w:gp2 */
+int wagw_group_learn(wagw_turn_t *t, const wagw_jid_t *group);           /* asks for what is not known */
+/* Our key of the group is made anew with the next message (04 section 9.1). */
+int wagw_group_rotate(wagw_turn_t *t, const wagw_jid_t *group);
+wagw_signal_addr_t wagw_group_self(const wagw_turn_t *t);                /* own address in every group */
+/* Devices that were given our key with an acknowledged message. */
+int wagw_group_given(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, const uint8_t *given, size_t n);
+int wagw_group_has(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, wagw_str_t *given);
+/* The Message with our current key in it, for a resend to one device. */
+int wagw_group_resend(wagw_turn_t *t, const wagw_jid_t *group, const wagw_signal_addr_t *device, wagw_buf_t *out,
+    wagw_str_t message);
 
 
 /* ---- prekeys (prekeys.c; 03 section 8) ---------------------------------------------- */

@@ -27,6 +27,7 @@ wagw_job_free(wagw_client_t *c, wagw_job_t *j)
 {
     c->njobs--;
     cJSON_Delete(j->params);
+    free(j->given);
     free(j);
 }
 

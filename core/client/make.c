@@ -68,8 +68,14 @@ build_mentions(wagw_turn_t *t, const cJSON *params, wagw_made_t *m, wagw_build_t
     const cJSON  *item, *list = cJSON_GetObjectItemCaseSensitive(params, "mentions");
 
     if (cJSON_IsString(list)) {
-        *field = "mentions";        /* "all" is for groups */
-        return WAGW_MALFORMED;
+        if (!wagw_jid_is_group(&m->to) || strcmp(list->valuestring, "all") != 0) {
+            *field = "mentions";        /* "all" is for groups */
+            return WAGW_MALFORMED;
+        }
+        b->mention_all = true;
+        b->mentions = m->group.members;
+        b->nmentions = m->group.n;
+        return WAGW_OK;
     }
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0) {
         return WAGW_OK;
@@ -155,7 +161,8 @@ build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, w
     }
     WAGW_TRY(rc);
 
-    if ((job->kind == WAGW_BUILD_EDIT || job->kind == WAGW_BUILD_REVOKE) && !row->from_me) {
+    /* a group's admin may revoke for others: the server knows who is one */
+    if (!row->from_me && (job->kind == WAGW_BUILD_EDIT || (job->kind == WAGW_BUILD_REVOKE && !wagw_jid_is_group(&m->to)))) {
         m->refused = true;
         return wagw_turn_fail(t, job->command, 403, "WA_FORBIDDEN", "Only own messages can be changed for everyone");
     }
@@ -208,7 +215,8 @@ wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
-    b.expiration = (uint32_t) wagw_param_int(job->params, "expiration", rc == WAGW_OK ? chat.ephemeral : 0);
+    b.expiration = (uint32_t) wagw_param_int(job->params, "expiration",
+        m->group.fetched_ms ? m->group.ephemeral : rc == WAGW_OK ? chat.ephemeral : 0);
     m->expiration = b.expiration;
 
     WAGW_TRY(build_quoted(t, job, m, &b, quoted));

@@ -82,7 +82,7 @@ wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *part
 /* ---- incoming ------------------------------------------------------------------- */
 
 static int
-receipt_row(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t user, unsigned status, int64_t at)
+receipt_row(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t user, unsigned status, int64_t at, bool *news)
 {
     int                 rc;
     char                key[WAGW_KEY_MAX];
@@ -107,6 +107,8 @@ receipt_row(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t user, uns
     r.chat = chat;
     r.id = id;
     r.user = user;
+    *news = (status == WAGW_MSG_DELIVERED && r.delivered == 0) || (status == WAGW_MSG_READ && r.read == 0)
+        || (status == WAGW_MSG_PLAYED && r.played == 0);
     if (status >= WAGW_MSG_DELIVERED && r.delivered == 0) {
         r.delivered = at;
     }
@@ -130,6 +132,7 @@ static int
 confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_t *user, unsigned status, int64_t at)
 {
     int                  rc;
+    bool                 group = !wagw_jid_is_person(chat), news = false;
     wagw_jid_t           who;
     wagw_str_t           text = wagw_jid_str(&t->arena, chat), user_text;
     wagw_row_message_t   row;
@@ -141,14 +144,16 @@ confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_
     WAGW_TRY(rc);
     WAGW_TRY(wagw_chat_canonical(t, user, &who));
     user_text = wagw_jid_str(&t->arena, &who);
-    WAGW_TRY(receipt_row(t, text, id, user_text, status, at));
+    WAGW_TRY(receipt_row(t, text, id, user_text, status, at, &news));
 
     /* while pending the ack is still to come, and it carries the event */
-    if (row.status == WAGW_MSG_PENDING || row.status == WAGW_MSG_FAILED || status <= row.status) {
+    if (row.status == WAGW_MSG_PENDING || row.status == WAGW_MSG_FAILED || (status <= row.status && !(group && news))) {
         return WAGW_OK;
     }
-    row.status = (uint8_t) status;
-    WAGW_TRY(wagw_turn_message_put(t, &row));
+    if (status > row.status) {
+        row.status = (uint8_t) status;
+        WAGW_TRY(wagw_turn_message_put(t, &row));
+    }
     if (row.flags & WAGW_ROW_HIDDEN) {
         return WAGW_OK;
     }

@@ -295,12 +295,23 @@ resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *row)
     wagw_buf_t    b = { 0 };
     wagw_str_t    message = row->content;
     wagw_node_t  *n, *enc;
+    wagw_signal_addr_t  addr;
 
     if (message.n == 0) {
         return WAGW_OK;         /* revoked meanwhile */
     }
     if (a->own) {
         rc = wagw_message_dsm(&b, row->content, row->to.n ? row->to : row->chat);
+        message = rc == WAGW_OK ? wagw_arena_str(&t->arena, wagw_buf_view(&b)) : WAGW_STR_NULL;
+        wagw_buf_free(&b);
+        WAGW_TRY(rc);
+        if (message.p == NULL) {
+            return WAGW_NOMEM;
+        }
+    }
+    if (wagw_jid_is_group(&a->to)) {
+        WAGW_TRY(wagw_lid_signal(t, &a->device, &addr));
+        rc = wagw_group_resend(t, &a->to, &addr, &b, row->content);
         message = rc == WAGW_OK ? wagw_arena_str(&t->arena, wagw_buf_view(&b)) : WAGW_STR_NULL;
         wagw_buf_free(&b);
         WAGW_TRY(rc);

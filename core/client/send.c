@@ -39,6 +39,19 @@ step_then(wagw_client_t *c, void *arg)
     if (s->queued && j == NULL) {
         return;         /* dropped meanwhile */
     }
+    if (s->outcome == STEP_SENT && s->job.given_len) {
+        uint8_t  *given = malloc(s->job.given_len);
+
+        if (given) {
+            memcpy(given, s->job.given, s->job.given_len);
+        } else {
+            s->job.given_len = 0;       /* they get the key once more */
+        }
+        s->job.given = given;
+    } else {
+        s->job.given = NULL;
+        s->job.given_len = 0;
+    }
 
     if (s->outcome == STEP_OVER) {
         if (j) {
@@ -122,8 +135,8 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
     if (wagw_jid_empty(&to)) {
         return WAGW_OK;             /* answered */
     }
-    if (!wagw_jid_is_person(&to)) {
-        return wagw_turn_fail(t, command, 501, "NOT_SUPPORTED", "Sending to groups, channels and status is not built yet");
+    if (!wagw_jid_is_person(&to) && !wagw_jid_is_group(&to)) {
+        return wagw_turn_fail(t, command, 501, "NOT_SUPPORTED", "Sending to channels and status is not built yet");
     }
 
     s = wagw_arena_zalloc(&t->arena, sizeof(*s));
@@ -134,7 +147,7 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
     s->job.command = command;
     s->job.kind = kind;
     s->job.params = (cJSON *) params;
-    s->job.to = wagw_jid_user(&to);
+    s->job.to = wagw_jid_is_person(&to) ? wagw_jid_user(&to) : to;
     s->job.priority = (uint8_t) wagw_param_int(params, "priority", 5);
 
     given = wagw_param_str(params, "_id");
@@ -193,6 +206,8 @@ typedef struct {
     bool      failed;
 } woken_t;
 
+typedef enum { ASKED_DEVICES, ASKED_BUNDLES, ASKED_GROUP } asked_for_t;
+
 
 static void
 woken_then(wagw_client_t *c, void *arg)
@@ -207,6 +222,7 @@ woken_then(wagw_client_t *c, void *arg)
     if (w->failed) {
         /* the connection went: asked again on the next one */
         j->devices_asked = j->bundles_asked = false;
+        j->asked_upto = 0;
     }
     (void) wagw_turn_later(c, wagw_send_pump, 0, true);
 }
@@ -223,7 +239,7 @@ drop_then(wagw_client_t *c, void *arg)
 
 
 static int
-asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial, bool bundles)
+asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial, asked_for_t what)
 {
     int            code;
     size_t         n;
@@ -249,29 +265,40 @@ asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial, bool bund
         WAGW_TRY(wagw_turn_reply(t, j->command, &r));
         return wagw_turn_then(t, drop_then, &serial, sizeof(serial));
     }
-    WAGW_TRY(bundles ? wagw_bundles_answer(t, node, &dead, &n) : wagw_devices_answer(t, node));
+    switch (what) {
+    case ASKED_DEVICES: WAGW_TRY(wagw_devices_answer(t, node)); break;
+    case ASKED_BUNDLES: WAGW_TRY(wagw_bundles_answer(t, node, &dead, &n)); break;
+    case ASKED_GROUP: WAGW_TRY(wagw_group_answer(t, node)); break;
+    }
     return wagw_turn_then(t, woken_then, &w, sizeof(w));
 }
 
 
-static int
-devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
+int
+wagw_job_group_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
 {
-    return asked_answer(t, node, serial, false);
+    return asked_answer(t, node, serial, ASKED_GROUP);
 }
 
 
-static int
-bundles_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
+int
+wagw_job_devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
 {
-    return asked_answer(t, node, serial, true);
+    return asked_answer(t, node, serial, ASKED_DEVICES);
+}
+
+
+int
+wagw_job_bundles_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
+{
+    return asked_answer(t, node, serial, ASKED_BUNDLES);
 }
 
 
 /* ---- one step of a job ---------------------------------------------------------------------------- */
 
-static int
-resume_or_refuse(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row)
+int
+wagw_job_resume(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row)
 {
     wagw_job_t  *job = &s->job, *old;
 
@@ -296,8 +323,8 @@ resume_or_refuse(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row)
 }
 
 
-static int
-typing_first(wagw_turn_t *t, step_t *s, const wagw_made_t *m)
+int
+wagw_job_typing(wagw_turn_t *t, step_t *s, const wagw_made_t *m)
 {
     double        ms = 0;
     wagw_str_t    text;
@@ -323,8 +350,8 @@ typing_first(wagw_turn_t *t, step_t *s, const wagw_made_t *m)
 }
 
 
-static int
-job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old, wagw_str_t stanza)
+int
+wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old, wagw_str_t stanza)
 {
     wagw_row_message_t  row;
 
@@ -382,13 +409,16 @@ job_step(wagw_turn_t *t, step_t *s)
     const wagw_creds_t  *me = wagw_turn_me(t);
 
     s->outcome = STEP_OVER;
+    if (wagw_jid_is_group(&job->to)) {
+        return wagw_job_group_step(t, s);
+    }
     memset(&m, 0, sizeof(m));
     WAGW_TRY(wagw_job_namespace(t, job, &m));
 
     /* the id must be new, unless this is a rebuild */
     rc = wagw_turn_message(t, m.chat, wagw_cstr(job->id), WAGW_STR(""), &old);
     if (rc == WAGW_OK && !job->rebuilt) {
-        return resume_or_refuse(t, s, &old);
+        return wagw_job_resume(t, s, &old);
     }
     if (rc != WAGW_OK && (rc != WAGW_NOT_FOUND || job->rebuilt)) {
         return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
@@ -409,7 +439,7 @@ job_step(wagw_turn_t *t, step_t *s)
             job->devices_asked = true;
             job->state = WAGW_JOB_WAIT_DEVICES;
             s->outcome = STEP_PARKED;
-            return wagw_devices_query(t, ask, nask, devices_asked, job->serial);
+            return wagw_devices_query(t, ask, nask, wagw_job_devices_asked, job->serial);
         }
     }
     if (peer.n == 0) {
@@ -456,7 +486,7 @@ job_step(wagw_turn_t *t, step_t *s)
         job->bundles_asked = true;
         job->state = WAGW_JOB_WAIT_BUNDLES;
         s->outcome = STEP_PARKED;
-        return wagw_bundles_query(t, miss, nmiss, bundles_asked, job->serial);
+        return wagw_bundles_query(t, miss, nmiss, wagw_job_bundles_asked, job->serial);
     }
 
     if (job->rebuilt) {
@@ -467,7 +497,7 @@ job_step(wagw_turn_t *t, step_t *s)
             return WAGW_OK;
         }
         if (!job->typed && job->params) {
-            WAGW_TRY(typing_first(t, s, &m));
+            WAGW_TRY(wagw_job_typing(t, s, &m));
             if (s->outcome == STEP_PARKED) {
                 return WAGW_OK;
             }
@@ -486,7 +516,7 @@ job_step(wagw_turn_t *t, step_t *s)
     st.pn = m.pn;
     rc = wagw_stanza_message(t, &st, all, n, &out);
     if (rc == WAGW_OK) {
-        rc = job_store(t, job, &m, job->rebuilt ? &old : NULL, wagw_buf_view(&out));
+        rc = wagw_job_store(t, job, &m, job->rebuilt ? &old : NULL, wagw_buf_view(&out));
     }
     if (rc == WAGW_OK) {
         rc = wagw_turn_send_bytes(t, wagw_buf_view(&out));

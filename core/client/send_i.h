@@ -19,6 +19,7 @@ typedef struct {
 
 typedef struct {
     bool          lid;                  /* namespace of the stanza */
+    wagw_group_t  group;                /* of a group message */
     wagw_jid_t    to;                   /* wire chat */
     wagw_jid_t    self;
     wagw_jid_t    canonical;
@@ -47,5 +48,15 @@ int wagw_job_namespace(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m);
 int wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m);
 /* The message from its row, for a rebuild. */
 void wagw_job_from_row(wagw_made_t *m, const wagw_row_message_t *row);
+
+/* One step of a message to a group (group_send.c); 04 section 9. */
+int wagw_job_group_step(wagw_turn_t *t, step_t *s);
+/* Shared by both kinds: composing first, the row. */
+int wagw_job_typing(wagw_turn_t *t, step_t *s, const wagw_made_t *m);
+int wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old, wagw_str_t stanza);
+int wagw_job_resume(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row);
+int wagw_job_devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
+int wagw_job_bundles_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
+int wagw_job_group_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
 
 #endif
