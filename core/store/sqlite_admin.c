@@ -4,7 +4,8 @@
 
 #define INSTANCE_COLUMNS                                                                                               \
     "num, id, name, phone, settings, metadata, active, auto_connect, created_ms, updated_ms, event_seq, jid, lid,"     \
-    " push_name, platform, business_name, status, connected_ms, disconnect_code, disconnect_reason, disconnect_ms"
+    " push_name, platform, business_name, status, connected_ms, disconnect_code, disconnect_reason, disconnect_ms,"    \
+    " messages, chats"
 
 static wagw_str_t json_or_empty(wagw_str_t json)
 {
@@ -152,6 +153,8 @@ static void instance_row(sqlite3_stmt *st, wagw_instance_t *i)
         .created_ms = sqlite3_column_int64(st, 8),
         .updated_ms = sqlite3_column_int64(st, 9),
         .event_seq = (uint64_t)sqlite3_column_int64(st, 10),
+        .messages = (uint64_t)sqlite3_column_int64(st, 21),
+        .chats = (uint64_t)sqlite3_column_int64(st, 22),
         .engine =
             {
                 .jid = wagw_sql_str(st, 11),
@@ -194,8 +197,7 @@ int wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages
     sqlite3_stmt *st;
     int rc;
 
-    st = wagw_sql(s, "SELECT (SELECT count(*) FROM messages WHERE inst = ?1 AND hidden = 0),"
-                     " (SELECT count(*) FROM chats WHERE inst = ?1 AND present = 1)");
+    st = wagw_sql(s, "SELECT messages, chats FROM instances WHERE num = ?1");
     wagw_sql_bind(st, "u", num);
     rc = wagw_sql_step(s, st);
 

@@ -163,7 +163,7 @@ done:
 #define CHAT_FROM " FROM chats c LEFT JOIN contacts k ON k.inst = c.inst AND k.jid = c.chat"
 #define CHAT_SELECT                                                                                                    \
     "SELECT " WAGW_CHAT_COLUMNS ", " DISPLAY ", c.kind,"                                                               \
-    " (SELECT count(*) FROM messages m WHERE m.chat = c.num AND m.hidden = 0)" CHAT_FROM
+    " c.messages" CHAT_FROM
 
 static int chat_identity(wagw_store_t *s, uint32_t inst, const wagw_row_chat_t *c, wagw_json_t *j)
 {
@@ -263,8 +263,7 @@ int wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f,
     wagw_buf_t like = {0};
     wagw_query_t q = {.n = 0};
     sqlite3_stmt *st = NULL;
-    const char *order;
-    char tail[512];
+    char tail[256];
     int64_t n = 0;
     int rc;
 
@@ -282,11 +281,9 @@ int wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f,
 
     *total = (uint64_t)n;
 
-    /* the page first, so that messages are counted for its rows only */
-    order = sorts[f->sort >= 0 && f->sort < 3 ? f->sort : 0];
-    snprintf(tail, sizeof(tail), " ORDER BY %s %s, c.num %s LIMIT %u OFFSET %u) ORDER BY %s %s, c.num %s", order,
-             direction, direction, f->limit, f->offset, order, direction, direction);
-    st = wagw_query_prepare(s, CHAT_SELECT " WHERE c.num IN (SELECT c.num" CHAT_FROM, &q, tail);
+    snprintf(tail, sizeof(tail), " ORDER BY %s %s, c.num %s LIMIT %u OFFSET %u",
+             sorts[f->sort >= 0 && f->sort < 3 ? f->sort : 0], direction, direction, f->limit, f->offset);
+    st = wagw_query_prepare(s, CHAT_SELECT, &q, tail);
 
     wagw_json_open(&j, '[');
 

@@ -16,13 +16,13 @@
 #include "record.h"
 #include "row.h"
 
-typedef struct wagw_store_s  wagw_store_t;
+typedef struct wagw_store_s wagw_store_t;
 
 typedef struct {
-    const char     *dsn;            /* "sqlite:/path/wagw.db" */
-    const char     *password;       /* later issues */
-    const uint8_t  *encryption_key; /* 32 bytes or NULL: record values are sealed at rest */
-    const char     *migrations;     /* directory with NNN-*.sql, or NULL: the built-in copy */
+    const char *dsn;               /* "sqlite:/path/wagw.db" */
+    const char *password;          /* later issues */
+    const uint8_t *encryption_key; /* 32 bytes or NULL: record values are sealed at rest */
+    const char *migrations;        /* directory with NNN-*.sql, or NULL: the built-in copy */
 } wagw_store_conf_t;
 
 /* Opens, applies migrations.  why (>= 256 bytes) gets a text with the path. */
@@ -48,30 +48,29 @@ int wagw_store_apply(wagw_store_t *s, const wagw_batch_t *b);
 /* Records for a load list (exact and prefix); recs are allocated in a. */
 int wagw_store_load(wagw_store_t *s, uint32_t instance, const wagw_load_t *asked, wagw_arena_t *a, wagw_rec_t **recs);
 
-
 /* Instances. */
 typedef struct {
-    uint32_t    num;                /* the number records and batches use */
-    wagw_str_t  id, name;
-    wagw_str_t  phone;              /* given at creation */
-    wagw_str_t  settings;           /* JSON object */
-    wagw_str_t  metadata;           /* JSON object */
-    bool        active;             /* false: paused by the operator */
-    bool        auto_connect;
-    int64_t     created_ms, updated_ms;
-    uint64_t    event_seq;
-    wagw_row_instance_t  engine;    /* columns the engine owns */
-    uint64_t    messages, chats;    /* counts, only from wagw_store_instance_get */
+    uint32_t num; /* the number records and batches use */
+    wagw_str_t id, name;
+    wagw_str_t phone;    /* given at creation */
+    wagw_str_t settings; /* JSON object */
+    wagw_str_t metadata; /* JSON object */
+    bool active;         /* false: paused by the operator */
+    bool auto_connect;
+    int64_t created_ms, updated_ms;
+    uint64_t event_seq;
+    wagw_row_instance_t engine; /* columns the engine owns */
+    uint64_t messages, chats;   /* counts, set by the store */
 } wagw_instance_t;
 
 typedef int (*wagw_instance_pt)(void *data, const wagw_instance_t *i);
 
-int wagw_store_instance_create(wagw_store_t *s, wagw_instance_t *i);          /* sets num; WAGW_DUPLICATE: id or phone taken */
-int wagw_store_instance_update(wagw_store_t *s, const wagw_instance_t *i);    /* name, phone, settings, metadata, active, updated_ms */
+int wagw_store_instance_create(wagw_store_t *s, wagw_instance_t *i); /* sets num; WAGW_DUPLICATE: id or phone taken */
+int wagw_store_instance_update(wagw_store_t *s,
+                               const wagw_instance_t *i); /* name, phone, settings, metadata, active, updated_ms */
 int wagw_store_instance_delete(wagw_store_t *s, uint32_t num, bool keep_messages);
 int wagw_store_instance_each(wagw_store_t *s, wagw_instance_pt cb, void *data);
 int wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages, uint64_t *chats);
-
 
 /* Listings: append the JSON array of contract objects; *count its length,
  * *total what matches (or UINT64_MAX when not known).  A page of messages that
@@ -79,56 +78,59 @@ int wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages
  * it may be short and still have *more and a cursor.  WAGW_NOT_FOUND: before or
  * after is unknown; WAGW_MALFORMED: cursor or status is. */
 typedef struct {
-    wagw_str_t  instance_id;
-    wagw_str_t  chat;               /* any form: canonical, LID, PN; empty = all */
-    wagw_str_t  type, status, q;    /* empty = all */
-    int         from_me;            /* -1 all */
-    int64_t     since_ms, until_ms; /* 0 none */
-    wagw_str_t  before, after;      /* message ids */
-    wagw_str_t  cursor;             /* opaque, from next_cursor */
-    uint32_t    limit, offset;
-    bool        with_chat;          /* message + chat{chatId,name,isGroup} */
+    wagw_str_t instance_id;
+    wagw_str_t chat;            /* any form: canonical, LID, PN; empty = all */
+    wagw_str_t type, status, q; /* empty = all */
+    int from_me;                /* -1 all */
+    int64_t since_ms, until_ms; /* 0 none */
+    wagw_str_t before, after;   /* message ids */
+    wagw_str_t cursor;          /* opaque, from next_cursor */
+    uint32_t limit, offset;
+    bool with_chat; /* message + chat{chatId,name,isGroup} */
 } wagw_message_filter_t;
 
 int wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *f, wagw_buf_t *json,
-    uint32_t *count, uint64_t *total, bool *more, wagw_buf_t *next_cursor);
+                        uint32_t *count, uint64_t *total, bool *more, wagw_buf_t *next_cursor);
 /* One message object by id (chat may be empty); WAGW_NOT_FOUND. */
-int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id, bool with_chat, wagw_buf_t *json);
+int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
+                           bool with_chat, wagw_buf_t *json);
 int wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted);
 int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 int wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 
 typedef struct {
-    int         sort;               /* 0 lastMessageAt, 1 name, 2 unreadCount */
-    bool        ascending;
-    int         archived, unread;   /* -1 all */
-    int         type;               /* -1 all, 0 user, 1 group, 2 channel */
-    wagw_str_t  q;
-    uint32_t    limit, offset;
-    bool        overview;           /* the short object */
+    int sort; /* 0 lastMessageAt, 1 name, 2 unreadCount */
+    bool ascending;
+    int archived, unread; /* -1 all */
+    int type;             /* -1 all, 0 user, 1 group, 2 channel */
+    wagw_str_t q;
+    uint32_t limit, offset;
+    bool overview; /* the short object */
 } wagw_chat_filter_t;
 
-int wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f, wagw_buf_t *json, uint32_t *count, uint64_t *total, bool *more);
-int wagw_store_chat_get(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *json);     /* any form of the id */
+int wagw_store_chats(wagw_store_t *s, uint32_t num, const wagw_chat_filter_t *f, wagw_buf_t *json, uint32_t *count,
+                     uint64_t *total, bool *more);
+int wagw_store_chat_get(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *json); /* any form of the id */
 /* Canonical id of a chat named in any form, or the input itself. */
 int wagw_store_chat_resolve(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *canonical, bool *exists);
-int wagw_store_contacts(wagw_store_t *s, uint32_t num, wagw_str_t q, int blocked, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count, bool *more);
+int wagw_store_contacts(wagw_store_t *s, uint32_t num, wagw_str_t q, int blocked, uint32_t limit, uint32_t offset,
+                        wagw_buf_t *json, uint32_t *count, bool *more);
 int wagw_store_contact_get(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_buf_t *json);
-int wagw_store_lids(wagw_store_t *s, uint32_t num, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count, uint64_t *total);
+int wagw_store_lids(wagw_store_t *s, uint32_t num, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count,
+                    uint64_t *total);
 int wagw_store_lid_get(wagw_store_t *s, uint32_t num, wagw_str_t lid_user, wagw_buf_t *pn_user);
 int wagw_store_pn_get(wagw_store_t *s, uint32_t num, wagw_str_t pn_user, wagw_buf_t *lid_user);
 
-
 /* API keys: only the SHA-256 is stored. */
 typedef struct {
-    uint32_t    num;
-    wagw_str_t  id, name, prefix;   /* prefix: first 6 characters, for display */
-    uint8_t     hash[32];
-    uint32_t    permissions;        /* bits, ngx_wagw's meaning */
-    wagw_str_t  instances;          /* JSON array or empty = all */
-    wagw_str_t  ip_allow;           /* JSON array or empty */
-    bool        active;
-    int64_t     created_ms, last_used_ms, expires_ms;
+    uint32_t num;
+    wagw_str_t id, name, prefix; /* prefix: first 6 characters, for display */
+    uint8_t hash[32];
+    uint32_t permissions; /* bits, ngx_wagw's meaning */
+    wagw_str_t instances; /* JSON array or empty = all */
+    wagw_str_t ip_allow;  /* JSON array or empty */
+    bool active;
+    int64_t created_ms, last_used_ms, expires_ms;
 } wagw_api_key_t;
 
 typedef int (*wagw_api_key_pt)(void *data, const wagw_api_key_t *k);
@@ -137,45 +139,44 @@ int wagw_store_key_update(wagw_store_t *s, const wagw_api_key_t *k);
 int wagw_store_key_delete(wagw_store_t *s, wagw_str_t id);
 int wagw_store_key_each(wagw_store_t *s, wagw_api_key_pt cb, void *data);
 
-
 /* Webhooks and their outbox (contract 3.14, 4). */
 typedef struct {
-    uint32_t    num;                /* row id */
-    wagw_str_t  id;                 /* uuid */
-    uint32_t    instance;           /* 0 = global */
-    wagw_str_t  url;
-    wagw_str_t  events;             /* JSON array or empty = all */
-    wagw_str_t  secret;             /* sealed at rest when a key is set */
-    wagw_str_t  headers;            /* JSON object or empty */
-    wagw_str_t  options;            /* JSON: retry, batch, filter, ordered, retryAll */
-    bool        enabled;
-    int64_t     created_ms, updated_ms;
+    uint32_t num;      /* row id */
+    wagw_str_t id;     /* uuid */
+    uint32_t instance; /* 0 = global */
+    wagw_str_t url;
+    wagw_str_t events;  /* JSON array or empty = all */
+    wagw_str_t secret;  /* sealed at rest when a key is set */
+    wagw_str_t headers; /* JSON object or empty */
+    wagw_str_t options; /* JSON: retry, batch, filter, ordered, retryAll */
+    bool enabled;
+    int64_t created_ms, updated_ms;
 } wagw_webhook_t;
 
 typedef int (*wagw_webhook_pt)(void *data, const wagw_webhook_t *w);
-int wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w);               /* num 0: created, num set */
+int wagw_store_webhook_put(wagw_store_t *s, wagw_webhook_t *w); /* num 0: created, num set */
 int wagw_store_webhook_delete(wagw_store_t *s, wagw_str_t id);
 int wagw_store_webhook_each(wagw_store_t *s, wagw_webhook_pt cb, void *data);
 
 typedef enum { WAGW_DLV_PENDING = 0, WAGW_DLV_SUCCESS, WAGW_DLV_FAILED, WAGW_DLV_DEAD } wagw_delivery_status_t;
 
 typedef struct {
-    uint64_t    num;                /* row id */
-    wagw_str_t  id;                 /* delivery id, X-Webhook-ID */
-    wagw_str_t  webhook_id;
-    uint32_t    instance;
-    wagw_str_t  instance_id;
-    wagw_str_t  url;
-    wagw_str_t  event, event_id, chat;
-    uint64_t    seq;
-    wagw_str_t  payload;            /* the whole envelope, as it is sent */
-    uint8_t     status;
-    int32_t     status_code;
-    wagw_str_t  response;           /* <= 4 KiB */
-    wagw_str_t  error;
-    uint32_t    attempts;
-    int64_t     next_ms, created_ms, updated_ms;
-    uint32_t    duration_ms;
+    uint64_t num;  /* row id */
+    wagw_str_t id; /* delivery id, X-Webhook-ID */
+    wagw_str_t webhook_id;
+    uint32_t instance;
+    wagw_str_t instance_id;
+    wagw_str_t url;
+    wagw_str_t event, event_id, chat;
+    uint64_t seq;
+    wagw_str_t payload; /* the whole envelope, as it is sent */
+    uint8_t status;
+    int32_t status_code;
+    wagw_str_t response; /* <= 4 KiB */
+    wagw_str_t error;
+    uint32_t attempts;
+    int64_t next_ms, created_ms, updated_ms;
+    uint32_t duration_ms;
 } wagw_delivery_t;
 
 /* Encoding used as value of WAGW_OP_DELIVERY. */
@@ -186,29 +187,36 @@ typedef int (*wagw_delivery_pt)(void *data, const wagw_delivery_t *d);
 /* Pending ones due at or before now, oldest first, at most limit. */
 int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data);
 /* The same for one webhook, by due time and row number.  ordered: only the oldest pending row of each (instance, chat),
- * so that a row waiting for its retry holds back its chat (rows queued while the webhook's options said ordered).  *next_ms: the earliest later due time of that webhook, 0 none. */
-int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit, wagw_delivery_pt cb, void *data, int64_t *next_ms);
-/* Result of an attempt, by delivery id: status, status_code, response, error, attempts, next_ms, updated_ms, duration_ms. */
+ * so that a row waiting for its retry holds back its chat (rows queued while the webhook's options said ordered).
+ * *next_ms: the earliest later due time of that webhook, 0 none. */
+int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit,
+                             wagw_delivery_pt cb, void *data, int64_t *next_ms);
+/* Result of an attempt, by delivery id: status, status_code, response, error, attempts, next_ms, updated_ms,
+ * duration_ms. */
 int wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d);
-int wagw_store_deliveries(wagw_store_t *s, uint32_t instance, int status, wagw_str_t event, int64_t since_ms, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count, uint64_t *total);
-int wagw_store_delivery_get(wagw_store_t *s, wagw_str_t id, wagw_buf_t *json, wagw_arena_t *a, wagw_delivery_t *d);   /* json may be NULL */
-int wagw_store_delivery_stats(wagw_store_t *s, uint32_t instance, int64_t since_ms, int64_t now_ms, uint32_t days, wagw_str_t instance_id, wagw_buf_t *json);
-int wagw_store_deliveries_prune(wagw_store_t *s, uint32_t instance, int64_t before_ms, uint64_t *deleted);             /* never undelivered */
+int wagw_store_deliveries(wagw_store_t *s, uint32_t instance, int status, wagw_str_t event, int64_t since_ms,
+                          uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count, uint64_t *total);
+int wagw_store_delivery_get(wagw_store_t *s, wagw_str_t id, wagw_buf_t *json, wagw_arena_t *a,
+                            wagw_delivery_t *d); /* json may be NULL */
+int wagw_store_delivery_stats(wagw_store_t *s, uint32_t instance, int64_t since_ms, int64_t now_ms, uint32_t days,
+                              wagw_str_t instance_id, wagw_buf_t *json);
+int wagw_store_deliveries_prune(wagw_store_t *s, uint32_t instance, int64_t before_ms,
+                                uint64_t *deleted); /* never undelivered */
 /* Re-arms deliveries: by id, or by instance/status/since; *n how many. */
-int wagw_store_deliveries_retry(wagw_store_t *s, wagw_str_t id, uint32_t instance, int status, int64_t since_ms, int64_t now_ms, uint64_t *n);
+int wagw_store_deliveries_retry(wagw_store_t *s, wagw_str_t id, uint32_t instance, int status, int64_t since_ms,
+                                int64_t now_ms, uint64_t *n);
 /* The earliest next_ms of what is pending, 0 when nothing is. */
 int wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms);
 
-
 /* Idempotency (contract 1.8): key = sha256 of key id, method, path, header. */
 typedef struct {
-    uint8_t     key[32];
-    uint8_t     body_hash[32];
-    bool        done;
-    int32_t     status;
-    wagw_str_t  body;               /* the stored answer */
-    wagw_str_t  message_id;         /* derived before the first attempt */
-    int64_t     created_ms;
+    uint8_t key[32];
+    uint8_t body_hash[32];
+    bool done;
+    int32_t status;
+    wagw_str_t body;       /* the stored answer */
+    wagw_str_t message_id; /* derived before the first attempt */
+    int64_t created_ms;
 } wagw_idempotency_t;
 
 /* Value of WAGW_OP_IDEMPOTENCY (its key: the 32 bytes): status and body. */
@@ -217,7 +225,8 @@ int wagw_row_idempotency_decode(wagw_idempotency_t *i, wagw_str_t in);
 
 /* WAGW_OK: new, stored as running with message_id.  WAGW_DUPLICATE: *old (in
  * arena a) is what is there. */
-int wagw_store_idempotency_begin(wagw_store_t *s, const wagw_idempotency_t *i, wagw_arena_t *a, wagw_idempotency_t *old);
+int wagw_store_idempotency_begin(wagw_store_t *s, const wagw_idempotency_t *i, wagw_arena_t *a,
+                                 wagw_idempotency_t *old);
 int wagw_store_idempotency_done(wagw_store_t *s, const wagw_idempotency_t *i);
 int wagw_store_idempotency_prune(wagw_store_t *s, int64_t before_ms);
 

@@ -33,6 +33,8 @@ CREATE TABLE instances (
     created_ms         INTEGER NOT NULL,
     updated_ms         INTEGER NOT NULL,
     event_seq          INTEGER NOT NULL DEFAULT 0,
+    messages           INTEGER NOT NULL DEFAULT 0, -- kept by triggers: what listings show
+    chats              INTEGER NOT NULL DEFAULT 0,
     -- what the engine knows
     jid                TEXT NOT NULL DEFAULT '',
     lid                TEXT NOT NULL DEFAULT '',
@@ -79,6 +81,7 @@ CREATE TABLE chats (
     last_type      TEXT NOT NULL DEFAULT '',
     last_from_me   INTEGER NOT NULL DEFAULT 0,
     marked_unread  INTEGER NOT NULL DEFAULT 0,
+    messages       INTEGER NOT NULL DEFAULT 0,  -- kept by triggers
     UNIQUE (inst, chat)
 );
 
@@ -118,6 +121,36 @@ CREATE TABLE messages (
 CREATE INDEX messages_chat ON messages (chat, hidden, t_ms);
 CREATE INDEX messages_inst ON messages (inst, hidden, t_ms);
 CREATE INDEX messages_pending ON messages (inst) WHERE status = 0;
+
+CREATE TRIGGER messages_insert AFTER INSERT ON messages WHEN NEW.hidden = 0
+BEGIN
+    UPDATE instances SET messages = messages + 1 WHERE num = NEW.inst;
+    UPDATE chats SET messages = messages + 1 WHERE num = NEW.chat;
+END;
+CREATE TRIGGER messages_delete AFTER DELETE ON messages WHEN OLD.hidden = 0
+BEGIN
+    UPDATE instances SET messages = messages - 1 WHERE num = OLD.inst;
+    UPDATE chats SET messages = messages - 1 WHERE num = OLD.chat;
+END;
+CREATE TRIGGER messages_update AFTER UPDATE OF hidden, chat ON messages
+WHEN OLD.hidden <> NEW.hidden OR OLD.chat <> NEW.chat
+BEGIN
+    UPDATE instances SET messages = messages + OLD.hidden - NEW.hidden WHERE num = NEW.inst;
+    UPDATE chats SET messages = messages - 1 + OLD.hidden WHERE num = OLD.chat;
+    UPDATE chats SET messages = messages + 1 - NEW.hidden WHERE num = NEW.chat;
+END;
+CREATE TRIGGER chats_insert AFTER INSERT ON chats WHEN NEW.present = 1
+BEGIN
+    UPDATE instances SET chats = chats + 1 WHERE num = NEW.inst;
+END;
+CREATE TRIGGER chats_delete AFTER DELETE ON chats WHEN OLD.present = 1
+BEGIN
+    UPDATE instances SET chats = chats - 1 WHERE num = OLD.inst;
+END;
+CREATE TRIGGER chats_update AFTER UPDATE OF present ON chats WHEN OLD.present <> NEW.present
+BEGIN
+    UPDATE instances SET chats = chats + NEW.present - OLD.present WHERE num = NEW.inst;
+END;
 
 CREATE TABLE receipts (
     chat       INTEGER NOT NULL,
@@ -196,17 +229,18 @@ CREATE TABLE deliveries (
     event_id     TEXT NOT NULL,
     chat         TEXT NOT NULL,
     seq          INTEGER NOT NULL,
-    payload      BLOB NOT NULL,
     status       INTEGER NOT NULL,
     status_code  INTEGER NOT NULL,
-    response     TEXT NOT NULL,
-    error        TEXT NOT NULL,
     attempts     INTEGER NOT NULL,
     next_ms      INTEGER NOT NULL,
     created_ms   INTEGER NOT NULL,
     updated_ms   INTEGER NOT NULL,
     duration_ms  INTEGER NOT NULL,
-    ordered      INTEGER NOT NULL
+    ordered      INTEGER NOT NULL,
+    -- the long ones last: filters and statistics read only what is before
+    error        TEXT NOT NULL,
+    response     TEXT NOT NULL,
+    payload      BLOB NOT NULL
 );
 -- The two questions of a webhook's queue: what is due, what is ahead in the
 -- chat.  The second is asked for ordered webhooks only; ordered is copied to

@@ -331,6 +331,90 @@ static void a_lid_chat_becomes_the_phone_chat(void **state)
     wagw_arena_free(&a);
 }
 
+static void assert_counts(stu_t *t, uint64_t messages, uint64_t chats)
+{
+    uint64_t m, c;
+
+    assert_int_equal(wagw_store_instance_counts(t->s, t->num, &m, &c), WAGW_OK);
+    assert_int_equal(m, messages);
+    assert_int_equal(c, chats);
+}
+
+static unsigned message_count(stu_t *t, const char *chat)
+{
+    wagw_buf_t json = {0};
+    unsigned n;
+    cJSON *o;
+
+    assert_int_equal(wagw_store_chat_get(t->s, t->num, wagw_cstr(chat), &json), WAGW_OK);
+    o = stu_json(&json);
+    n = (unsigned)cJSON_GetObjectItem(o, "messageCount")->valueint;
+    cJSON_Delete(o);
+
+    return n;
+}
+
+/* The counts are kept by the database whatever happens to the rows. */
+static void counts_follow_the_rows(void **state)
+{
+    wagw_row_message_t m = {.chat = WAGW_STR(ANN), .id = WAGW_STR("X"), .flags = WAGW_ROW_HIDDEN, .t_ms = 1};
+    wagw_row_chat_t lid = {.id = WAGW_STR(ANN_LID)}, pn = {.id = WAGW_STR(ANN)};
+    wagw_batch_t *b;
+    uint32_t n;
+    stu_t t;
+
+    (void)state;
+    stu_begin(&t, NULL);
+    assert_counts(&t, 0, 0);
+
+    stu_text(&t, ANN, "A", true, 1, "one");
+    stu_text(&t, ANN, "A", true, 2, "the same again");
+    stu_text(&t, ANN_LID, "A", true, 1, "the same under the other name");
+    stu_text(&t, ANN_LID, "B", true, 1, "two");
+    assert_counts(&t, 3, 0);
+
+    b = stu_batch(t.num);
+    stu_message(b, &m);
+    stu_chat(b, &lid);
+    stu_chat(b, &pn);
+    stu_chat(b, &pn);
+    stu_apply(&t, b);
+    assert_counts(&t, 3, 2);
+    assert_int_equal(message_count(&t, ANN_LID), 2);
+
+    m.flags = 0;
+    b = stu_batch(t.num);
+    stu_message(b, &m);
+    stu_apply(&t, b);
+    assert_counts(&t, 4, 2);
+    assert_int_equal(message_count(&t, ANN), 2);
+
+    merge(&t, ANN_LID, ANN);
+    assert_counts(&t, 3, 1);
+    assert_int_equal(message_count(&t, ANN), 3);
+
+    m.flags = WAGW_ROW_HIDDEN;
+    b = stu_batch(t.num);
+    stu_message(b, &m);
+    stu_apply(&t, b);
+    assert_counts(&t, 2, 1);
+
+    assert_int_equal(wagw_store_message_delete(t.s, t.num, WAGW_STR_NULL, WAGW_STR("A"), &n), WAGW_OK);
+    assert_counts(&t, 1, 1);
+    assert_int_equal(message_count(&t, ANN), 1);
+
+    b = stu_batch(t.num);
+    assert_int_equal(wagw_batch_add(b, WAGW_OP_DEL, WAGW_REC_CHAT, WAGW_STR(ANN), WAGW_STR_NULL), WAGW_OK);
+    stu_apply(&t, b);
+    assert_counts(&t, 1, 0);
+    b = stu_batch(t.num);
+    stu_chat(b, &pn);
+    stu_apply(&t, b);
+    assert_counts(&t, 1, 1);
+    assert_int_equal(message_count(&t, ANN), 1);
+    stu_end(&t);
+}
+
 static cJSON *list(stu_t *t, const wagw_message_filter_t *f, uint64_t *total, bool *more, char cursor[128])
 {
     wagw_buf_t json = {0}, next = {0};
@@ -909,11 +993,17 @@ static void contacts_and_lids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_come_back),   cmocka_unit_test(pending_ones_oldest_first),
-        cmocka_unit_test(other_rows_come_back), cmocka_unit_test(a_lid_chat_becomes_the_phone_chat),
-        cmocka_unit_test(pages_of_messages),    cmocka_unit_test(filters_of_messages),
-        cmocka_unit_test(one_message),          cmocka_unit_test(a_search_never_scans_it_all_at_once),
-        cmocka_unit_test(listings_of_chats),    cmocka_unit_test(contacts_and_lids),
+        cmocka_unit_test(messages_come_back),
+        cmocka_unit_test(pending_ones_oldest_first),
+        cmocka_unit_test(other_rows_come_back),
+        cmocka_unit_test(a_lid_chat_becomes_the_phone_chat),
+        cmocka_unit_test(pages_of_messages),
+        cmocka_unit_test(filters_of_messages),
+        cmocka_unit_test(one_message),
+        cmocka_unit_test(counts_follow_the_rows),
+        cmocka_unit_test(a_search_never_scans_it_all_at_once),
+        cmocka_unit_test(listings_of_chats),
+        cmocka_unit_test(contacts_and_lids),
     };
 
     return cmocka_run_group_tests_name("store rows", tests, NULL, NULL);
