@@ -574,34 +574,35 @@ static void socket_write(ngx_event_t *ev)
     socket_leave(s, rc, 0, why);
 }
 
-/* Starts TCP to the next address; failures are posted. */
-static void socket_next(socket_t *s)
+/* NGX_OK: on its way.  NGX_DECLINED: this address failed at once.  NGX_ERROR:
+ * so will all. */
+static ngx_int_t socket_try(socket_t *s, const ngx_wagw_addr_t *a, const char **why)
 {
-    const ngx_wagw_addr_t *a;
     ngx_connection_t *c;
     ngx_socket_t fd;
     int one = 1;
 
-    a = &so.addrs[(s->addr + s->tried++) % so.naddrs];
+    *why = "ws:// is for loopback only";
 
     if (!so.wmcf->whatsapp_tls && !socket_is_loopback(&a->sa.sockaddr)) {
-        socket_fail_later(s, "ws:// is for loopback only");
-        return;
+        return NGX_DECLINED;
     }
+
+    *why = "socket() failed";
 
     fd = socket(a->sa.sockaddr.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1) {
-        socket_fail_later(s, "socket() failed");
-        return;
+        return NGX_DECLINED;
     }
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 
+    *why = "no free connection (wagw_owner_connections)";
+
     c = ngx_get_connection(fd, so.log);
     if (c == NULL) {
         close(fd);
-        socket_fail_later(s, "no free connection (wagw_owner_connections)");
-        return;
+        return NGX_ERROR;
     }
 
     s->c = c;
@@ -616,22 +617,42 @@ static void socket_next(socket_t *s)
     c->read->channel = 1;
     c->write->channel = 1;
 
-    if (ngx_add_conn) {
-        if (ngx_add_conn(c) != NGX_OK) {
-            socket_fail_later(s, "event registration failed");
-            return;
-        }
+    *why = "event registration failed";
+
+    if (ngx_add_conn && ngx_add_conn(c) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (connect(fd, &a->sa.sockaddr, a->len) == -1 && ngx_errno != NGX_EINPROGRESS) {
-        s->why = NULL;
-        socket_fail_later(s, ngx_errno == ENETUNREACH ? "network is unreachable" : "connect() failed");
-        return;
+        *why = strerror(ngx_errno);
+        return NGX_DECLINED;
     }
 
     if (ngx_add_conn == NULL && (ngx_add_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK ||
                                  ngx_add_event(c->write, NGX_WRITE_EVENT, NGX_LEVEL_EVENT) != NGX_OK)) {
-        socket_fail_later(s, "event registration failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+/* Starts TCP to the next address that can be tried; a failure is posted. */
+static void socket_next(socket_t *s)
+{
+    const char *why = NULL;
+    ngx_int_t rc = NGX_DECLINED;
+
+    while (rc == NGX_DECLINED && s->tried < so.naddrs) {
+        rc = socket_try(s, &so.addrs[(s->addr + s->tried++) % so.naddrs], &why);
+
+        if (rc != NGX_OK && s->c) {
+            ngx_close_connection(s->c);
+            s->c = NULL;
+        }
+    }
+
+    if (rc != NGX_OK) {
+        socket_fail_later(s, why);
     }
 }
 
