@@ -112,9 +112,10 @@ export class Sandbox {
   async stop() {
     this.agent.destroy();
     if (this.child && this.child.exitCode === null) {
-      const gone = new Promise(resolve => this.child.once('exit', resolve));
+      const gone = new Promise(resolve => this.child.once('exit', (code, signal) => resolve(code ?? signal)));
       this.child.kill('SIGTERM');
-      await gone;
+      const how = await gone; // not 0 when a sanitizer has something to say
+      if (how !== 0) throw new Error(`wagw-sandbox ended with ${how}`);
     }
   }
 }

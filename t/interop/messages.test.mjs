@@ -117,6 +117,25 @@ test('devices, contacts and profiles answer queries', async () => {
   await a.sock.updateReadReceiptsPrivacy('all');
 });
 
+test('the phone gives a message again to a companion that asks', async () => {
+  await a.send(b.lidUser, 'ask your phone');
+  const got = await b.message('ask your phone');
+  await sandbox.inbox(b.phone, { id: got.key.id });
+  await b.sock.requestPlaceholderResend({ ...got.key, id: got.key.id });
+  await b.until(() => b.messages.filter(m => textOf(m.message) === 'ask your phone').length === 2, 'second copy');
+});
+
+test('what a blocked user writes does not arrive', async () => {
+  await b.sock.updateBlockStatus(a.lidUser, 'block');
+  assert.equal((await b.sock.fetchBlocklist()).length, 1);
+  const m = await a.send(b.lidUser, 'from a blocked user');
+  await a.until(() => a.statusOf(m.key.id) === 2 || a.messages.some(x => x.message.key.id === m.key.id), 'own copy');
+  await b.sock.updateBlockStatus(a.lidUser, 'unblock');
+  await a.send(b.lidUser, 'from a friend again');
+  await b.message('from a friend again');
+  assert.ok(!b.messages.some(x => textOf(x.message) === 'from a blocked user'));
+});
+
 test('a second companion gets its copies', async () => {
   b2 = new Client(sandbox, 'Bert');
   await b2.pairByQr(sandbox, { phone: b.phone });

@@ -163,6 +163,7 @@ static void sbx_inbox_free(sbx_inbox_t *e)
     free(e->chat);
     free(e->error);
     wagw_buf_free(&e->message);
+    wagw_buf_free(&e->bytes);
     free(e);
 }
 
@@ -277,6 +278,7 @@ static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t
     wagw_jid_t jid;
     wagw_arena_t arena = {0};
     wagw_content_t m;
+    sbx_device_t *d;
 
     rc = wagw_unpad(&plain);
     if (rc == WAGW_OK) {
@@ -291,6 +293,8 @@ static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t
     own = sender == a;
     wagw_buf_reset(&e->message);
     wagw_message_json(&e->message, m.content.n ? m.content : plain);
+    wagw_buf_reset(&e->bytes);
+    wagw_buf_str(&e->bytes, m.content.n ? m.content : plain);
     free(e->error);
     e->error = NULL;
     sbx_changed();
@@ -301,6 +305,10 @@ static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t
     }
     if (wagw_node_attr_is(n, "category", "peer")) {
         sbx_phone_receipt_to(a, n, "peer_msg", true);
+        d = own && jid.device != 0 ? sbx_device_get(a, jid.device) : NULL;
+        if (d != NULL) {
+            sbx_phone_asked(d, e->id, wagw_buf_view(&e->bytes));
+        }
     } else if (a->auto_receipt && a->eager) {
         sbx_phone_receipt_to(a, n, own ? "sender" : NULL, own);
     }
@@ -428,7 +436,8 @@ void sbx_phone_message(sbx_account_t *a, const wagw_node_t *n)
         wagw_node_get_jid(n, "from", &jid) == WAGW_OK) {
         sbx_phone_receipt_to(a, n, sbx_account_jid(&jid) == a ? "sender" : NULL, sbx_account_jid(&jid) == a);
     }
-    if (++a->waiting_count > SBX_WAITING_MAX || a->eager || a->echo || a->auto_read) {
+    if (++a->waiting_count > SBX_WAITING_MAX || a->eager || a->echo || a->auto_read ||
+        wagw_node_attr_is(n, "category", "peer")) {
         sbx_phone_read(a);
     }
 }

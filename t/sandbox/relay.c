@@ -28,6 +28,9 @@ void sbx_relay_copy(sbx_device_t *from, sbx_device_t *to, const wagw_jid_t *chat
     static const char *const copied[] = {"type", "edit", "category", "push_priority", NULL};
 
     own = from->account == to->account;
+    if (!own && sbx_map_get(&to->account->blocked, from->account->lid) != NULL) {
+        return; /* the sender is not told */
+    }
     m = wagw_node(&a, "message");
     jid = sbx_device_jid(from, lid);
     wagw_node_attr_jid(&a, m, "from", &jid);

@@ -157,6 +157,7 @@ struct sbx_inbox_s {
     char *chat;
     char *error;        /* NULL when it was decrypted */
     wagw_buf_t message; /* JSON */
+    wagw_buf_t bytes;   /* the Message itself, for a companion that asks */
     int64_t t;
     bool from_me;
     uint8_t retries;
@@ -420,6 +421,8 @@ typedef struct {
 } sbx_send_how_t;
 /* Encrypts Message bytes for every device and relays them; id gets the id. */
 int sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how, char id[64]);
+/* peer.c: a companion asks its phone (keys, messages it could not read). */
+void sbx_phone_asked(sbx_device_t *d, const char *id, wagw_str_t message);
 /* What a phone does after a companion's first login: key share, history. */
 void sbx_phone_welcome(sbx_device_t *d);
 int sbx_admin_inbox(sbx_req_t *r);

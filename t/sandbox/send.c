@@ -1,7 +1,6 @@
 /*
  * What phones and mock users send: fan-out over every device, own copies for
- * the companions, resends on retry receipts, key share and history after a
- * companion's first login.
+ * the companions, resends on retry receipts.
  */
 
 #include "sandbox.h"
@@ -10,7 +9,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 #define SBX_SENT_MAX 200
 
@@ -62,6 +60,7 @@ static void sbx_sent_add(sbx_account_t *a, const char *id, sbx_account_t *to, wa
 typedef struct {
     wagw_signal_addr_t to;
     const wagw_bundle_t *bundle; /* NULL: the session is there */
+    wagw_bundle_t taken;
     wagw_str_t plain;
     wagw_buf_t out;
     bool prekey;
@@ -105,7 +104,6 @@ static int sbx_encrypt_for(sbx_account_t *a, sbx_device_t *d, wagw_str_t message
     uint8_t r;
     wagw_jid_t jid;
     wagw_buf_t plain = {0};
-    wagw_bundle_t bundle;
 
     jid = sbx_device_jid(d, true);
     e->to = wagw_signal_addr(&jid);
@@ -113,8 +111,8 @@ static int sbx_encrypt_for(sbx_account_t *a, sbx_device_t *d, wagw_str_t message
     if (given == NULL) {
         rc = sbx_turn(a, sbx_turn_has_session, e);
         if (rc == WAGW_OK && e->prekey) {
-            rc = sbx_bundle_take(d, &bundle);
-            e->bundle = &bundle;
+            rc = sbx_bundle_take(d, &e->taken);
+            e->bundle = &e->taken;
         }
         if (rc != WAGW_OK) {
             return rc;
@@ -395,125 +393,4 @@ void sbx_phone_receipt(sbx_account_t *a, const wagw_node_t *n)
             sbx_phone_resend(a, n, d);
         }
     }
-}
-
-/* ---- after the first login of a companion ---- */
-
-static void sbx_peer(sbx_device_t *d, wagw_buf_t *protocol)
-{
-    char id[64];
-    wagw_buf_t msg = {0};
-    sbx_send_how_t how;
-
-    sbx_pb_bytes(&msg, 12, wagw_buf_view(protocol));
-    memset(&how, 0, sizeof(how));
-    how.category = "peer";
-    how.only = d;
-    sbx_phone_send(d->account, d->account, wagw_buf_view(&msg), &how, id);
-    wagw_buf_free(&msg);
-    wagw_buf_reset(protocol);
-}
-
-static void sbx_key_share(sbx_device_t *d)
-{
-    sbx_account_t *a;
-    wagw_buf_t p = {0}, share = {0}, key = {0}, part = {0}, fp = {0};
-
-    a = d->account;
-    if (sbx_be_read(a->app_key_id + 2, 4) == 0) {
-        sbx_be(a->app_key_id + 2, 1 + (sbx_random_u32() & 0xffff), 4);
-        sbx_random(NULL, a->app_key, sizeof(a->app_key));
-    }
-
-    sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
-    sbx_pb_bytes(&key, 1, wagw_buf_view(&part));
-    wagw_buf_reset(&part);
-    sbx_pb_bytes(&part, 1, wagw_str(a->app_key, sizeof(a->app_key)));
-    sbx_pb_uint(&fp, 1, a->adv_raw_id);
-    sbx_pb_uint(&fp, 2, a->key_index);
-    sbx_pb_bytes(&part, 2, wagw_buf_view(&fp));
-    sbx_pb_uint(&part, 3, (uint64_t)sbx_now_ms());
-    sbx_pb_bytes(&key, 2, wagw_buf_view(&part));
-    sbx_pb_bytes(&share, 1, wagw_buf_view(&key));
-
-    sbx_pb_uint(&p, 2, 6);
-    sbx_pb_bytes(&p, 7, wagw_buf_view(&share));
-    sbx_peer(d, &p);
-
-    wagw_buf_free(&p);
-    wagw_buf_free(&share);
-    wagw_buf_wipe(&key);
-    wagw_buf_wipe(&part);
-    wagw_buf_free(&fp);
-}
-
-static void sbx_history(sbx_device_t *d, unsigned type, wagw_buf_t *sync)
-{
-    uLongf n;
-    wagw_buf_t z = {0}, note = {0}, p = {0};
-
-    n = compressBound((uLong)sync->n);
-    wagw_buf_reserve(&z, n);
-    if (z.failed || compress(z.p, &n, sync->p, (uLong)sync->n) != Z_OK) {
-        wagw_buf_free(&z);
-        return;
-    }
-    z.n = n;
-
-    sbx_pb_uint(&note, 6, type);
-    sbx_pb_uint(&note, 7, 1);
-    sbx_pb_uint(&note, 9, 100);
-    sbx_pb_bytes(&note, 11, wagw_buf_view(&z));
-    sbx_pb_uint(&p, 2, 5);
-    sbx_pb_bytes(&p, 6, wagw_buf_view(&note));
-    sbx_peer(d, &p);
-
-    wagw_buf_free(&z);
-    wagw_buf_free(&note);
-    wagw_buf_free(&p);
-    wagw_buf_reset(sync);
-}
-
-void sbx_phone_welcome(sbx_device_t *d)
-{
-    char pn[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
-    wagw_jid_t jid;
-    wagw_buf_t sync = {0}, part = {0};
-
-    sbx_key_share(d);
-    sbx_app_state_push_name(d->account);
-    if (!sbx.history) {
-        return;
-    }
-
-    jid = sbx_account_jid_of(d->account, false);
-    wagw_jid_text(&jid, pn);
-    jid = sbx_account_jid_of(d->account, true);
-    wagw_jid_text(&jid, lid);
-
-    /* a new account has no chats: its own address pair is all there is */
-    sbx_pb_uint(&sync, 1, 0);
-    sbx_pb_uint(&sync, 5, 1);
-    sbx_pb_uint(&sync, 6, 100);
-    sbx_pb_bytes(&part, 1, wagw_cstr(pn));
-    sbx_pb_bytes(&part, 2, wagw_cstr(lid));
-    sbx_pb_bytes(&sync, 15, wagw_buf_view(&part));
-    sbx_history(d, 0, &sync);
-
-    sbx_pb_uint(&sync, 1, 4);
-    sbx_pb_uint(&sync, 5, 1);
-    sbx_pb_uint(&sync, 6, 100);
-    wagw_buf_reset(&part);
-    sbx_pb_bytes(&part, 1, wagw_cstr(pn));
-    sbx_pb_bytes(&part, 2, wagw_cstr(d->account->name));
-    sbx_pb_bytes(&sync, 7, wagw_buf_view(&part));
-    sbx_history(d, 4, &sync);
-
-    sbx_pb_uint(&sync, 1, 3);
-    sbx_pb_uint(&sync, 5, 1);
-    sbx_pb_uint(&sync, 6, 100);
-    sbx_history(d, 3, &sync);
-
-    wagw_buf_free(&sync);
-    wagw_buf_free(&part);
 }
