@@ -35,7 +35,7 @@ $(MODULE): $(NGX_TREE)/objs/Makefile $(MODULE_SRC) $(MODULE_HDR) ngx_wagw/module
 
 # docs/rest.md and the route table cannot disagree: one is printed from the other
 $(BUILD)/rest-doc: ngx_wagw/docs/rest.c ngx_wagw/ngx_wagw_routes_table.c ngx_wagw/ngx_wagw_routes_fields.c \
-    ngx_wagw/ngx_wagw_routes.h ngx_wagw/ngx_wagw.h $(NGX_TREE)/objs/Makefile
+    ngx_wagw/ngx_wagw_routes.h ngx_wagw/ngx_wagw_fields.h ngx_wagw/ngx_wagw.h $(NGX_TREE)/objs/Makefile
 	$(CC) -std=gnu11 $(CFLAGS) $(WARN) -Wno-unused-parameter -D_GNU_SOURCE \
 	    $(addprefix -I$(NGX_TREE)/,src/core src/event src/event/modules src/os/unix src/http src/http/modules src/http/v2 objs) -o $@ $<
 

@@ -22,6 +22,7 @@
 #include "../core/base/base.h"
 #include "../core/client/client.h"
 #include "../core/store/store.h"
+#include "ngx_wagw_fields.h"
 
 /* after the nginx and library headers: hides every symbol of ours */
 #pragma GCC visibility push(hidden)
@@ -74,25 +75,6 @@ typedef struct {
 
 
 /* ---- route table (ngx_wagw_routes.c) ------------------------------------ */
-
-typedef enum {
-    NGX_WAGW_T_STR = 1, NGX_WAGW_T_INT, NGX_WAGW_T_NUM, NGX_WAGW_T_BOOL,
-    NGX_WAGW_T_JID, NGX_WAGW_T_PHONE, NGX_WAGW_T_URL, NGX_WAGW_T_ISO,
-    NGX_WAGW_T_OBJ, NGX_WAGW_T_ARR, NGX_WAGW_T_STRS /* [str] */,
-    NGX_WAGW_T_JIDS /* [jid] */, NGX_WAGW_T_ENUM, NGX_WAGW_T_ANY
-} ngx_wagw_type_t;
-
-typedef struct {
-    const char       *name;             /* canonical */
-    ngx_wagw_type_t   type;
-    unsigned          required:1;
-    unsigned          nullable:1;
-    const char       *alias;            /* accepted instead, or NULL */
-    double            min, max;         /* numbers; lengths in characters of strings; items of arrays; 0,0 = none */
-    const char       *choices;          /* ENUM: "a|b|c" */
-    const char       *dflt;             /* text of the default, or NULL */
-    const char       *help;
-} ngx_wagw_field_t;
 
 typedef struct ngx_wagw_call_s  ngx_wagw_call_t;
 typedef void (*ngx_wagw_call_pt)(ngx_wagw_call_t *call);    /* runs in the owner */
@@ -176,13 +158,6 @@ void ngx_wagw_ipc_answer(ngx_wagw_call_t *call, ngx_uint_t status, const char *c
  * listens there and hands calls to ngx_wagw_owner_call().  Worker end: ngx_wagw_ipc_send() of the request. */
 ngx_int_t ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_ipc_close(void);
-
-
-/* How parameters arrive in call->params (ngx_wagw_fields.c): JID and JIDS as
- * canonical text ("621@s.whatsapp.net", "x@lid", "y@g.us", no device); PHONE as
- * bare digits, or "x@lid" when a LID was given; ENUM in the spelling of the
- * table; query and form values converted to the field's type; null = absent
- * unless the field is nullable; fields not in the table are kept as they are. */
 
 
 /* ---- registry (ngx_wagw_registry.c); only the owner writes ---------------- */

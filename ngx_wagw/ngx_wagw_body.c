@@ -133,7 +133,7 @@ static ngx_int_t body_pairs(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_
             }
             if (*name && ngx_strcmp(name, "apiKey") != 0 &&
                 cJSON_GetObjectItemCaseSensitive(ctx->params, name) == NULL) {
-                item = ngx_wagw_fields_value(ctx->match.route, name, value);
+                item = ngx_wagw_fields_value(ctx->match.route->fields, name, value);
                 if (item == NULL || !cJSON_AddItemToObject(ctx->params, name, item)) {
                     cJSON_Delete(item);
                     return NGX_ERROR;

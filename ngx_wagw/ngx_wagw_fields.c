@@ -3,16 +3,20 @@
  * that ngx_wagw.h promises to handlers.  Pure: cJSON in, cJSON out.
  */
 
-#include "ngx_wagw_http.h"
+#include "ngx_wagw_fields.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #define FIELDS_URL_MAX 2048
 
 typedef struct {
     wagw_buf_t *out; /* {"fields":[...  */
     wagw_json_t json;
-    ngx_uint_t bad, bad_jids;
+    unsigned bad, bad_jids;
     const char *first; /* field of the first bad JID */
 } fields_errors_t;
 
@@ -48,19 +52,19 @@ static void fields_bad_jid(fields_errors_t *e, const char *field, const char *wh
 }
 
 /* One of "a|b|c"; the table's spelling goes to *found. */
-static ngx_uint_t fields_choice(const char *choices, const char *value)
+static bool fields_choice(const char *choices, const char *value)
 {
-    size_t n = ngx_strlen(value);
+    size_t n = strlen(value);
     const char *p = choices, *q;
 
     while (p) {
         q = strchr(p, '|');
-        if ((q ? (size_t)(q - p) : ngx_strlen(p)) == n && ngx_memcmp(p, value, n) == 0) {
-            return 1;
+        if ((q ? (size_t)(q - p) : strlen(p)) == n && memcmp(p, value, n) == 0) {
+            return true;
         }
         p = q ? q + 1 : NULL;
     }
-    return 0;
+    return false;
 }
 
 static size_t fields_chars(const char *s)
@@ -75,7 +79,7 @@ static size_t fields_chars(const char *s)
 
 static void fields_set(cJSON *item, const char *text)
 {
-    char *copy = cJSON_malloc(ngx_strlen(text) + 1);
+    char *copy = cJSON_malloc(strlen(text) + 1);
 
     if (copy) {
         strcpy(copy, text);
@@ -85,29 +89,29 @@ static void fields_set(cJSON *item, const char *text)
 }
 
 /* A recipient in any of the contract's forms becomes canonical text. */
-static ngx_uint_t fields_jid(cJSON *item)
+static bool fields_jid(cJSON *item)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_jid_t jid, user;
 
     if (!cJSON_IsString(item) || wagw_jid_from_caller(&jid, wagw_cstr(item->valuestring)) != WAGW_OK) {
-        return 0;
+        return false;
     }
     user = wagw_jid_user(&jid);
     wagw_jid_text(&user, text);
     fields_set(item, text);
-    return 1;
+    return true;
 }
 
 /* Digits of a person's number; a LID stays one. */
-static ngx_uint_t fields_phone(cJSON *item)
+static bool fields_phone(cJSON *item)
 {
     char text[WAGW_JID_TEXT_MAX];
     wagw_jid_t jid, user;
 
     if (!cJSON_IsString(item) || wagw_jid_from_caller(&jid, wagw_cstr(item->valuestring)) != WAGW_OK ||
         !wagw_jid_is_person(&jid)) {
-        return 0;
+        return false;
     }
     user = wagw_jid_user(&jid);
     if (wagw_jid_is_lid(&user)) {
@@ -116,31 +120,31 @@ static ngx_uint_t fields_phone(cJSON *item)
     } else {
         fields_set(item, user.user);
     }
-    return 1;
+    return true;
 }
 
-static ngx_uint_t fields_url(const char *s)
+static bool fields_url(const char *s)
 {
     const char *p;
-    size_t n = ngx_strlen(s), skip = 0;
+    size_t n = strlen(s), skip = 0;
 
     if (n > FIELDS_URL_MAX) {
-        return 0;
+        return false;
     }
-    if (ngx_strncasecmp((u_char *)s, (u_char *)"http://", 7) == 0) {
+    if (strncasecmp(s, "http://", 7) == 0) {
         skip = 7;
-    } else if (ngx_strncasecmp((u_char *)s, (u_char *)"https://", 8) == 0) {
+    } else if (strncasecmp(s, "https://", 8) == 0) {
         skip = 8;
     }
     if (skip == 0 || n == skip || strchr("/?#:@", s[skip]) != NULL) {
-        return 0;
+        return false;
     }
     for (p = s; *p; p++) {
-        if ((u_char)*p <= 0x20 || *p == 0x7f) {
-            return 0;
+        if ((uint8_t)*p <= 0x20 || *p == 0x7f) {
+            return false;
         }
     }
-    return 1;
+    return true;
 }
 
 static void fields_range(fields_errors_t *e, const ngx_wagw_field_t *f, double v, const char *unit)
@@ -159,7 +163,7 @@ static void fields_range(fields_errors_t *e, const ngx_wagw_field_t *f, double v
     }
 }
 
-static void fields_list(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v, ngx_uint_t jids)
+static void fields_list(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v, bool jids)
 {
     cJSON *i;
 
@@ -178,7 +182,7 @@ static void fields_list(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v,
             fields_bad_jid(e, f->name, "phone numbers or JIDs");
             return;
         }
-        if (!jids && f->choices && ngx_strcmp(f->choices, "phone") == 0) {
+        if (!jids && f->choices && strcmp(f->choices, "phone") == 0) {
             if (!fields_phone(i)) {
                 fields_bad_jid(e, f->name, "phone numbers");
                 return;
@@ -199,7 +203,7 @@ static void fields_any(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
         (cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= 1e9 && floor(v->valuedouble) == v->valuedouble &&
          fields_choice(c, "int")) ||
         (cJSON_IsObject(v) && fields_choice(c, "obj")) || (cJSON_IsString(v) && fields_choice(c, "str")) ||
-        (cJSON_IsString(v) && fields_choice(c, "all") && ngx_strcmp(v->valuestring, "all") == 0)) {
+        (cJSON_IsString(v) && fields_choice(c, "all") && strcmp(v->valuestring, "all") == 0)) {
         return;
     }
     if (cJSON_IsArray(v) && fields_choice(c, "jids")) {
@@ -313,13 +317,13 @@ static void fields_value(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v
     }
 }
 
-int ngx_wagw_fields_check(const ngx_wagw_route_t *route, cJSON *params, const char **code, wagw_buf_t *details)
+int ngx_wagw_fields_check(const ngx_wagw_field_t *fields, cJSON *params, const char **code, wagw_buf_t *details)
 {
     cJSON *v;
     fields_errors_t e = {details, wagw_json(details), 0, 0, NULL};
     const ngx_wagw_field_t *f;
 
-    for (f = route->fields; f && f->name; f++) {
+    for (f = fields; f && f->name; f++) {
         v = cJSON_GetObjectItemCaseSensitive(params, f->name);
         if (v == NULL && f->alias) {
             v = cJSON_DetachItemFromObjectCaseSensitive(params, f->alias);
@@ -336,7 +340,7 @@ int ngx_wagw_fields_check(const ngx_wagw_route_t *route, cJSON *params, const ch
             if (f->required) {
                 fields_wrong(&e, f->name, "required");
             } else if (f->dflt) {
-                v = ngx_wagw_fields_value(route, f->name, f->dflt);
+                v = ngx_wagw_fields_value(fields, f->name, f->dflt);
                 if (v == NULL || !cJSON_AddItemToObject(params, f->name, v)) {
                     cJSON_Delete(v);
                     return WAGW_NOMEM;
@@ -367,7 +371,7 @@ static cJSON *fields_split(const char *value)
     const char *p = value, *q;
 
     if (*p == '[') {
-        if (ngx_wagw_json_check((const u_char *)p, ngx_strlen(p)) != NGX_WAGW_JSON_OK) {
+        if (ngx_wagw_json_check((const uint8_t *)p, strlen(p)) != NGX_WAGW_JSON_OK) {
             return cJSON_CreateString(value);
         }
         return cJSON_Parse(p);
@@ -380,21 +384,21 @@ static cJSON *fields_split(const char *value)
             break;
         }
         cJSON_free(item->valuestring);
-        item->valuestring = strndup(p, q ? (size_t)(q - p) : ngx_strlen(p));
+        item->valuestring = strndup(p, q ? (size_t)(q - p) : strlen(p));
         cJSON_AddItemToArray(list, item);
         p = q ? q + 1 : "";
     }
     return list;
 }
 
-cJSON *ngx_wagw_fields_value(const ngx_wagw_route_t *route, const char *name, const char *value)
+cJSON *ngx_wagw_fields_value(const ngx_wagw_field_t *fields, const char *name, const char *value)
 {
     char *end;
     double d;
     const ngx_wagw_field_t *f;
 
-    for (f = route->fields; f && f->name; f++) {
-        if (ngx_strcmp(f->name, name) == 0 || (f->alias && ngx_strcmp(f->alias, name) == 0)) {
+    for (f = fields; f && f->name; f++) {
+        if (strcmp(f->name, name) == 0 || (f->alias && strcmp(f->alias, name) == 0)) {
             break;
         }
     }
@@ -407,17 +411,17 @@ cJSON *ngx_wagw_fields_value(const ngx_wagw_route_t *route, const char *name, co
     case NGX_WAGW_T_NUM:
         if (*value == '-' || (*value >= '0' && *value <= '9')) {
             d = strtod(value, &end);
-            if (*end == '\0' && strspn(value, "-+.0123456789eE") == ngx_strlen(value)) {
+            if (*end == '\0' && strspn(value, "-+.0123456789eE") == strlen(value)) {
                 return cJSON_CreateNumber(d);
             }
         }
         break;
 
     case NGX_WAGW_T_BOOL:
-        if (ngx_strcmp(value, "true") == 0 || ngx_strcmp(value, "1") == 0 || *value == '\0') {
+        if (strcmp(value, "true") == 0 || strcmp(value, "1") == 0 || *value == '\0') {
             return cJSON_CreateTrue();
         }
-        if (ngx_strcmp(value, "false") == 0 || ngx_strcmp(value, "0") == 0) {
+        if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0) {
             return cJSON_CreateFalse();
         }
         break;
@@ -429,7 +433,7 @@ cJSON *ngx_wagw_fields_value(const ngx_wagw_route_t *route, const char *name, co
     case NGX_WAGW_T_OBJ:
     case NGX_WAGW_T_ARR:
     case NGX_WAGW_T_ANY:
-        if (ngx_wagw_json_check((const u_char *)value, ngx_strlen(value)) == NGX_WAGW_JSON_OK) {
+        if (ngx_wagw_json_check((const uint8_t *)value, strlen(value)) == NGX_WAGW_JSON_OK) {
             return cJSON_Parse(value);
         }
         break;

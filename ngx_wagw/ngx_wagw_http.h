@@ -197,27 +197,6 @@ ngx_uint_t ngx_wagw_from_loopback(ngx_http_request_t *r);
  * NGX_DECLINED (noted in ctx), NGX_ERROR. */
 ngx_int_t ngx_wagw_params(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx);
 
-/* ngx_wagw_json.c: strict JSON: grammar, UTF-8, depth, number of values. */
-#define NGX_WAGW_JSON_DEPTH 100
-#define NGX_WAGW_JSON_VALUES 100000
-
-typedef enum {
-    NGX_WAGW_JSON_OK = 0,
-    NGX_WAGW_JSON_SYNTAX,
-    NGX_WAGW_JSON_DEEP,
-    NGX_WAGW_JSON_MANY,
-    NGX_WAGW_JSON_UTF8,
-    NGX_WAGW_JSON_NUL
-} ngx_wagw_json_rc_t;
-
-ngx_wagw_json_rc_t ngx_wagw_json_check(const u_char *p, size_t n);
-
-/* ngx_wagw_fields.c: checks and completes params.  WAGW_OK; WAGW_MALFORMED
- * with the code and the details JSON appended; WAGW_NOMEM. */
-int ngx_wagw_fields_check(const ngx_wagw_route_t *route, cJSON *params, const char **code, wagw_buf_t *details);
-/* A query or form value in its field's type; a string when it does not fit. */
-cJSON *ngx_wagw_fields_value(const ngx_wagw_route_t *route, const char *name, const char *value);
-
 /* ngx_wagw_reply.c */
 #define NGX_WAGW_JSON_TYPE "application/json; charset=utf-8"
 

@@ -23,6 +23,7 @@ typedef struct {
     ngx_event_t flush;
     unsigned greeted : 1;
     unsigned paused : 1;
+    unsigned last : 1; /* the flush was put behind what else this turn has to do */
 } ipc_peer_t;
 
 typedef struct {
@@ -216,6 +217,14 @@ static void ipc_flush(ngx_event_t *ev)
     size_t at = 0;
     ssize_t n;
     ipc_peer_t *peer = ev->data;
+
+    /* the registry is written by a posted event too, and before any answer */
+    if (!peer->last && ipc.c) {
+        peer->last = 1;
+        ngx_post_event(ev, &ngx_posted_events);
+        return;
+    }
+    peer->last = 0;
 
     while (at < peer->out.n) {
         n = send(peer->c->fd, peer->out.p + at, peer->out.n - at, MSG_NOSIGNAL);

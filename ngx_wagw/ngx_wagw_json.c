@@ -4,11 +4,11 @@
  * Pure; a fuzz target.
  */
 
-#include "ngx_wagw_http.h"
+#include "ngx_wagw_fields.h"
 
 typedef struct {
-    const u_char *p, *end;
-    ngx_uint_t values;
+    const uint8_t *p, *end;
+    size_t values;
     ngx_wagw_json_rc_t rc;
 } json_check_t;
 
@@ -19,19 +19,19 @@ static void json_blanks(json_check_t *j)
     }
 }
 
-static ngx_int_t json_fail(json_check_t *j, ngx_wagw_json_rc_t rc)
+static int json_fail(json_check_t *j, ngx_wagw_json_rc_t rc)
 {
     j->rc = rc;
-    return NGX_ERROR;
+    return WAGW_MALFORMED;
 }
 
-static ngx_int_t json_hex4(json_check_t *j, ngx_uint_t *v)
+static int json_hex4(json_check_t *j, size_t *v)
 {
-    u_char c;
-    ngx_uint_t i;
+    uint8_t c;
+    size_t i;
 
     if (j->end - j->p < 4) {
-        return NGX_ERROR;
+        return WAGW_MALFORMED;
     }
     for (i = 0, *v = 0; i < 4; i++) {
         c = *j->p++;
@@ -40,22 +40,22 @@ static ngx_int_t json_hex4(json_check_t *j, ngx_uint_t *v)
         } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
             *v = *v << 4 | ((c | 0x20) - 'a' + 10);
         } else {
-            return NGX_ERROR;
+            return WAGW_MALFORMED;
         }
     }
-    return NGX_OK;
+    return WAGW_OK;
 }
 
 /* behind the opening quote */
-static ngx_int_t json_string(json_check_t *j)
+static int json_string(json_check_t *j)
 {
-    u_char c;
-    ngx_uint_t v;
+    uint8_t c;
+    size_t v;
 
     while (j->p < j->end) {
         c = *j->p++;
         if (c == '"') {
-            return NGX_OK;
+            return WAGW_OK;
         }
         if (c < 0x20) {
             return json_fail(j, NGX_WAGW_JSON_SYNTAX);
@@ -68,12 +68,12 @@ static ngx_int_t json_string(json_check_t *j)
         }
         c = *j->p++;
         if (c != 'u') {
-            if (ngx_strchr("\"\\/bfnrt", c) == NULL || c == '\0') {
+            if (strchr("\"\\/bfnrt", c) == NULL || c == '\0') {
                 break;
             }
             continue;
         }
-        if (json_hex4(j, &v) != NGX_OK) {
+        if (json_hex4(j, &v) != WAGW_OK) {
             break;
         }
         if (v == 0) {
@@ -87,7 +87,7 @@ static ngx_int_t json_string(json_check_t *j)
                 break;
             }
             j->p += 2;
-            if (json_hex4(j, &v) != NGX_OK || v < 0xdc00 || v > 0xdfff) {
+            if (json_hex4(j, &v) != WAGW_OK || v < 0xdc00 || v > 0xdfff) {
                 break;
             }
         }
@@ -95,9 +95,9 @@ static ngx_int_t json_string(json_check_t *j)
     return json_fail(j, NGX_WAGW_JSON_SYNTAX);
 }
 
-static ngx_uint_t json_digits(json_check_t *j)
+static size_t json_digits(json_check_t *j)
 {
-    ngx_uint_t n = 0;
+    size_t n = 0;
 
     while (j->p < j->end && *j->p >= '0' && *j->p <= '9') {
         j->p++;
@@ -106,9 +106,9 @@ static ngx_uint_t json_digits(json_check_t *j)
     return n;
 }
 
-static ngx_int_t json_number(json_check_t *j)
+static int json_number(json_check_t *j)
 {
-    const u_char *start;
+    const uint8_t *start;
 
     if (*j->p == '-') {
         j->p++;
@@ -132,35 +132,35 @@ static ngx_int_t json_number(json_check_t *j)
             return json_fail(j, NGX_WAGW_JSON_SYNTAX);
         }
     }
-    return NGX_OK;
+    return WAGW_OK;
 }
 
-static ngx_int_t json_word(json_check_t *j, const char *word, size_t n)
+static int json_word(json_check_t *j, const char *word, size_t n)
 {
-    if ((size_t)(j->end - j->p) < n || ngx_memcmp(j->p, word, n) != 0) {
+    if ((size_t)(j->end - j->p) < n || memcmp(j->p, word, n) != 0) {
         return json_fail(j, NGX_WAGW_JSON_SYNTAX);
     }
     j->p += n;
-    return NGX_OK;
+    return WAGW_OK;
 }
 
-static ngx_int_t json_key(json_check_t *j)
+static int json_key(json_check_t *j)
 {
     json_blanks(j);
     if (j->p == j->end || *j->p++ != '"') {
         return json_fail(j, NGX_WAGW_JSON_SYNTAX);
     }
-    if (json_string(j) != NGX_OK) {
-        return NGX_ERROR;
+    if (json_string(j) != WAGW_OK) {
+        return WAGW_MALFORMED;
     }
     json_blanks(j);
     if (j->p == j->end || *j->p++ != ':') {
         return json_fail(j, NGX_WAGW_JSON_SYNTAX);
     }
-    return NGX_OK;
+    return WAGW_OK;
 }
 
-static ngx_int_t json_scalar(json_check_t *j)
+static int json_scalar(json_check_t *j)
 {
     switch (*j->p) {
     case '"':
@@ -178,10 +178,10 @@ static ngx_int_t json_scalar(json_check_t *j)
 }
 
 /* Iterative: what the depth limit protects is cJSON's stack, not this one. */
-static ngx_int_t json_value(json_check_t *j)
+static int json_value(json_check_t *j)
 {
-    u_char close[NGX_WAGW_JSON_DEPTH], c;
-    ngx_uint_t depth = 0;
+    uint8_t close[NGX_WAGW_JSON_DEPTH], c;
+    size_t depth = 0;
 
     for (;;) {
         json_blanks(j);
@@ -203,21 +203,21 @@ static ngx_int_t json_value(json_check_t *j)
                 j->p++;
                 depth--;
             } else if (c == '{') {
-                if (json_key(j) != NGX_OK) {
-                    return NGX_ERROR;
+                if (json_key(j) != WAGW_OK) {
+                    return WAGW_MALFORMED;
                 }
                 continue;
             } else {
                 continue;
             }
-        } else if (json_scalar(j) != NGX_OK) {
-            return NGX_ERROR;
+        } else if (json_scalar(j) != WAGW_OK) {
+            return WAGW_MALFORMED;
         }
 
         /* behind a value: the ends of what holds it, or its next neighbour */
         for (;;) {
             if (depth == 0) {
-                return NGX_OK;
+                return WAGW_OK;
             }
             json_blanks(j);
             if (j->p == j->end) {
@@ -233,20 +233,20 @@ static ngx_int_t json_value(json_check_t *j)
             }
             break;
         }
-        if (close[depth - 1] == '}' && json_key(j) != NGX_OK) {
-            return NGX_ERROR;
+        if (close[depth - 1] == '}' && json_key(j) != WAGW_OK) {
+            return WAGW_MALFORMED;
         }
     }
 }
 
-ngx_wagw_json_rc_t ngx_wagw_json_check(const u_char *p, size_t n)
+ngx_wagw_json_rc_t ngx_wagw_json_check(const uint8_t *p, size_t n)
 {
     json_check_t j = {p, p + n, 0, NGX_WAGW_JSON_OK};
 
     if (!wagw_utf8_valid(wagw_str(p, n))) {
         return NGX_WAGW_JSON_UTF8;
     }
-    if (json_value(&j) != NGX_OK) {
+    if (json_value(&j) != WAGW_OK) {
         return j.rc;
     }
     json_blanks(&j);

@@ -354,7 +354,7 @@ static ngx_int_t request_check(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
         }
     }
 
-    checked = ngx_wagw_fields_check(route, ctx->params, &code, &details);
+    checked = ngx_wagw_fields_check(route->fields, ctx->params, &code, &details);
     if (checked == WAGW_MALFORMED) {
         ctx->details.len = details.n;
         ctx->details.data = ngx_pnalloc(r->pool, details.n);

@@ -1,6 +1,5 @@
 /*
- * The route table's private half: the field tables that rows share, and
- * matching a path against the table.
+ * The route table's private half: matching a path against it.
  */
 
 #ifndef NGX_WAGW_ROUTES_H
@@ -37,47 +36,6 @@ ngx_int_t ngx_wagw_path_normalise(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *p
 const ngx_wagw_route_t *ngx_wagw_route_find(const char *method, const char *path);
 /* Changes with any change of the table's order: both ends of ipc must agree. */
 uint32_t ngx_wagw_route_checksum(void);
-
-extern const ngx_wagw_field_t ngx_wagw_fields_none[];
-extern const ngx_wagw_field_t ngx_wagw_fields_key_create[];
-extern const ngx_wagw_field_t ngx_wagw_fields_instance_create[];
-extern const ngx_wagw_field_t ngx_wagw_fields_instance_update[];
-extern const ngx_wagw_field_t ngx_wagw_fields_instance_list[];
-extern const ngx_wagw_field_t ngx_wagw_fields_instance_qr[];
-extern const ngx_wagw_field_t ngx_wagw_fields_instance_delete[];
-extern const ngx_wagw_field_t ngx_wagw_fields_pairing_code[];
-extern const ngx_wagw_field_t ngx_wagw_fields_webhook_put[];
-extern const ngx_wagw_field_t ngx_wagw_fields_send_text[];
-extern const ngx_wagw_field_t ngx_wagw_fields_forward[];
-extern const ngx_wagw_field_t ngx_wagw_fields_seen[];
-extern const ngx_wagw_field_t ngx_wagw_fields_chat[];
-extern const ngx_wagw_field_t ngx_wagw_fields_typing_state[];
-extern const ngx_wagw_field_t ngx_wagw_fields_typing[];
-extern const ngx_wagw_field_t ngx_wagw_fields_message_presence[];
-extern const ngx_wagw_field_t ngx_wagw_fields_presence_set[];
-extern const ngx_wagw_field_t ngx_wagw_fields_reaction[];
-extern const ngx_wagw_field_t ngx_wagw_fields_reaction_delete[];
-extern const ngx_wagw_field_t ngx_wagw_fields_edit[];
-extern const ngx_wagw_field_t ngx_wagw_fields_revoke[];
-extern const ngx_wagw_field_t ngx_wagw_fields_message_chats[];
-extern const ngx_wagw_field_t ngx_wagw_fields_message_list[];
-extern const ngx_wagw_field_t ngx_wagw_fields_message_all[];
-extern const ngx_wagw_field_t ngx_wagw_fields_message_delete[];
-extern const ngx_wagw_field_t ngx_wagw_fields_chats_list[];
-extern const ngx_wagw_field_t ngx_wagw_fields_chat_messages[];
-extern const ngx_wagw_field_t ngx_wagw_fields_chats_read[];
-extern const ngx_wagw_field_t ngx_wagw_fields_chat_message_delete[];
-extern const ngx_wagw_field_t ngx_wagw_fields_chat_message_put[];
-extern const ngx_wagw_field_t ngx_wagw_fields_contacts_all[];
-extern const ngx_wagw_field_t ngx_wagw_fields_contact[];
-extern const ngx_wagw_field_t ngx_wagw_fields_phone[];
-extern const ngx_wagw_field_t ngx_wagw_fields_phones[];
-extern const ngx_wagw_field_t ngx_wagw_fields_lids[];
-extern const ngx_wagw_field_t ngx_wagw_fields_lid[];
-extern const ngx_wagw_field_t ngx_wagw_fields_webhook_test[];
-extern const ngx_wagw_field_t ngx_wagw_fields_webhook_logs[];
-extern const ngx_wagw_field_t ngx_wagw_fields_webhook_stats[];
-extern const ngx_wagw_field_t ngx_wagw_fields_webhook_prune[];
 
 #pragma GCC visibility pop
 

@@ -4,7 +4,7 @@
  * type.  ANY lists the accepted types in `choices`.
  */
 
-#include "ngx_wagw_routes.h"
+#include "ngx_wagw_fields.h"
 
 /* clang-format off */
 #define REQ     1, 0

@@ -1,0 +1,115 @@
+/*
+ * Parameters of REST calls: the types of the field tables, and checking an
+ * object against one.  No nginx: the unit tests and a fuzz target use it too.
+ */
+
+#ifndef NGX_WAGW_FIELDS_H
+#define NGX_WAGW_FIELDS_H
+
+#include "../core/base/base.h"
+
+#include <cjson/cJSON.h>
+
+#pragma GCC visibility push(hidden)
+
+typedef enum {
+    NGX_WAGW_T_STR = 1,
+    NGX_WAGW_T_INT,
+    NGX_WAGW_T_NUM,
+    NGX_WAGW_T_BOOL,
+    NGX_WAGW_T_JID,
+    NGX_WAGW_T_PHONE,
+    NGX_WAGW_T_URL,
+    NGX_WAGW_T_ISO,
+    NGX_WAGW_T_OBJ,
+    NGX_WAGW_T_ARR,
+    NGX_WAGW_T_STRS /* [str] */,
+    NGX_WAGW_T_JIDS /* [jid] */,
+    NGX_WAGW_T_ENUM,
+    NGX_WAGW_T_ANY
+} ngx_wagw_type_t;
+
+typedef struct {
+    const char *name; /* canonical */
+    ngx_wagw_type_t type;
+    unsigned required : 1;
+    unsigned nullable : 1;
+    const char *alias;   /* accepted instead, or NULL */
+    double min, max;     /* numbers; lengths in characters of strings; items of arrays; 0,0 = none */
+    const char *choices; /* ENUM: "a|b|c" */
+    const char *dflt;    /* text of the default, or NULL */
+    const char *help;
+} ngx_wagw_field_t;
+
+/* How parameters arrive in call->params: JID and JIDS as
+ * canonical text ("621@s.whatsapp.net", "x@lid", "y@g.us", no device); PHONE as
+ * bare digits, or "x@lid" when a LID was given; ENUM in the spelling of the
+ * table; query and form values converted to the field's type; null = absent
+ * unless the field is nullable; fields not in the table are kept as they are. */
+
+/* Checks and completes params.  WAGW_OK; WAGW_MALFORMED with the error code of
+ * contract 1.6 and the details JSON appended; WAGW_NOMEM. */
+int ngx_wagw_fields_check(const ngx_wagw_field_t *fields, cJSON *params, const char **code, wagw_buf_t *details);
+/* A query or form value in its field's type; a string when it does not fit. */
+cJSON *ngx_wagw_fields_value(const ngx_wagw_field_t *fields, const char *name, const char *value);
+
+/* Strict JSON (ngx_wagw_json.c): grammar, UTF-8, depth, number of values. */
+#define NGX_WAGW_JSON_DEPTH 100
+#define NGX_WAGW_JSON_VALUES 100000
+
+typedef enum {
+    NGX_WAGW_JSON_OK = 0,
+    NGX_WAGW_JSON_SYNTAX,
+    NGX_WAGW_JSON_DEEP,
+    NGX_WAGW_JSON_MANY,
+    NGX_WAGW_JSON_UTF8,
+    NGX_WAGW_JSON_NUL /* a string holds \u0000 */
+} ngx_wagw_json_rc_t;
+
+ngx_wagw_json_rc_t ngx_wagw_json_check(const uint8_t *p, size_t n);
+
+/* The tables (ngx_wagw_routes_fields.c), each ended by name NULL. */
+extern const ngx_wagw_field_t ngx_wagw_fields_none[];
+extern const ngx_wagw_field_t ngx_wagw_fields_key_create[];
+extern const ngx_wagw_field_t ngx_wagw_fields_instance_create[];
+extern const ngx_wagw_field_t ngx_wagw_fields_instance_update[];
+extern const ngx_wagw_field_t ngx_wagw_fields_instance_list[];
+extern const ngx_wagw_field_t ngx_wagw_fields_instance_qr[];
+extern const ngx_wagw_field_t ngx_wagw_fields_instance_delete[];
+extern const ngx_wagw_field_t ngx_wagw_fields_pairing_code[];
+extern const ngx_wagw_field_t ngx_wagw_fields_webhook_put[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_text[];
+extern const ngx_wagw_field_t ngx_wagw_fields_forward[];
+extern const ngx_wagw_field_t ngx_wagw_fields_seen[];
+extern const ngx_wagw_field_t ngx_wagw_fields_chat[];
+extern const ngx_wagw_field_t ngx_wagw_fields_typing_state[];
+extern const ngx_wagw_field_t ngx_wagw_fields_typing[];
+extern const ngx_wagw_field_t ngx_wagw_fields_message_presence[];
+extern const ngx_wagw_field_t ngx_wagw_fields_presence_set[];
+extern const ngx_wagw_field_t ngx_wagw_fields_reaction[];
+extern const ngx_wagw_field_t ngx_wagw_fields_reaction_delete[];
+extern const ngx_wagw_field_t ngx_wagw_fields_edit[];
+extern const ngx_wagw_field_t ngx_wagw_fields_revoke[];
+extern const ngx_wagw_field_t ngx_wagw_fields_message_chats[];
+extern const ngx_wagw_field_t ngx_wagw_fields_message_list[];
+extern const ngx_wagw_field_t ngx_wagw_fields_message_all[];
+extern const ngx_wagw_field_t ngx_wagw_fields_message_delete[];
+extern const ngx_wagw_field_t ngx_wagw_fields_chats_list[];
+extern const ngx_wagw_field_t ngx_wagw_fields_chat_messages[];
+extern const ngx_wagw_field_t ngx_wagw_fields_chats_read[];
+extern const ngx_wagw_field_t ngx_wagw_fields_chat_message_delete[];
+extern const ngx_wagw_field_t ngx_wagw_fields_chat_message_put[];
+extern const ngx_wagw_field_t ngx_wagw_fields_contacts_all[];
+extern const ngx_wagw_field_t ngx_wagw_fields_contact[];
+extern const ngx_wagw_field_t ngx_wagw_fields_phone[];
+extern const ngx_wagw_field_t ngx_wagw_fields_phones[];
+extern const ngx_wagw_field_t ngx_wagw_fields_lids[];
+extern const ngx_wagw_field_t ngx_wagw_fields_lid[];
+extern const ngx_wagw_field_t ngx_wagw_fields_webhook_test[];
+extern const ngx_wagw_field_t ngx_wagw_fields_webhook_logs[];
+extern const ngx_wagw_field_t ngx_wagw_fields_webhook_stats[];
+extern const ngx_wagw_field_t ngx_wagw_fields_webhook_prune[];
+
+#pragma GCC visibility pop
+
+#endif
