@@ -290,7 +290,9 @@ static void sbx_http_run(sbx_req_t *r)
         return;
     }
 
-    wagw_buf_u8(&r->out, '\n');
+    if (strcmp(r->type, "text/plain") != 0) {
+        wagw_buf_u8(&r->out, '\n');
+    }
     keep = r->keep_alive;
     c->req = NULL;
     sbx_http_answer(c, status, r->type, wagw_buf_view(&r->out), keep);

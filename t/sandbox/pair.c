@@ -19,7 +19,7 @@ typedef struct {
     sbx_pairing_t *pairing;
     int status; /* 0: not decided */
     char why[128];
-    sbx_account_t *account;
+    char phone[SBX_USER_MAX];
     uint16_t device;
 } sbx_scan_t;
 
@@ -60,7 +60,7 @@ static void sbx_scan_end(sbx_pairing_t *p, int status, const char *why)
     if (p->scan != NULL) {
         p->scan->status = status;
         snprintf(p->scan->why, sizeof(p->scan->why), "%s", why);
-        p->scan->account = p->account;
+        snprintf(p->scan->phone, sizeof(p->scan->phone), "%s", p->account ? p->account->pn : "");
         p->scan->device = p->device;
         p->scan->pairing = NULL;
         p->scan = NULL;
@@ -361,6 +361,7 @@ static int sbx_scan_answer(sbx_req_t *r)
 {
     sbx_scan_t *s;
     sbx_device_t *d;
+    sbx_account_t *a;
 
     s = r->data;
     if (s->status == 0) {
@@ -369,7 +370,8 @@ static int sbx_scan_answer(sbx_req_t *r)
     if (s->status != 200) {
         return sbx_error(r, s->status, "%s", s->why);
     }
-    d = sbx_device_get(s->account, s->device);
+    a = sbx_account_pn(s->phone);
+    d = a ? sbx_device_get(a, s->device) : NULL;
     if (d == NULL) {
         return sbx_error(r, 409, "the companion is gone again");
     }

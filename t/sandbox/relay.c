@@ -409,11 +409,13 @@ void sbx_receipt(sbx_conn_t *c, const wagw_node_t *n)
     wagw_jid_t jid;
     wagw_node_t *k;
     wagw_arena_t a = {0};
+    sbx_device_t *d;
     const char *const *key;
     static const char *const jids[] = {"participant", "recipient", NULL};
 
+    d = c->device;
     sbx.receipts++;
-    sbx_acknowledged(c->device, n);
+    sbx_acknowledged(d, n);
 
     k = wagw_node(&a, "ack");
     wagw_node_attrc(&a, k, "class", "receipt");
@@ -432,5 +434,5 @@ void sbx_receipt(sbx_conn_t *c, const wagw_node_t *n)
     sbx_send(c, k);
     wagw_arena_free(&a);
 
-    sbx_relay_receipt(c->device, n);
+    sbx_relay_receipt(d, n);
 }

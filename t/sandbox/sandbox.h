@@ -131,6 +131,7 @@ struct sbx_device_s {
     uint32_t first;
     uint32_t nprekeys; /* end; left = nprekeys - first */
     bool low_told;
+    bool welcomed;  /* has keys and history from the phone */
     bool available; /* presence of this device */
     wagw_buf_t adv; /* ADVSignedDeviceIdentity, complete */
     char *platform;

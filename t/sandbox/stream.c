@@ -257,7 +257,8 @@ void sbx_activate(sbx_conn_t *c)
 {
     c->active = true;
     sbx_queue_backlog(c);
-    if (c->device != NULL && c->device->connects == 1) {
+    if (c->device != NULL && !c->device->welcomed) {
+        c->device->welcomed = true;
         sbx_phone_welcome(c->device);
     }
 }
