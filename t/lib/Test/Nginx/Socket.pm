@@ -382,6 +382,8 @@ sub config_text {
     my $user    = $> == 0 ? "user root;\n" : '';
     my $modules = join '', map { "load_module $_;\n" } split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
     my $env     = join '', map { "env $_;\n" } @env;
+    # a single process does not take up the sockets of a new configuration
+    my $master  = $opt{hup} ? 'on' : $opt{master};
     my $level   = defined $block->get('log_level') ? trim($block->get('log_level')) : $opt{level};
     my $place   = $opt{root_location} && $section->('config') !~ /\blocation\s+\/\s*\{/
         ? "        location / {\n            root $root/html;\n            index index.html index.htm;\n        }\n" : '';
@@ -391,7 +393,7 @@ sub config_text {
     return <<"END";
 worker_processes $opt{workers};
 daemon $opt{daemon};
-master_process $opt{master};
+master_process $master;
 error_log $root/logs/error.log $level;
 pid $root/logs/nginx.pid;
 $user$modules$env
@@ -463,19 +465,26 @@ sub start_nginx {
     write_file("$root/html/$_->[0]", $_->[1]) for ['favicon.ico', ''];
     write_user_files($block);
     write_file("$root/conf/nginx.conf", config_text($block));
-    clear_error_log() if $hup;
 
     if ($hup) {
         kill HUP => pid();
         my $end = time + 10;
         my $try = { text => "GET /.generation-$generation HTTP/1.0\r\nHost: $opt{name}\r\n\r\n", count => 1 };
-        while (exchange(undef, $try, $opt{address}, $port, 1) !~ m{^HTTP/1\.\d 204}) {
+        my $since;
+        # old workers still accept for a moment after new ones have begun
+        until (defined $since && time - $since > 0.2) {
+            if (exchange(undef, $try, $opt{address}, $port, 1) !~ m{^HTTP/1\.\d 204}) {
+                undef $since;
+            } elsif (!defined $since) {
+                $since = time;
+            }
             if (time > $end) {
                 Test::More::fail("$name - nginx did not take the new configuration");
                 return 0;
             }
             sleep 0.01;
         }
+        clear_error_log();
         return 1;
     }
 
