@@ -27,109 +27,106 @@
 /* after the nginx and library headers: hides every symbol of ours */
 #pragma GCC visibility push(hidden)
 
-#define NGX_WAGW_VERSION        "0.1.0"
-#define NGX_WAGW_PROTO          1               /* of the frames, in the hello */
-#define NGX_WAGW_OWNER_TITLE    "wagw owner process"
-
+#define NGX_WAGW_VERSION "0.1.0"
+#define NGX_WAGW_PROTO 1 /* of the frames, in the hello */
+#define NGX_WAGW_OWNER_TITLE "wagw owner process"
 
 /* ---- configuration (ngx_http_wagw_module.c) ---------------------------- */
 
 typedef struct {
-    ngx_flag_t    used;                 /* some location serves */
-    ngx_str_t     zone_name;
-    size_t        zone_size;
-    ngx_shm_zone_t  *zone;
-    ngx_str_t     state_dir;            /* absolute, no trailing slash */
-    ngx_str_t     store;                /* "sqlite:FILE", resolved */
-    ngx_str_t     store_password;
-    ngx_str_t     encryption_key;       /* 32 bytes or empty */
-    ngx_flag_t    master_key;           /* one was given */
-    u_char        master_key_hash[32];
-    ngx_str_t     whatsapp_url;
-    ngx_flag_t    whatsapp_tls;
-    ngx_str_t     whatsapp_host;        /* for TLS and Host: */
-    in_port_t     whatsapp_port;
-    ngx_str_t     whatsapp_path;
-    u_char        whatsapp_root[32];
-    ngx_uint_t    whatsapp_version[3];
-    ngx_flag_t    whatsapp_version_auto;
-    ngx_str_t     trusted_certificate;  /* empty: the system's */
-    ngx_array_t  *outbound_allow;       /* of ngx_cidr_t, NULL: public only */
-    ngx_uint_t    owner_connections;
-    ngx_flag_t    process_control;
-    ngx_uint_t    webhook_signature;    /* bits: 1 v1, 2 hub, 4 waha */
-    ngx_uint_t    event_names;          /* 0 canonical, 1 doc */
-    ngx_uint_t    compat;               /* 0 off, 1 seed */
-    ngx_uint_t    request_log;          /* 0 off, 1 on, 2 body */
+    ngx_flag_t used; /* some location serves */
+    ngx_str_t zone_name;
+    size_t zone_size;
+    ngx_shm_zone_t *zone;
+    ngx_str_t state_dir; /* absolute, no trailing slash */
+    ngx_str_t store;     /* "sqlite:FILE", resolved */
+    ngx_str_t store_password;
+    ngx_str_t encryption_key; /* 32 bytes or empty */
+    ngx_flag_t master_key;    /* one was given */
+    u_char master_key_hash[32];
+    ngx_str_t whatsapp_url;
+    ngx_flag_t whatsapp_tls;
+    ngx_str_t whatsapp_host; /* for TLS and Host: */
+    in_port_t whatsapp_port;
+    ngx_str_t whatsapp_path;
+    u_char whatsapp_root[32];
+    ngx_uint_t whatsapp_version[3];
+    ngx_flag_t whatsapp_version_auto;
+    ngx_str_t trusted_certificate; /* empty: the system's */
+    ngx_array_t *outbound_allow;   /* of ngx_cidr_t, NULL: public only */
+    ngx_uint_t owner_connections;
+    ngx_flag_t process_control;
+    ngx_uint_t webhook_signature; /* bits: 1 v1, 2 hub, 4 waha */
+    ngx_uint_t event_names;       /* 0 canonical, 1 doc */
+    ngx_uint_t compat;            /* 0 off, 1 seed */
+    ngx_uint_t request_log;       /* 0 off, 1 on, 2 body */
 } ngx_wagw_main_conf_t;
-
 
 /* ---- permissions (contract 1.2) ---------------------------------------- */
 
-#define NGX_WAGW_PERM_READ      0x01
-#define NGX_WAGW_PERM_SEND      0x02
-#define NGX_WAGW_PERM_WRITE     0x04            /* implies SEND */
-#define NGX_WAGW_PERM_CONTROL   0x08
-#define NGX_WAGW_PERM_ADMIN     0x10            /* implies all */
-#define NGX_WAGW_PERM_PUBLIC    0x00
-
+#define NGX_WAGW_PERM_READ 0x01
+#define NGX_WAGW_PERM_SEND 0x02
+#define NGX_WAGW_PERM_WRITE 0x04 /* implies SEND */
+#define NGX_WAGW_PERM_CONTROL 0x08
+#define NGX_WAGW_PERM_ADMIN 0x10 /* implies all */
+#define NGX_WAGW_PERM_PUBLIC 0x00
 
 /* ---- route table (ngx_wagw_routes.c) ------------------------------------ */
 
-typedef struct ngx_wagw_call_s  ngx_wagw_call_t;
-typedef void (*ngx_wagw_call_pt)(ngx_wagw_call_t *call);    /* runs in the owner */
+typedef struct ngx_wagw_call_s ngx_wagw_call_t;
+typedef void (*ngx_wagw_call_pt)(ngx_wagw_call_t *call); /* runs in the owner */
 
 typedef struct {
-    const char              *method;
-    const char              *path;      /* "/api/instance/:instanceId/qr" */
-    const char              *group;     /* "instance", "root", ... */
-    ngx_uint_t               perm;      /* NGX_WAGW_PERM_* */
-    ngx_uint_t               level;
-    const ngx_wagw_field_t  *fields;    /* body and query, ended by name NULL; may be NULL */
-    ngx_wagw_call_pt         handler;   /* NULL: 501 NOT_SUPPORTED */
-    ngx_uint_t               flags;     /* NGX_WAGW_R_* */
-    const char              *section;   /* of the contract */
-    const char              *summary;
+    const char *method;
+    const char *path;  /* "/api/instance/:instanceId/qr" */
+    const char *group; /* "instance", "root", ... */
+    ngx_uint_t perm;   /* NGX_WAGW_PERM_* */
+    ngx_uint_t level;
+    const ngx_wagw_field_t *fields; /* body and query, ended by name NULL; may be NULL */
+    ngx_wagw_call_pt handler;       /* NULL: 501 NOT_SUPPORTED */
+    ngx_uint_t flags;               /* NGX_WAGW_R_* */
+    const char *section;            /* of the contract */
+    const char *summary;
 } ngx_wagw_route_t;
 
-#define NGX_WAGW_R_INSTANCE     0x01    /* names an instance (path or body instanceId) that must exist */
-#define NGX_WAGW_R_CONNECTED    0x02    /* needs status connected: else 409 INSTANCE_NOT_CONNECTED */
-#define NGX_WAGW_R_LOCAL        0x04    /* answered in the worker, handler unused: ping, /health, ... */
-#define NGX_WAGW_R_IDEMPOTENT   0x08    /* honours Idempotency-Key (every POST, PUT, DELETE of ours) */
-#define NGX_WAGW_R_OPTIONAL_KEY 0x10    /* public call that shows more with a key */
+#define NGX_WAGW_R_INSTANCE 0x01     /* names an instance (path or body instanceId) that must exist */
+#define NGX_WAGW_R_CONNECTED 0x02    /* needs status connected: else 409 INSTANCE_NOT_CONNECTED */
+#define NGX_WAGW_R_LOCAL 0x04        /* answered in the worker, handler unused: ping, /health, ... */
+#define NGX_WAGW_R_IDEMPOTENT 0x08   /* honours Idempotency-Key (every POST, PUT, DELETE of ours) */
+#define NGX_WAGW_R_OPTIONAL_KEY 0x10 /* public call that shows more with a key */
 
-extern const ngx_wagw_route_t  ngx_wagw_routes[];
-extern const ngx_uint_t        ngx_wagw_nroutes;
-
+extern const ngx_wagw_route_t ngx_wagw_routes[];
+extern const ngx_uint_t ngx_wagw_nroutes;
 
 /* ---- a REST call in the owner (ngx_wagw_ipc.c makes and answers it) ------ */
 
 struct ngx_wagw_call_s {
-    uint64_t                 serial;        /* unique in this owner, used as the engine's command id */
-    void                    *peer;          /* connection of the worker, NULL when it went away */
-    uint32_t                 frame_id;
-    const ngx_wagw_route_t  *route;
-    ngx_str_t                request_id;
-    ngx_str_t                key_id;        /* "master", a key's id, or empty */
-    ngx_uint_t               perm;
-    ngx_str_t                key_instances; /* JSON array of ids, empty = all */
-    ngx_str_t                instance_id;   /* from path or body, or empty */
-    ngx_str_t                idempotency_key;
-    u_char                   body_hash[32];
-    ngx_str_t                path;          /* normalised, for idempotency */
-    ngx_msec_t               timeout;
-    ngx_uint_t               from_loopback; /* bit 0; bit 1: carries X-Forwarded-For/Forwarded */
-    ngx_str_t                accept;
-    cJSON                   *params;        /* path parameters, query and body merged, validated, defaults filled in, aliases made canonical */
-    ngx_pool_t              *pool;          /* the call's; everything above lives in it */
-    ngx_event_t              timer;         /* the owner's, for waits of its own */
-    void                    *data;          /* the handler's */
-    void                   (*reply)(ngx_wagw_call_t *call, const wagw_result_t *r);     /* the handler's: takes the engine's result instead of ngx_wagw_call_result(); runs inside an op */
-    ngx_queue_t              queue;         /* the owner's list of open calls */
-    void                    *owner;         /* the owner's: idempotency, open jobs */
-    ngx_str_t                message_id;    /* for $wagw_message_id, set by whoever answers */
-    ngx_uint_t               retry_after;   /* s, 0 none: Retry-After */
-    unsigned                 replayed:1;    /* Idempotent-Replayed: true */
+    uint64_t serial; /* unique in this owner, used as the engine's command id */
+    void *peer;      /* connection of the worker, NULL when it went away */
+    uint32_t frame_id;
+    const ngx_wagw_route_t *route;
+    ngx_str_t request_id;
+    ngx_str_t key_id; /* "master", a key's id, or empty */
+    ngx_uint_t perm;
+    ngx_str_t key_instances; /* JSON array of ids, empty = all */
+    ngx_str_t instance_id;   /* from path or body, or empty */
+    ngx_str_t idempotency_key;
+    u_char body_hash[32];
+    ngx_str_t path; /* normalised, for idempotency */
+    ngx_msec_t timeout;
+    ngx_uint_t from_loopback; /* bit 0; bit 1: carries X-Forwarded-For/Forwarded */
+    ngx_str_t accept;
+    cJSON *params; /* path parameters, query and body merged, validated, defaults filled in, aliases made canonical */
+    ngx_pool_t *pool;                                             /* the call's; everything above lives in it */
+    ngx_event_t timer;                                            /* the owner's, for waits of its own */
+    void *data;                                                   /* the handler's */
+    void (*reply)(ngx_wagw_call_t *call, const wagw_result_t *r); /* the handler's: takes the engine's result instead of
+                                                                     ngx_wagw_call_result(); runs inside an op */
+    ngx_queue_t queue;                                            /* the owner's list of open calls */
+    void *owner;                                                  /* the owner's: idempotency, open jobs */
+    ngx_str_t message_id;                                         /* for $wagw_message_id, set by whoever answers */
+    ngx_uint_t retry_after;                                       /* s, 0 none: Retry-After */
+    unsigned replayed : 1;                                        /* Idempotent-Replayed: true */
 };
 
 /* Exactly one of these ends a call; it is freed. */
@@ -137,8 +134,10 @@ struct ngx_wagw_call_s {
  * top-level members as JSON fragment `"count":3,"pagination":{..}` or empty. */
 void ngx_wagw_call_ok(ngx_wagw_call_t *call, ngx_uint_t status, wagw_str_t data, const char *message, wagw_str_t extra);
 /* Error envelope (1.5).  details: JSON or empty. */
-void ngx_wagw_call_fail(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error, wagw_str_t details);
-void ngx_wagw_call_fail_retry(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error, wagw_str_t details, const char *hint, ngx_uint_t retry_after);
+void ngx_wagw_call_fail(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error,
+                        wagw_str_t details);
+void ngx_wagw_call_fail_retry(ngx_wagw_call_t *call, ngx_uint_t status, const char *code, const char *error,
+                              wagw_str_t details, const char *hint, ngx_uint_t retry_after);
 /* From an engine's result. */
 void ngx_wagw_call_result(ngx_wagw_call_t *call, const wagw_result_t *r);
 /* Any body: QR pictures, media. */
@@ -159,28 +158,26 @@ void ngx_wagw_ipc_answer(ngx_wagw_call_t *call, ngx_uint_t status, const char *c
 ngx_int_t ngx_wagw_ipc_listen(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_ipc_close(void);
 
-
 /* ---- registry (ngx_wagw_registry.c); only the owner writes ---------------- */
 
 typedef struct {
-    ngx_str_t    id, name;
-    ngx_uint_t   status;                /* wagw_status_t */
-    ngx_str_t    jid;
-    uint32_t     reason;
-    int64_t      created, connected, last_seen;
-    uint64_t     sent, received, webhook_failed;
-    uint32_t     queue;
+    ngx_str_t id, name;
+    ngx_uint_t status; /* wagw_status_t */
+    ngx_str_t jid;
+    uint32_t reason;
+    int64_t created, connected, last_seen;
+    uint64_t sent, received, webhook_failed;
+    uint32_t queue;
 } ngx_wagw_slot_info_t;
 
 /* owner start, with the lock held: rebuild, everything absent.  Without the lock
  * (a second owner in standby) it is not called, so its workers ask by ipc. */
 ngx_int_t ngx_wagw_registry_begin(ngx_wagw_main_conf_t *wmcf);
-void ngx_wagw_registry_ready(ngx_uint_t store_open);               /* owner answers; store is open or not */
-ngx_int_t ngx_wagw_registry_set(const ngx_wagw_slot_info_t *i);    /* NGX_DECLINED: zone full */
+void ngx_wagw_registry_ready(ngx_uint_t store_open);            /* owner answers; store is open or not */
+ngx_int_t ngx_wagw_registry_set(const ngx_wagw_slot_info_t *i); /* NGX_DECLINED: zone full */
 void ngx_wagw_registry_remove(ngx_str_t *id);
-ngx_int_t ngx_wagw_registry_key_set(const wagw_api_key_t *k);      /* insert or replace by id */
+ngx_int_t ngx_wagw_registry_key_set(const wagw_api_key_t *k); /* insert or replace by id */
 void ngx_wagw_registry_key_remove(wagw_str_t id);
-
 
 /* ---- owner (ngx_wagw_owner.c) -------------------------------------------- */
 
@@ -195,35 +192,35 @@ void ngx_wagw_owner_call_gone(ngx_wagw_call_t *call);
 /* A reload handed over new settings (hot ones only). */
 void ngx_wagw_owner_settings(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 
-typedef struct ngx_wagw_instance_s  ngx_wagw_instance_t;
+typedef struct ngx_wagw_instance_s ngx_wagw_instance_t;
 
 struct ngx_wagw_instance_s {
-    uint32_t            num;
-    ngx_str_t           id, name, phone;    /* malloc'ed */
-    cJSON              *settings, *metadata;
-    ngx_uint_t          active, auto_connect;
-    int64_t             created_ms, updated_ms;
-    wagw_client_t      *client;
-    void               *socket;             /* ngx_wagw_socket_t, NULL when closed */
-    ngx_event_t         timer;              /* the engine's tick */
-    ngx_queue_t         webhooks;           /* ngx_wagw_hook_t, this instance's */
-    ngx_queue_t         queue;              /* all instances, by creation */
-    ngx_str_node_t      node;               /* lookup by id */
-    unsigned            deleting:1;
+    uint32_t num;
+    ngx_str_t id, name, phone; /* malloc'ed */
+    cJSON *settings, *metadata;
+    ngx_uint_t active, auto_connect;
+    int64_t created_ms, updated_ms;
+    wagw_client_t *client;
+    void *socket;         /* ngx_wagw_socket_t, NULL when closed */
+    ngx_event_t timer;    /* the engine's tick */
+    ngx_queue_t webhooks; /* ngx_wagw_hook_t, this instance's */
+    ngx_queue_t queue;    /* all instances, by creation */
+    ngx_str_node_t node;  /* lookup by id */
+    unsigned deleting : 1;
 
     /* the driver's own */
-    ngx_queue_t         dirty;              /* registry slot to be written this turn */
-    ngx_queue_t         start;              /* waits for its staggered start */
-    ngx_str_t           jid;                /* as stored, until the engine knows better; malloc'ed */
-    int64_t             tick_at;            /* what the engine's timer is set to */
-    uint32_t            jobs;               /* store jobs that will come back */
-    uint32_t            works;              /* the same of tasks on other threads */
-    uint32_t            epoch;              /* of batches; a failed one fails the rest of its epoch */
-    uint32_t            failed_epoch;       /* the store thread's */
-    unsigned            is_dirty:1;
-    unsigned            open_failed:1;
-    unsigned            is_starting:1;
-    unsigned            autostart:1;        /* the staggered start connects; else it was asked for */
+    ngx_queue_t dirty;     /* registry slot to be written this turn */
+    ngx_queue_t start;     /* waits for its staggered start */
+    ngx_str_t jid;         /* as stored, until the engine knows better; malloc'ed */
+    int64_t tick_at;       /* what the engine's timer is set to */
+    uint32_t jobs;         /* store jobs that will come back */
+    uint32_t works;        /* the same of tasks on other threads */
+    uint32_t epoch;        /* of batches; a failed one fails the rest of its epoch */
+    uint32_t failed_epoch; /* the store thread's */
+    unsigned is_dirty : 1;
+    unsigned open_failed : 1;
+    unsigned is_starting : 1;
+    unsigned autostart : 1; /* the staggered start connects; else it was asked for */
 };
 
 /* Makes the engine and the registry slot of a stored row (at start, and after
@@ -244,7 +241,6 @@ void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd);
 wagw_client_shared_t *ngx_wagw_shared(void);
 int64_t ngx_wagw_now_ms(void);
 
-
 /* ---- store thread (ngx_wagw_store.c) ------------------------------------- */
 
 /*
@@ -252,29 +248,29 @@ int64_t ngx_wagw_now_ms(void);
  * the running group transaction; done() is called on the loop after it is
  * durable (rc WAGW_OK) or was rolled back (WAGW_IO).
  */
-typedef struct ngx_wagw_job_s  ngx_wagw_job_t;
+typedef struct ngx_wagw_job_s ngx_wagw_job_t;
 struct ngx_wagw_job_s {
-    int            (*run)(wagw_store_t *s, ngx_wagw_job_t *job);     /* on the thread; its rc is kept */
-    void           (*done)(ngx_wagw_job_t *job);                     /* on the loop */
-    void           (*lost)(ngx_wagw_job_t *job);                     /* on the thread: not made durable; may be NULL */
-    unsigned         write:1;
-    unsigned         again:1;       /* run() may be called once more after a rollback */
-    unsigned         ran:1;         /* the thread's */
-    int              rc;            /* of run(), or WAGW_IO when the commit failed */
-    void            *data;
-    ngx_wagw_job_t  *next;
+    int (*run)(wagw_store_t *s, ngx_wagw_job_t *job); /* on the thread; its rc is kept */
+    void (*done)(ngx_wagw_job_t *job);                /* on the loop */
+    void (*lost)(ngx_wagw_job_t *job);                /* on the thread: not made durable; may be NULL */
+    unsigned write : 1;
+    unsigned again : 1; /* run() may be called once more after a rollback */
+    unsigned ran : 1;   /* the thread's */
+    int rc;             /* of run(), or WAGW_IO when the commit failed */
+    void *data;
+    ngx_wagw_job_t *next;
 };
 
 /* Opens in the background and tries again while that fails; `opened` is called
  * on the loop once it is open. */
 ngx_int_t ngx_wagw_store_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, void (*opened)(void));
-void ngx_wagw_store_stop(void);                     /* drains the queue, calls what is done, ends the thread */
+void ngx_wagw_store_stop(void); /* drains the queue, calls what is done, ends the thread */
 void ngx_wagw_store_post(ngx_wagw_job_t *job);
 ngx_uint_t ngx_wagw_store_is_open(void);
 /* For a handler: runs `run` on the store thread with the call as job->data and
  * then `done`; the call may have lost its worker meanwhile (answering is still right). */
-void ngx_wagw_call_store(ngx_wagw_call_t *call, ngx_uint_t write, int (*run)(wagw_store_t *s, ngx_wagw_job_t *job), void (*done)(ngx_wagw_job_t *job));
-
+void ngx_wagw_call_store(ngx_wagw_call_t *call, ngx_uint_t write, int (*run)(wagw_store_t *s, ngx_wagw_job_t *job),
+                         void (*done)(ngx_wagw_job_t *job));
 
 /* ---- WebSocket client (ngx_wagw_socket.c) --------------------------------- */
 
@@ -282,17 +278,17 @@ void ngx_wagw_call_store(ngx_wagw_call_t *call, ngx_uint_t write, int (*run)(wag
  * wagw_client_opened / received / closed from events of the loop. */
 ngx_int_t ngx_wagw_socket_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_socket_open(ngx_wagw_instance_t *in);
-void ngx_wagw_socket_send(ngx_wagw_instance_t *in, wagw_str_t bytes);   /* one binary message; buffered, one write per loop turn */
-void ngx_wagw_socket_close(ngx_wagw_instance_t *in);                    /* silent for the client */
-
+void ngx_wagw_socket_send(ngx_wagw_instance_t *in,
+                          wagw_str_t bytes);         /* one binary message; buffered, one write per loop turn */
+void ngx_wagw_socket_close(ngx_wagw_instance_t *in); /* silent for the client */
 
 /* ---- webhooks (ngx_wagw_webhook.c) ---------------------------------------- */
 
 typedef struct {
-    wagw_webhook_t   w;             /* strings malloc'ed, owned */
-    cJSON           *events;        /* parsed, NULL = all */
-    ngx_queue_t      queue;         /* in the instance, or the global list */
-    ngx_uint_t       failures;      /* consecutive, for the breaker */
+    wagw_webhook_t w;    /* strings malloc'ed, owned */
+    cJSON *events;       /* parsed, NULL = all */
+    ngx_queue_t queue;   /* in the instance, or the global list */
+    ngx_uint_t failures; /* consecutive, for the breaker */
 } ngx_wagw_hook_t;
 
 ngx_int_t ngx_wagw_webhook_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
@@ -303,16 +299,15 @@ void ngx_wagw_webhook_expand(ngx_wagw_instance_t *in, wagw_batch_t *batch);
 /* From the owner, when such a batch is durable: deliver. */
 void ngx_wagw_webhook_kick(void);
 /* Loads hooks at owner start (on the loop, from rows read by the store). */
-ngx_wagw_hook_t *ngx_wagw_webhook_add(const wagw_webhook_t *w);     /* insert or replace by id */
+ngx_wagw_hook_t *ngx_wagw_webhook_add(const wagw_webhook_t *w); /* insert or replace by id */
 void ngx_wagw_webhook_remove(wagw_str_t id);
 ngx_queue_t *ngx_wagw_webhook_global(void);
 /* Outbound-address policy: NGX_OK when the address may be reached. */
 ngx_int_t ngx_wagw_outbound_allowed(ngx_wagw_main_conf_t *wmcf, struct sockaddr *sa);
 
-
 /* ---- handlers by resource (ngx_wagw_calls_*.c) ---------------------------- */
 
-#define NGX_WAGW_HANDLER(name)  void ngx_wagw_call_##name(ngx_wagw_call_t *call)
+#define NGX_WAGW_HANDLER(name) void ngx_wagw_call_##name(ngx_wagw_call_t *call)
 
 NGX_WAGW_HANDLER(key_create);
 NGX_WAGW_HANDLER(instance_create);

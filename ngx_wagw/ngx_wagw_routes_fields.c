@@ -7,23 +7,23 @@
 #include "ngx_wagw_fields.h"
 
 /* clang-format off */
-#define REQ     1, 0
-#define OPT     0, 0
-#define NULLABLE 0, 1
+#define F_REQ      1, 0 /* required, nullable */
+#define F_OPT      0, 0
+#define F_NULLABLE 0, 1
 
 /*       name, type, required+nullable, alias, min, max, choices, default, help */
-#define STR(n, req, alias, min, max, help)   {n, NGX_WAGW_T_STR, req, alias, min, max, NULL, NULL, help}
-#define INT(n, min, max, dflt, help)         {n, NGX_WAGW_T_INT, OPT, NULL, min, max, NULL, dflt, help}
-#define BOOL(n, dflt, help)                  {n, NGX_WAGW_T_BOOL, OPT, NULL, 0, 0, NULL, dflt, help}
-#define JID(n, req, alias, help)             {n, NGX_WAGW_T_JID, req, alias, 0, 0, NULL, NULL, help}
-#define PHONE(n, req, help)                  {n, NGX_WAGW_T_PHONE, req, NULL, 0, 0, NULL, NULL, help}
-#define URL(n, req, help)                    {n, NGX_WAGW_T_URL, req, NULL, 0, 0, NULL, NULL, help}
-#define ISO(n, req, help)                    {n, NGX_WAGW_T_ISO, req, NULL, 0, 0, NULL, NULL, help}
-#define OBJ(n, help)                         {n, NGX_WAGW_T_OBJ, OPT, NULL, 0, 0, NULL, NULL, help}
-#define STRS(n, req, min, max, help)         {n, NGX_WAGW_T_STRS, req, NULL, min, max, NULL, NULL, help}
-#define ENUM(n, req, choices, dflt, help)    {n, NGX_WAGW_T_ENUM, req, NULL, 0, 0, choices, dflt, help}
-#define ANY(n, choices, help)                {n, NGX_WAGW_T_ANY, OPT, NULL, 0, 0, choices, NULL, help}
-#define END                                  {NULL, 0, OPT, NULL, 0, 0, NULL, NULL, NULL}
+#define STR(n, req, alias, min, max, help)   {n, NGX_WAGW_T_STR, F_##req, alias, min, max, NULL, NULL, help}
+#define INT(n, min, max, dflt, help)         {n, NGX_WAGW_T_INT, F_OPT, NULL, min, max, NULL, dflt, help}
+#define BOOL(n, dflt, help)                  {n, NGX_WAGW_T_BOOL, F_OPT, NULL, 0, 0, NULL, dflt, help}
+#define JID(n, req, alias, help)             {n, NGX_WAGW_T_JID, F_##req, alias, 0, 0, NULL, NULL, help}
+#define PHONE(n, req, help)                  {n, NGX_WAGW_T_PHONE, F_##req, NULL, 0, 0, NULL, NULL, help}
+#define URL(n, req, help)                    {n, NGX_WAGW_T_URL, F_##req, NULL, 0, 0, NULL, NULL, help}
+#define ISO(n, req, help)                    {n, NGX_WAGW_T_ISO, F_##req, NULL, 0, 0, NULL, NULL, help}
+#define OBJ(n, help)                         {n, NGX_WAGW_T_OBJ, F_OPT, NULL, 0, 0, NULL, NULL, help}
+#define STRS(n, req, min, max, help)         {n, NGX_WAGW_T_STRS, F_##req, NULL, min, max, NULL, NULL, help}
+#define ENUM(n, req, choices, dflt, help)    {n, NGX_WAGW_T_ENUM, F_##req, NULL, 0, 0, choices, dflt, help}
+#define ANY(n, choices, help)                {n, NGX_WAGW_T_ANY, F_OPT, NULL, 0, 0, choices, NULL, help}
+#define END                                  {NULL, 0, F_OPT, NULL, 0, 0, NULL, NULL, NULL}
 
 #define INSTANCE     STR("instanceId", REQ, NULL, 1, 64, "the instance")
 #define CHAT         JID("chatId", REQ, NULL, "the chat")
@@ -50,7 +50,7 @@ const ngx_wagw_field_t ngx_wagw_fields_none[] = {END};
 
 const ngx_wagw_field_t ngx_wagw_fields_key_create[] = {
     STR("name", REQ, NULL, 1, 100, "what the key is for"),
-    {"permissions", NGX_WAGW_T_STRS, OPT, NULL, 1, 5, "read|send|write|control|admin", "[\"read\",\"write\"]",
+    {"permissions", NGX_WAGW_T_STRS, F_OPT, NULL, 1, 5, "read|send|write|control|admin", "[\"read\",\"write\"]",
      "what it may do"},
     STRS("instanceIds", OPT, 0, 1000, "only these instances"),
     ISO("expiresAt", NULLABLE, "when it ends"),
@@ -70,16 +70,16 @@ const ngx_wagw_field_t ngx_wagw_fields_key_create[] = {
 const ngx_wagw_field_t ngx_wagw_fields_instance_create[] = {
     STR("name", REQ, NULL, 1, 100, "a name for people"),
     STR("id", OPT, NULL, 1, 64, "your id: letters, digits, _ and -"),
-    {"phoneNumber", NGX_WAGW_T_PHONE, NULLABLE, NULL, 0, 0, NULL, NULL, "the number that will be linked"},
-    {"webhookUrl", NGX_WAGW_T_URL, NULLABLE, NULL, 0, 0, NULL, NULL, "where events go"},
+    {"phoneNumber", NGX_WAGW_T_PHONE, F_NULLABLE, NULL, 0, 0, NULL, NULL, "the number that will be linked"},
+    {"webhookUrl", NGX_WAGW_T_URL, F_NULLABLE, NULL, 0, 0, NULL, NULL, "where events go"},
     BOOL("autoConnect", "true", "connect at start"),
     INSTANCE_OPTIONS,
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_instance_update[] = {
     STR("name", OPT, NULL, 1, 100, "a name for people"),
-    {"phoneNumber", NGX_WAGW_T_PHONE, NULLABLE, NULL, 0, 0, NULL, NULL, "the number that will be linked"},
-    {"webhookUrl", NGX_WAGW_T_URL, NULLABLE, NULL, 0, 0, NULL, NULL, "where events go; null removes it"},
+    {"phoneNumber", NGX_WAGW_T_PHONE, F_NULLABLE, NULL, 0, 0, NULL, NULL, "the number that will be linked"},
+    {"webhookUrl", NGX_WAGW_T_URL, F_NULLABLE, NULL, 0, 0, NULL, NULL, "where events go; null removes it"},
     BOOL("autoConnect", NULL, "connect at start"),
     INSTANCE_OPTIONS,
     END};
@@ -109,9 +109,9 @@ const ngx_wagw_field_t ngx_wagw_fields_pairing_code[] = {
 const ngx_wagw_field_t ngx_wagw_fields_webhook_put[] = {
     URL("url", REQ, "where events go"),
     STR("id", OPT, NULL, 1, 64, "the webhook to change; default: the one with this url"),
-    {"events", NGX_WAGW_T_STRS, NULLABLE, NULL, 0, 100, NULL, NULL, "which events; default all"},
+    {"events", NGX_WAGW_T_STRS, F_NULLABLE, NULL, 0, 100, NULL, NULL, "which events; default all"},
     STR("secret", NULLABLE, NULL, 1, 256, "signs the deliveries"),
-    {"headers", NGX_WAGW_T_OBJ, NULLABLE, NULL, 0, 0, NULL, NULL, "further headers"},
+    {"headers", NGX_WAGW_T_OBJ, F_NULLABLE, NULL, 0, 0, NULL, NULL, "further headers"},
     OBJ("retry", "{policy, attempts, delay}"),
     BOOL("enabled", NULL, "deliver to it"),
     OBJ("batch", "{max, ms}"),
@@ -268,7 +268,7 @@ const ngx_wagw_field_t ngx_wagw_fields_phone[] = {
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_phones[] = {
-    {"phoneNumbers", NGX_WAGW_T_STRS, REQ, NULL, 1, 500, "phone", NULL, "the numbers"},
+    {"phoneNumbers", NGX_WAGW_T_STRS, F_REQ, NULL, 1, 500, "phone", NULL, "the numbers"},
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_lids[] = {
@@ -281,7 +281,7 @@ const ngx_wagw_field_t ngx_wagw_fields_lid[] = {
 
 const ngx_wagw_field_t ngx_wagw_fields_webhook_test[] = {
     URL("url", REQ, "the address to try"),
-    {"event", NGX_WAGW_T_STR, OPT, NULL, 1, 64, NULL, "webhook.test", "event name"},
+    {"event", NGX_WAGW_T_STR, F_OPT, NULL, 1, 64, NULL, "webhook.test", "event name"},
     OBJ("data", "the event's data"),
     STR("secret", OPT, NULL, 1, 256, "signs the delivery"),
     STR("instanceId", OPT, NULL, 1, 64, "named in the envelope"),
