@@ -436,6 +436,21 @@ node_run(wagw_turn_t *t, wagw_item_t *item)
 }
 
 
+/* Each message is looked up before it is decrypted: in a burst once for all. */
+static void
+node_scout(wagw_turn_t *t, wagw_item_t *item)
+{
+    node_item_t  *ni = (node_item_t *) item;
+    wagw_node_t  *n;
+
+    if (t->c->creds && t->c->creds->paired && wagw_node_decode(&n, &t->arena, wagw_str(ni->p, ni->n)) == WAGW_OK
+        && wagw_node_is(n, "message"))
+    {
+        wagw_receive_message_scout(t, n);
+    }
+}
+
+
 static void
 node_done(wagw_client_t *c, wagw_item_t *item, int rc)
 {
@@ -468,6 +483,7 @@ client_frame(wagw_client_t *c, wagw_str_t body)
         ni = calloc(1, sizeof(*ni) + plain.n);
         if (ni != NULL) {
             ni->item.run = node_run;
+            ni->item.scout = node_scout;
             ni->item.done = node_done;
             ni->item.epoch = c->epoch;
             ni->item.bytes = (uint32_t) plain.n + sizeof(*ni);

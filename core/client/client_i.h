@@ -157,6 +157,9 @@ struct wagw_item_s {
     int           (*run)(wagw_turn_t *t, wagw_item_t *item);
     /* After success (rc 0) or for good failed; frees the item. */
     void          (*done)(wagw_client_t *c, wagw_item_t *item, int rc);
+    /* May be NULL: reads what run() will surely read and stops there.  Called
+     * once while an item ahead is parked, so that one load serves both. */
+    void          (*scout)(wagw_turn_t *t, wagw_item_t *item);
     uint32_t        epoch;      /* dropped (done with WAGW_STATE) on another connection; 0 = any */
     uint32_t        bytes;      /* counted against the queue's limit */
     wagw_item_t    *next;
@@ -275,6 +278,7 @@ struct wagw_job_s {
     bool               rebuilt;         /* one rebuild after an ack error */
     bool               accepted;        /* 202 was given */
     bool               typed;           /* composing was sent */
+    bool               fresh;           /* nobody else knows the id: no row can have it */
     uint8_t            priority;        /* 0..9 */
     char               id[68];
     char               target[68];      /* message that is edited */
@@ -441,6 +445,7 @@ int wagw_code_start(wagw_turn_t *t, uint64_t unused);                    /* once
 int wagw_code_primary_hello(wagw_turn_t *t, const wagw_node_t *n);
 void wagw_code_worked(wagw_client_t *c, wagw_work_t *w);
 int wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n);
+void wagw_receive_message_scout(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n);         /* presence and chatstate */

@@ -262,6 +262,29 @@ decrypt(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_node_t *enc, wagw_
 }
 
 
+/* Seen before and stored: its answer was lost. */
+static int
+stored(wagw_turn_t *t, const wagw_incoming_t *in, wagw_row_message_t *row)
+{
+    wagw_str_t  chat = wagw_jid_str(&t->arena, &in->chat);
+
+    return in->from_me ? wagw_turn_message(t, chat, in->id, WAGW_STR(""), row)
+                       : wagw_turn_message_by(t, chat, in->id, &in->author, row);
+}
+
+
+void
+wagw_receive_message_scout(wagw_turn_t *t, const wagw_node_t *n)
+{
+    wagw_incoming_t      in;
+    wagw_row_message_t   row;
+
+    if (envelope(t, n, &in) == WAGW_OK && !in.newsletter) {
+        (void) stored(t, &in, &row);
+    }
+}
+
+
 int
 wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
 {
@@ -284,9 +307,7 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
         return wagw_ack(t, n, 0);
     }
 
-    /* seen before and stored: the answer was lost */
-    rc = in.from_me ? wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id, WAGW_STR(""), &row)
-                    : wagw_turn_message_by(t, wagw_jid_str(&t->arena, &in.chat), in.id, &in.author, &row);
+    rc = stored(t, &in, &row);
     if (rc == WAGW_OK && !(row.flags & WAGW_ROW_PLACEHOLDER)) {
         return wagw_receipt_delivery(t, &in);
     }

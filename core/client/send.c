@@ -29,12 +29,28 @@ not_connected(wagw_turn_t *t, uint64_t command)
 
 /* ---- from the command to the queue --------------------------------------------------- */
 
+/* A new message has no receipts yet: the first one need not look for others. */
+static void
+no_receipts(wagw_client_t *c, const step_t *s)
+{
+    char    key[WAGW_KEY_MAX];
+    size_t  n = wagw_msgkey(key, s->chat, wagw_cstr(s->job.id), s->chat);
+
+    if (n) {
+        wagw_cache_absent(c->sh->cache, c->instance, WAGW_REC_RECEIPT, wagw_str(key, n));
+    }
+}
+
+
 static void
 step_then(wagw_client_t *c, void *arg)
 {
     step_t      *s = *(step_t **) arg;
     wagw_job_t  *j;
 
+    if (s->chat.n) {
+        no_receipts(c, s);
+    }
     j = s->queued ? wagw_job_find(c, s->job.serial) : NULL;
     if (s->queued && j == NULL) {
         return;         /* dropped meanwhile */
@@ -159,11 +175,13 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
             return wagw_job_field_error(t, command, "messageId", "too long");
         }
         memcpy(s->job.id, given.p, given.n);
+        s->job.fresh = !wagw_param_bool(params, "_resume", false) && cJSON_HasObjectItem(params, "_id");
     } else {
         wagw_turn_random(t, random, sizeof(random));
         WAGW_TRY(wagw_message_id(id, t->now / 1000, wagw_str(me->jid.user, me->jid.user_len), random));
         memcpy(s->job.id, id, strlen(id));
-        /* the same one when this turn runs again: else its row is missed each time anew */
+        s->job.fresh = true;
+        /* the same one when this turn runs again */
         if (cJSON_AddStringToObject((cJSON *) params, "_id", id) == NULL) {
             return WAGW_NOMEM;
         }
@@ -416,7 +434,7 @@ job_step(wagw_turn_t *t, step_t *s)
     WAGW_TRY(wagw_job_namespace(t, job, &m));
 
     /* the id must be new, unless this is a rebuild */
-    rc = wagw_turn_message(t, m.chat, wagw_cstr(job->id), WAGW_STR(""), &old);
+    rc = job->fresh && !job->rebuilt ? WAGW_NOT_FOUND : wagw_turn_message(t, m.chat, wagw_cstr(job->id), WAGW_STR(""), &old);
     if (rc == WAGW_OK && !job->rebuilt) {
         return wagw_job_resume(t, s, &old);
     }
@@ -521,6 +539,7 @@ job_step(wagw_turn_t *t, step_t *s)
     if (rc == WAGW_OK) {
         rc = wagw_turn_send_bytes(t, wagw_buf_view(&out));
         s->outcome = STEP_SENT;
+        s->chat = job->fresh && !job->rebuilt ? m.chat : WAGW_STR_NULL;
     } else if (rc == WAGW_NOT_FOUND) {
         rc = wagw_turn_fail(t, job->command, 422, "RECIPIENT_NO_DEVICES", "No device of the recipient could be reached");
     }

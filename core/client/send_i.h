@@ -15,6 +15,7 @@ typedef struct {
     wagw_job_t       job;           /* as it shall be from now on */
     bool             queued;        /* it is in c->jobs already */
     step_outcome_t   outcome;
+    wagw_str_t       chat;          /* of a new direct message that was stored, else empty */
 } step_t;
 
 typedef struct {

@@ -16,6 +16,8 @@
 /* Frames that arrive while a turn is parked; more means a hostile server. */
 #define ITEMS_BYTES_MAX   (64u << 20)
 #define STORE_RETRY_MS    1000
+/* Items behind a parked one that say what they will read. */
+#define SCOUTS_MAX        64
 
 
 typedef struct {
@@ -25,6 +27,7 @@ typedef struct {
 } later_item_t;
 
 
+static void turn_scout(wagw_client_t *c, wagw_turn_t *t);
 static void turn_parked(wagw_client_t *c, wagw_turn_t *t);
 static int turn_commit(wagw_client_t *c, wagw_turn_t *t);
 static void out_free_list(wagw_out_t *o);
@@ -118,6 +121,7 @@ wagw_turn_run(wagw_client_t *c)
             rc = WAGW_ERROR;
         }
         if (rc == WAGW_AGAIN) {
+            turn_scout(c, &t);
             wagw_txn_rollback(&t.txn);
             turn_parked(c, &t);
         } else {
@@ -152,6 +156,23 @@ wagw_turn_run(wagw_client_t *c)
 
     c->running = false;
     wagw_turn_flush(c);
+}
+
+
+/* What the items behind the parked one will miss joins its load. */
+static void
+turn_scout(wagw_client_t *c, wagw_turn_t *t)
+{
+    unsigned      n = 0;
+    wagw_item_t  *item;
+
+    for (item = c->items->next; item && n < SCOUTS_MAX; item = item->next) {
+        if (item->scout && (item->epoch == 0 || item->epoch == c->epoch)) {
+            item->scout(t, item);
+            item->scout = NULL;
+            n++;
+        }
+    }
 }
 
 

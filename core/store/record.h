@@ -128,6 +128,10 @@ void wagw_cache_forget(wagw_cache_t *c, uint32_t instance); /* commit failed, in
  * exact key that is not in recs becomes "known absent".  A record that is
  * dirty or already cached keeps its (newer) value. */
 int wagw_cache_fill(wagw_cache_t *c, uint32_t instance, const wagw_load_t *asked, const wagw_rec_t *recs);
+/* The caller knows that the record does not exist (a new message has no
+ * receipts): spares the load that would find it out.  Not within a turn: it
+ * may evict what the turn's views point to. */
+void wagw_cache_absent(wagw_cache_t *c, uint32_t instance, uint8_t kind, wagw_str_t key);
 /* Commits up to seq are durable. */
 void wagw_cache_committed(wagw_cache_t *c, uint32_t instance, uint64_t seq);
 size_t wagw_cache_bytes(const wagw_cache_t *c);

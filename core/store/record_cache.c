@@ -482,6 +482,17 @@ done:
     return rc;
 }
 
+void wagw_cache_absent(wagw_cache_t *c, uint32_t instance, uint8_t kind, wagw_str_t key)
+{
+    wagw_load_t ask = {.kind = kind, .after = UINT64_MAX};
+
+    if (key.n < WAGW_KEY_MAX) {
+        memcpy(ask.key, key.p, key.n);
+        ask.key_len = (uint16_t)key.n;
+        (void)wagw_cache_fill(c, instance, &ask, NULL);
+    }
+}
+
 void wagw_cache_committed(wagw_cache_t *c, uint32_t instance, uint64_t seq)
 {
     wagw_cinst_t *in;
