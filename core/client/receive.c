@@ -64,9 +64,10 @@ receive_iq(wagw_turn_t *t, const wagw_node_t *n)
         if (iq == NULL) {
             return WAGW_OK;
         }
+        /* first of all, so that a hangup by the handler's own steps does not fail it once more */
         num = iq->num;
-        WAGW_TRY(iq->handler(t, n, iq->arg));
-        return wagw_turn_then(t, iq_done_then, &num, sizeof(num));
+        WAGW_TRY(wagw_turn_then(t, iq_done_then, &num, sizeof(num)));
+        return iq->handler(t, n, iq->arg);
     }
     if (wagw_node_find(n, "pair-device")) {
         return wagw_pair_device(t, n);
