@@ -232,14 +232,7 @@ void ngx_wagw_settings_write(wagw_buf_t *b, ngx_wagw_main_conf_t *wmcf)
     ngx_uint_t i, n = wmcf->outbound_allow ? wmcf->outbound_allow->nelts : 0;
     ngx_cidr_t *cidr = wmcf->outbound_allow ? wmcf->outbound_allow->elts : NULL;
 
-    ngx_wagw_put_u32(b, wmcf->master_key);
-    ngx_wagw_put_str(b, wmcf->master_key_hash, 32);
-    ngx_wagw_put_str(b, wmcf->whatsapp_url.data, wmcf->whatsapp_url.len);
-    ngx_wagw_put_str(b, wmcf->whatsapp_host.data, wmcf->whatsapp_host.len);
-    ngx_wagw_put_str(b, wmcf->whatsapp_path.data, wmcf->whatsapp_path.len);
-    ngx_wagw_put_u32(b, wmcf->whatsapp_port);
-    ngx_wagw_put_u32(b, wmcf->whatsapp_tls);
-    ngx_wagw_put_str(b, wmcf->whatsapp_root, 32);
+    ngx_wagw_put_u32(b, wmcf->master_key); /* that there is one: keys themselves are the workers' */
     for (i = 0; i < 3; i++) {
         ngx_wagw_put_u32(b, wmcf->whatsapp_version[i]);
     }
@@ -263,23 +256,6 @@ ngx_int_t ngx_wagw_settings_read(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_wag
     ngx_wagw_main_conf_t new = *wmcf;
 
     new.master_key = ngx_wagw_get_u32(r);
-    s = ngx_wagw_get_str(r);
-    if (s.len != 32) {
-        return NGX_ERROR;
-    }
-    ngx_memcpy(new.master_key_hash, s.data, 32);
-    if (ngx_wagw_get_copy(r, pool, &new.whatsapp_url) != NGX_OK ||
-        ngx_wagw_get_copy(r, pool, &new.whatsapp_host) != NGX_OK ||
-        ngx_wagw_get_copy(r, pool, &new.whatsapp_path) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    new.whatsapp_port = ngx_wagw_get_u32(r);
-    new.whatsapp_tls = ngx_wagw_get_u32(r);
-    s = ngx_wagw_get_str(r);
-    if (s.len != 32) {
-        return NGX_ERROR;
-    }
-    ngx_memcpy(new.whatsapp_root, s.data, 32);
     for (i = 0; i < 3; i++) {
         new.whatsapp_version[i] = ngx_wagw_get_u32(r);
     }

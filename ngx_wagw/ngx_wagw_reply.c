@@ -338,6 +338,9 @@ static void reply_describe(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
             return;
         }
     }
+    if (status >= 500) { /* a caller shall find its request in the log */
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "wagw: request %V failed with %ui", &ctx->request_id, status);
+    }
     ctx->code = status < 500 ? "VALIDATION_FAILED" : "INTERNAL";
     ctx->error = status < 500 ? "Bad request" : "Internal error";
 }
