@@ -77,7 +77,9 @@ wagw_client_destroy(wagw_client_t *c)
     c->running = true;      /* nothing runs any more */
     if (c->conn != WAGW_CONN_IDLE) {
         c->ops->close(c->driver);
+        c->conn = WAGW_CONN_IDLE;
     }
+    c->epoch++;             /* what waits belongs to no connection and hangs up none */
     while ((item = c->items) != NULL) {
         c->items = item->next;
         item->done(c, item, WAGW_STATE);
@@ -164,6 +166,9 @@ wagw_client_start(wagw_client_t *c, bool pair, int64_t now)
     c->want_pair = c->want_pair || pair;
     c->attempts = 0;
     wagw_client_timer(c, WAGW_TIMER_RECONNECT, 0);
+    if (!c->creds_loaded && !c->creds_bad) {
+        wagw_client_status(c, WAGW_STATUS_CONNECTING, 0, NULL);     /* unless it turns out unlinked */
+    }
     wagw_client_try_connect(c);
     wagw_client_arm(c);
 }
@@ -240,6 +245,9 @@ loaded_then(wagw_client_t *c, void *arg)
     }
     c->ops->changed(c->driver);
     wagw_client_try_connect(c);
+    if (c->conn == WAGW_CONN_IDLE && c->status == WAGW_STATUS_CONNECTING && !c->want_pair) {
+        wagw_client_status(c, WAGW_STATUS_DISCONNECTED, 0, NULL);
+    }
 }
 
 
