@@ -498,6 +498,7 @@ bool wagw_param_bool(const cJSON *params, const char *name, bool dflt);
 int64_t wagw_param_int(const cJSON *params, const char *name, int64_t dflt);
 /* to | chatId; false: 400 was answered. */
 int wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const char *name, const char *alias, wagw_jid_t *out);
+int wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused);
 int wagw_presence_send(wagw_turn_t *t, bool available);
 
 

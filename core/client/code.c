@@ -168,13 +168,15 @@ wanted_then(wagw_client_t *c, void *arg)
 int
 wagw_code_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
+    bool           refused;
     size_t         n = 0;
     uint8_t        random[5];
     wanted_t       w = { 0 };
     wagw_str_t     phone = wagw_param_str(params, "phoneNumber"), code = wagw_param_str(params, "customCode");
 
-    if (t->c->creds && t->c->creds->paired) {
-        return wagw_turn_fail(t, command, 409, "ALREADY_CONNECTED", "Instance is already registered");
+    WAGW_TRY(wagw_link_refuse(t, command, &refused));
+    if (refused) {
+        return WAGW_OK;
     }
     for (size_t i = 0; i < phone.n && n < sizeof(w.phone) - 1; i++) {
         if (phone.p[i] >= '0' && phone.p[i] <= '9') {

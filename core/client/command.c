@@ -654,32 +654,46 @@ qr_then(wagw_client_t *c, void *arg)
 }
 
 
-static int
-command_qr(wagw_turn_t *t, uint64_t command)
+/* Linking is refused for what is linked, or may be: *refused, answered. */
+int
+wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused)
 {
     int            rc;
+    bool           linked;
     wagw_str_t     v;
     wagw_creds_t   creds;
 
+    *refused = true;
     if (t->c->creds_bad) {
         return wagw_turn_fail(t, command, 409, "INSTANCE_NOT_CONNECTED", "The stored credentials cannot be read");
     }
-    if (t->c->creds && t->c->creds->paired) {
-        return wagw_turn_fail(t, command, 409, "ALREADY_CONNECTED", "Instance is already registered");
-    }
+    linked = t->c->creds && t->c->creds->paired;
     if (!t->c->creds_loaded) {
-        /* an instance that was never started: is it linked? */
+        /* an instance that was never started */
         rc = wagw_txn_get(&t->txn, WAGW_REC_CREDS, WAGW_STR(""), &v);
         if (rc == WAGW_OK) {
-            bool  paired = wagw_creds_decode(&creds, v) != WAGW_OK || creds.paired;
-
+            linked = wagw_creds_decode(&creds, v) != WAGW_OK || creds.paired;
             wagw_wipe(&creds, sizeof(creds));
-            if (paired) {
-                return wagw_turn_fail(t, command, 409, "ALREADY_CONNECTED", "Instance is already registered");
-            }
         } else if (rc != WAGW_NOT_FOUND) {
             return rc;
         }
+    }
+    if (linked) {
+        return wagw_turn_fail(t, command, 409, "ALREADY_CONNECTED", "Instance is already registered");
+    }
+    *refused = false;
+    return WAGW_OK;
+}
+
+
+static int
+command_qr(wagw_turn_t *t, uint64_t command)
+{
+    bool  refused;
+
+    WAGW_TRY(wagw_link_refuse(t, command, &refused));
+    if (refused) {
+        return WAGW_OK;
     }
     return wagw_turn_then(t, qr_then, &command, sizeof(command));
 }
