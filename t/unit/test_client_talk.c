@@ -63,94 +63,6 @@ static const char *phone_text(sim_peer_t *p, const char *id, const char *path)
     return cJSON_IsString(v) ? v->valuestring : "(none)";
 }
 
-/* ---- linking ---------------------------------------------------------------- */
-
-static void link_by_qr(void **state)
-{
-    sim_two_t p = sim_two(1);
-    wagw_creds_t c;
-    wagw_client_info_t i = sim_info(p.a);
-
-    (void)state;
-    sim_creds(p.a, &c);
-    assert_true(c.paired);
-    assert_string_equal(c.jid.user, "49100");
-    assert_int_equal(c.jid.device, 5);
-    assert_string_equal(c.lid.user, "9100");
-    assert_int_equal(c.lid.device, 5);
-    assert_memory_equal(c.account_key, p.aa->identity.pub, 32);
-    assert_string_equal(c.platform, "android");
-    assert_true(i.linked);
-    assert_string_equal(i.jid.user, "49100");
-    assert_int_equal(i.qr.n, 0);
-    assert_int_equal(c.first_unuploaded, 813);
-    assert_int_equal(c.next_prekey, 813);
-    assert_int_equal(sim_mem_count(&p.a->mem, WAGW_REC_PREKEY, ""), 812);
-    assert_true(has_record(p.a, WAGW_REC_LID_OF, "49100"));
-    assert_true(has_record(p.a, WAGW_REC_IDENTITY, "9100_1.0"));
-    assert_true(wagw_str_is(p.a->row.status, "connected"));
-    assert_true(wagw_str_is(p.a->row.jid, "49100:5@s.whatsapp.net"));
-    two_end(&p);
-}
-
-static void link_by_code(void **state)
-{
-    sim_t *w = sim_new(2);
-    sim_account_t *acc = sim_account(w, "49100", "9100");
-    sim_engine_t *e = sim_engine(w, "A");
-    uint64_t id;
-    sim_reply_t *r;
-    sim_event_t *ev;
-    char code[16];
-
-    (void)state;
-    id = sim_command(e, WAGW_CMD_PAIRING_CODE, "{\"phoneNumber\":\"+49 (100)\"}");
-    sim_run(w);
-    sim_expect(e, id, 400, "VALIDATION_FAILED");
-    snprintf(acc->pn, sizeof(acc->pn), "4910000");
-    id = sim_command(e, WAGW_CMD_PAIRING_CODE, "{\"phoneNumber\":\"+49 10000\"}");
-    sim_run(w);
-    r = sim_expect(e, id, 200, "");
-    assert_int_equal(cJSON_GetObjectItem(r->data, "expiresIn")->valueint, 160);
-    snprintf(code, sizeof(code), "%s", sim_str(r->data, "pairingCode"));
-    assert_true(wagw_pair_code_valid(wagw_cstr(code)));
-    sim_expect_status(e, WAGW_STATUS_PAIRING);
-    ev = sim_last_event(e, "session.status");
-    assert_string_equal(sim_str(ev->data, "pairingCode"), code);
-    sim_type_code(e, acc, code);
-    sim_advance(w, 10);
-    sim_expect_status(e, WAGW_STATUS_CONNECTED);
-    assert_int_equal(e->errors, 0);
-    id = sim_command(e, WAGW_CMD_PAIRING_CODE, "{\"phoneNumber\":\"4910000\"}");
-    sim_run(w);
-    sim_expect(e, id, 409, "ALREADY_CONNECTED");
-    sim_free(w);
-}
-
-static void link_by_custom_code(void **state)
-{
-    sim_t *w = sim_new(3);
-    sim_account_t *acc = sim_account(w, "4910000", "9100");
-    sim_engine_t *e = sim_engine(w, "A");
-    uint64_t id;
-
-    (void)state;
-    id = sim_command(e, WAGW_CMD_PAIRING_CODE, "{\"phoneNumber\":\"4910000\",\"customCode\":\"ABCDEFGI\"}");
-    sim_run(w);
-    sim_expect(e, id, 400, "VALIDATION_FAILED");
-    sim_start(e, true); /* a QR is shown first */
-    sim_run(w);
-    sim_expect_status(e, WAGW_STATUS_QR);
-    id = sim_command(e, WAGW_CMD_PAIRING_CODE, "{\"phoneNumber\":\"4910000\",\"customCode\":\"ABCDEFGH\"}");
-    sim_run(w);
-    assert_string_equal(sim_str(sim_expect(e, id, 200, "")->data, "pairingCode"), "ABCDEFGH");
-    sim_type_code(e, acc, "ABCDEFGH");
-    sim_advance(w, 10);
-    sim_expect_status(e, WAGW_STATUS_CONNECTED);
-    assert_int_equal(e->connects, 2);
-    sim_free(w);
-}
-
 /* ---- first contact and on ------------------------------------------------------ */
 
 static void first_contact(void **state)
@@ -868,15 +780,13 @@ static void redelivered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(link_by_qr),          cmocka_unit_test(link_by_code),
-        cmocka_unit_test(link_by_custom_code), cmocka_unit_test(first_contact),
-        cmocka_unit_test(two_at_once),         cmocka_unit_test(to_nobody),
-        cmocka_unit_test(to_myself),           cmocka_unit_test(lid_learnt_later),
-        cmocka_unit_test(pn_learnt_later),     cmocka_unit_test(names_by_command),
-        cmocka_unit_test(about_messages),      cmocka_unit_test(forged),
-        cmocka_unit_test(receipts_and_typing), cmocka_unit_test(own_devices),
-        cmocka_unit_test(phone_speaks),        cmocka_unit_test(backlog),
-        cmocka_unit_test(redelivered),
+        cmocka_unit_test(first_contact),    cmocka_unit_test(two_at_once),
+        cmocka_unit_test(to_nobody),        cmocka_unit_test(to_myself),
+        cmocka_unit_test(lid_learnt_later), cmocka_unit_test(pn_learnt_later),
+        cmocka_unit_test(names_by_command), cmocka_unit_test(about_messages),
+        cmocka_unit_test(forged),           cmocka_unit_test(receipts_and_typing),
+        cmocka_unit_test(own_devices),      cmocka_unit_test(phone_speaks),
+        cmocka_unit_test(backlog),          cmocka_unit_test(redelivered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
