@@ -347,7 +347,16 @@ char *ngx_wagw_conf_trusted(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
     wmcf->trusted_certificate = value[1];
-    return ngx_conf_full_name(cf->cycle, &wmcf->trusted_certificate, 1) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (ngx_conf_full_name(cf->cycle, &wmcf->trusted_certificate, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+    /* read by the owner only, which could tell nobody but the log */
+    if (access((char *)wmcf->trusted_certificate.data, R_OK) == -1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, "certificate \"%V\" cannot be read",
+                           &wmcf->trusted_certificate);
+        return NGX_CONF_ERROR;
+    }
+    return NGX_CONF_OK;
 }
 
 char *ngx_wagw_conf_outbound_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

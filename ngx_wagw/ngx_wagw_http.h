@@ -106,7 +106,6 @@ struct ngx_wagw_waiter_s {
     void *data;
     ngx_msec_t timeout;      /* from being sent to the answer */
     unsigned background : 1; /* does not keep a quitting worker alive */
-    unsigned eager : 1;      /* goes to an owner whose store is not open yet */
 
     /* private */
     ngx_queue_t queue;

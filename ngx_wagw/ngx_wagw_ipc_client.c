@@ -290,24 +290,21 @@ static void client_flush(ngx_event_t *ev)
     ssize_t n;
     ngx_int_t rc;
     ngx_uint_t k;
-    ngx_uint_t gated;
-    ngx_queue_t *q, *next;
+    ngx_queue_t *q;
     struct iovec iov[CLIENT_IOV];
     ngx_wagw_waiter_t *w;
 
     if (client.c == NULL) {
         return;
     }
-    gated = client_gated();
-    for (q = ngx_queue_head(&client.pending); client.greeted && q != ngx_queue_sentinel(&client.pending); q = next) {
-        next = ngx_queue_next(q);
-        w = ngx_queue_data(q, ngx_wagw_waiter_t, queue);
-        if (!gated || w->eager) {
-            client_promote(w);
+    if (client_gated()) {
+        if (!ngx_queue_empty(&client.pending) && !client.retry.timer_set) {
+            ngx_add_timer(&client.retry, CLIENT_RETRY);
         }
-    }
-    if (gated && !ngx_queue_empty(&client.pending) && !client.retry.timer_set) {
-        ngx_add_timer(&client.retry, CLIENT_RETRY);
+    } else {
+        while (client.greeted && !ngx_queue_empty(&client.pending)) {
+            client_promote(ngx_queue_data(ngx_queue_head(&client.pending), ngx_wagw_waiter_t, queue));
+        }
     }
 
     for (;;) {

@@ -427,7 +427,6 @@ static ngx_int_t request_ask(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     ctx->waiter.handler = request_answer;
     ctx->waiter.data = ctx;
     ctx->waiter.timeout = wlcf->timeout + REQUEST_SLACK;
-    ctx->waiter.eager = ngx_strcmp(route->group, "observability") == 0 || ngx_strcmp(route->group, "root") == 0;
     rc = ngx_wagw_ipc_send(&ctx->waiter, &frame);
     if (rc == NGX_BUSY) {
         request_unavailable(r, ctx, rc);
