@@ -12,6 +12,7 @@ static struct {
     ngx_wagw_main_conf_t *wmcf;
     ngx_log_t *log;
     ngx_queue_t global;
+    ngx_queue_t *hint; /* the instance that got a hook last */
     ngx_rbtree_t tree;
     ngx_rbtree_node_t sentinel;
     unsigned ready : 1;
@@ -109,9 +110,14 @@ ngx_wagw_hook_full_t *ngx_wagw_webhook_find(wagw_str_t id)
     return (ngx_wagw_hook_full_t *)((u_char *)sn - offsetof(ngx_wagw_hook_full_t, node));
 }
 
+/*
+ * Rows come in the order of their instances, so the search begins where the
+ * last one ended.  The hint cannot dangle: an instance that has a hook loses
+ * it through ngx_wagw_webhook_remove() before it goes.
+ */
 static ngx_queue_t *ngx_wagw_webhook_place(uint32_t num)
 {
-    ngx_queue_t *all, *q;
+    ngx_queue_t *all, *q, *first;
     ngx_wagw_instance_t *in;
 
     if (num == 0) {
@@ -119,14 +125,22 @@ static ngx_queue_t *ngx_wagw_webhook_place(uint32_t num)
     }
 
     all = ngx_wagw_instances();
+    first = hooks.hint ? hooks.hint : ngx_queue_head(all);
+    q = first;
 
-    for (q = ngx_queue_head(all); q != ngx_queue_sentinel(all); q = ngx_queue_next(q)) {
-        in = ngx_queue_data(q, ngx_wagw_instance_t, queue);
+    do {
+        if (q != ngx_queue_sentinel(all)) {
+            in = ngx_queue_data(q, ngx_wagw_instance_t, queue);
 
-        if (in->num == num) {
-            return &in->webhooks;
+            if (in->num == num) {
+                hooks.hint = q;
+                return &in->webhooks;
+            }
         }
-    }
+
+        q = ngx_queue_next(q);
+
+    } while (q != first);
 
     return NULL;
 }
@@ -252,6 +266,7 @@ void ngx_wagw_webhook_remove(wagw_str_t id)
         return;
     }
 
+    hooks.hint = NULL;
     ngx_rbtree_delete(&hooks.tree, &h->node.node);
     ngx_queue_remove(&h->hook.queue);
     ngx_wagw_hookq_detach(h);

@@ -104,6 +104,8 @@ void ngx_wagw_hookq_attach(ngx_wagw_hook_full_t *h);
 void ngx_wagw_hookq_detach(ngx_wagw_hook_full_t *h);
 /* Its outbox has (or may have) something due. */
 void ngx_wagw_hookq_want(ngx_wagw_hook_full_t *h);
+/* The breaker is open and no probe is due. */
+ngx_uint_t ngx_wagw_hookq_open(ngx_wagw_hook_full_t *h);
 /* A batch that holds deliveries of it is being built. */
 void ngx_wagw_hookq_dirty(ngx_wagw_hook_full_t *h);
 

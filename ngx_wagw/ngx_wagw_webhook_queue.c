@@ -331,6 +331,13 @@ void ngx_wagw_hookq_read(void)
             continue;
         }
 
+        if (ngx_wagw_hookq_open(h)) {
+            /* nothing would be sent: read when the probe is due, or has gone well */
+            h->more = 1;
+            ngx_wagw_hookq_at(h, h->probe_ms);
+            continue;
+        }
+
         if (h->nready >= NGX_WAGW_HOOKQ_WINDOW && h->nready >= h->batch_max) {
             /* read again when the window has room */
             h->more = 1;

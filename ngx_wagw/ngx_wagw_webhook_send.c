@@ -6,7 +6,7 @@
  */
 
 #define NGX_WAGW_HOOKQ_PER_HOOK 4 /* requests at once */
-#define NGX_WAGW_HOOKQ_TOTAL 128  /* requests at once, all hooks */
+#define NGX_WAGW_HOOKQ_TOTAL 200  /* requests at once, all hooks */
 #define NGX_WAGW_HOOKQ_BREAKER 20
 #define NGX_WAGW_HOOKQ_PROBE 60000
 #define NGX_WAGW_HOOKQ_CAP (15 * 60 * 1000)
@@ -423,6 +423,11 @@ static ngx_int_t ngx_wagw_hookq_launch(ngx_wagw_flight_t *f)
     return ngx_wagw_http_post(&f->post);
 }
 
+ngx_uint_t ngx_wagw_hookq_open(ngx_wagw_hook_full_t *h)
+{
+    return h->hook.failures >= NGX_WAGW_HOOKQ_BREAKER && ngx_wagw_now_ms() < h->probe_ms;
+}
+
 /* NGX_OK: one request was started.  NGX_DECLINED: nothing may start now.  NGX_ERROR: no memory. */
 static ngx_int_t ngx_wagw_hookq_start(ngx_wagw_hook_full_t *h)
 {
@@ -444,7 +449,7 @@ static ngx_int_t ngx_wagw_hookq_start(ngx_wagw_hook_full_t *h)
         return NGX_DECLINED;
     }
 
-    if (open && now < h->probe_ms) {
+    if (ngx_wagw_hookq_open(h)) {
         ngx_wagw_hookq_at(h, h->probe_ms);
         return NGX_DECLINED;
     }
