@@ -50,4 +50,26 @@ int wagw_x25519(uint8_t out[32], const uint8_t priv[32], const uint8_t pub[32]);
 int wagw_xeddsa_sign(uint8_t sig[64], const uint8_t priv[32], wagw_str_t msg, wagw_random_pt random, void *data);
 int wagw_xeddsa_verify(const uint8_t sig[64], const uint8_t pub[32], wagw_str_t msg);
 
+/*
+ * Streams: for input that is not in memory at once.  Objects are wiped when
+ * freed; NULL may be freed.  A digest may be used from one thread at a time.
+ */
+typedef struct wagw_digest_s wagw_digest_t;
+
+wagw_digest_t *wagw_digest_sha256(void);            /* NULL without memory */
+wagw_digest_t *wagw_digest_hmac(wagw_str_t key);    /* HMAC-SHA-256 */
+int wagw_digest_add(wagw_digest_t *d, wagw_str_t in);
+/* The result of what was added; begins anew, with the same key. */
+int wagw_digest_end(wagw_digest_t *d, uint8_t out[32]);
+void wagw_digest_free(wagw_digest_t *d);
+
+/* AES-256-CBC.  Encryption pads (PKCS#7) in _end(); decryption gives whole
+ * blocks as they come, padding included, and has no _end(). */
+typedef struct wagw_cbc_s wagw_cbc_t;
+
+wagw_cbc_t *wagw_cbc_stream(bool encrypt, const uint8_t key[32], const uint8_t iv[16]);
+int wagw_cbc_add(wagw_cbc_t *c, wagw_buf_t *out, wagw_str_t in);    /* appends */
+int wagw_cbc_end(wagw_cbc_t *c, wagw_buf_t *out);
+void wagw_cbc_free(wagw_cbc_t *c);
+
 #endif
