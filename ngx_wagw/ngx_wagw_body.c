@@ -37,7 +37,9 @@ static ngx_int_t body_bytes(ngx_http_request_t *r, ngx_str_t *body)
     for (; cl; cl = cl->next) {
         b = cl->buf;
         if (!b->in_file) {
-            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            if (b->pos < b->last) { /* the last buffer of a chunked body has no memory */
+                p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            }
             continue;
         }
         n = b->file_last - b->file_pos;
