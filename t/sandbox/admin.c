@@ -514,6 +514,7 @@ static int sbx_admin_reset(sbx_req_t *r)
     sbx_signal_reset();
     sbx_fault_reset();
     sbx_app_state_reset();
+    sbx_media_reset();
     cJSON_Delete(sbx.unhandled);
     sbx.unhandled = cJSON_CreateArray();
     sbx.logins = sbx.messages = sbx.receipts = sbx.deliveries = 0;
@@ -558,6 +559,8 @@ static const struct {
     {"POST", "/send-node", sbx_admin_send_node},
     {"POST", "/request", sbx_admin_request},
     {"POST", "/low-prekeys", sbx_admin_low_prekeys},
+    {"POST", "/media-fault", sbx_admin_media_fault},
+    {"POST", "/media-expire", sbx_admin_media_expire},
     {"POST", "/config", sbx_admin_config},
     {"POST", "/reset", sbx_admin_reset},
 };

@@ -13,7 +13,7 @@
 #include <strings.h>
 
 #define SBX_HEAD_MAX 65536
-#define SBX_BODY_MAX (64u << 20)
+#define SBX_BODY_MAX (256u << 20)
 
 static sbx_req_t *sbx_parked;
 static struct event *sbx_rerun_timer;
@@ -339,6 +339,14 @@ static void sbx_http_request(sbx_conn_t *c, wagw_str_t method, wagw_str_t target
     r->path = sbx_strndup(wagw_str(target.p, n));
     r->query = sbx_query(n < target.n ? wagw_str(target.p + n + 1, target.n - n - 1) : WAGW_STR(""));
     r->keep_alive = !sbx_has_token(sbx_header(head, "Connection"), "close");
+    if (sbx_media(c, method, r->path, r->query, sbx_header(head, "Range"), body, r->keep_alive)) {
+        c->req = NULL;
+        sbx_req_free(r);
+        if (!c->closing) {
+            sbx_http_read(c);
+        }
+        return;
+    }
     wagw_buf_str(&r->body, body);
     if (body.n != 0 && (body.p[0] == '{' || body.p[0] == '[')) {
         r->json = cJSON_ParseWithLength((const char *)body.p, body.n);

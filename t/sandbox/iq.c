@@ -222,7 +222,7 @@ static void sbx_iq_media(sbx_conn_t *c, const wagw_node_t *iq)
 
     n = sbx_iq_result(&a, iq);
     m = wagw_node_child(&a, n, "media_conn");
-    wagw_node_attrc(&a, m, "auth", "sandbox");
+    wagw_node_attrc(&a, m, "auth", sbx_media_auth());
     wagw_node_attrc(&a, m, "ttl", "3600");
     wagw_node_attrc(&a, m, "auth_ttl", "3600");
     wagw_node_attrc(&a, m, "max_buckets", "12");

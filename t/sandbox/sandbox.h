@@ -456,6 +456,17 @@ int sbx_admin_request(sbx_req_t *r);
 /* The reply to an iq of /request; true when one waited for it. */
 bool sbx_request_reply(sbx_device_t *d, const wagw_node_t *iq);
 
+/* ---- media.c ---- */
+
+/* What an upload must carry. */
+const char *sbx_media_auth(void);
+/* Answers a request to the media host; false: it is none. */
+bool sbx_media(sbx_conn_t *c, wagw_str_t method, const char *path, const cJSON *query, wagw_str_t range,
+               wagw_str_t body, bool keep);
+void sbx_media_reset(void);
+int sbx_admin_media_fault(sbx_req_t *r);
+int sbx_admin_media_expire(sbx_req_t *r);
+
 /* ---- appstate.c ---- */
 
 void sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq);
