@@ -191,7 +191,7 @@ void sim_link(sim_engine_t *e, sim_account_t *a)
     sim_expect_status(e, WAGW_STATUS_CONNECTED);
 }
 
-sim_two_t sim_two(uint64_t seed)
+sim_two_t sim_two_linked(uint64_t seed)
 {
     sim_two_t p;
 
@@ -204,6 +204,92 @@ sim_two_t sim_two(uint64_t seed)
     p.b = sim_engine(p.w, "B");
     sim_link(p.a, p.aa);
     sim_link(p.b, p.ba);
+    return p;
+}
+
+#define KEYS_KEPT 30 /* of the 812 prekeys: copies are made often */
+
+static void copy_mem(sim_mem_t *to, const sim_mem_t *from)
+{
+    unsigned keys = 0;
+
+    for (size_t i = 0; i < from->n; i++) {
+        if (from->v[i].kind == WAGW_REC_PREKEY && ++keys > KEYS_KEPT) {
+            continue;
+        }
+        sim_mem_put(to, from->v[i].kind, wagw_str(from->v[i].p, from->v[i].key_len),
+                    wagw_str(from->v[i].p + from->v[i].key_len, from->v[i].n));
+    }
+}
+
+/* Linked, as the other one is, with stores of its own. */
+static sim_account_t *copy_account(sim_t *w, const sim_account_t *from, sim_engine_t *e)
+{
+    sim_account_t *a = sim_account(w, from->pn, from->lid);
+    sim_device_t *d, **last;
+    sim_otk_t *o, **tail;
+
+    sim_peer_free(a->phone);
+    sim_unlink(a->devices);
+    last = &a->devices;
+    for (const sim_device_t *f = from->devices; f; f = f->next) {
+        d = calloc(1, sizeof(*d));
+        assert_non_null(d);
+        *d = *f;
+        d->next = NULL;
+        d->acc = a;
+        d->conn = NULL;
+        d->queue = NULL;
+        d->peer = NULL;
+        d->engine = f->engine ? e : NULL;
+        d->otks = NULL;
+        tail = &d->otks;
+        for (const sim_otk_t *k = f->otks; k && k->id <= KEYS_KEPT; k = k->next) {
+            o = calloc(1, sizeof(*o));
+            assert_non_null(o);
+            *o = *k;
+            o->next = NULL;
+            *tail = o;
+            tail = &o->next;
+        }
+        *last = d;
+        last = &d->next;
+    }
+    a->identity = from->identity;
+    a->next_device = from->next_device;
+    a->name = from->name;
+    a->phone = sim_peer_copy(w, a->devices, from->phone);
+    copy_mem(&a->phone->mem, &from->phone->mem);
+    copy_mem(&e->mem, &sim_device((sim_account_t *)from, 5)->engine->mem);
+    e->event_seq = sim_device((sim_account_t *)from, 5)->engine->event_seq;
+    return a;
+}
+
+/* Linking makes many keys, so it is done once in a process and copied. */
+sim_two_t sim_two(uint64_t seed)
+{
+    static sim_two_t model;
+    sim_two_t p;
+
+    if (model.w == NULL) {
+        model = sim_two_linked(1000);
+    }
+    p.w = sim_new(seed);
+    p.w->root = model.w->root;
+    p.w->static_key = model.w->static_key;
+    wagw_buf_reset(&p.w->chain);
+    wagw_buf_str(&p.w->chain, wagw_buf_view(&model.w->chain));
+    sim_engine_destroy(sim_engine(p.w, "A"));
+    sim_engine_destroy(sim_engine(p.w, "B"));
+    p.a = p.w->engines;
+    p.b = p.a->next;
+    p.aa = copy_account(p.w, model.aa, p.a);
+    p.ba = copy_account(p.w, model.ba, p.b);
+    sim_revive(p.a);
+    sim_revive(p.b);
+    sim_advance(p.w, 10);
+    sim_expect_status(p.a, WAGW_STATUS_CONNECTED);
+    sim_expect_status(p.b, WAGW_STATUS_CONNECTED);
     return p;
 }
 

@@ -127,19 +127,28 @@ static int forget(wagw_signal_t *s, call_t *c)
 
 /* ---- phones ------------------------------------------------------------------------ */
 
-sim_peer_t *sim_peer_new(sim_t *w, sim_device_t *d, const wagw_keypair_t *identity)
+sim_peer_t *sim_peer_copy(sim_t *w, sim_device_t *d, const sim_peer_t *from)
 {
-    call_t c = {.dev = d};
     sim_peer_t *p = calloc(1, sizeof(*p));
 
     assert_non_null(p);
     p->w = w;
     p->dev = d;
-    p->identity = *identity;
+    p->identity = from->identity;
     p->got_last = &p->got;
     p->cache = wagw_cache_create(4u << 20);
+    assert_non_null(p->cache);
     assert_int_equal(wagw_signal_create(&p->signal, vec_random, &w->random), WAGW_OK);
     d->peer = p;
+    return p;
+}
+
+sim_peer_t *sim_peer_new(sim_t *w, sim_device_t *d, const wagw_keypair_t *identity)
+{
+    call_t c = {.dev = d};
+    sim_peer_t *p, like = {.identity = *identity};
+
+    p = sim_peer_copy(w, d, &like);
     d->registration = 77 + (uint32_t)strlen(d->acc->pn);
     d->spk_id = 1;
     memcpy(d->identity, identity->pub, 32);

@@ -516,7 +516,7 @@ static void engine_create(sim_engine_t *e)
     e->muted = false;
 }
 
-static void engine_destroy(sim_engine_t *e)
+void sim_engine_destroy(sim_engine_t *e)
 {
     e->muted = true;
     wagw_client_destroy(e->c);
@@ -585,7 +585,7 @@ void sim_crash(sim_engine_t *e, bool lose)
     drop_tasks(&w->held, e, lose);
     for (w->tasks_last = &w->tasks; *w->tasks_last; w->tasks_last = &(*w->tasks_last)->next) {
     }
-    engine_destroy(e);
+    sim_engine_destroy(e);
     if (conn) {
         /* the server notices behind what was sent */
         t = task(e, TASK_GONE);
@@ -617,7 +617,7 @@ void sim_free(sim_t *w)
 
     for (e = w->engines; e; e = e->next) {
         if (e->c) {
-            engine_destroy(e);
+            sim_engine_destroy(e);
         }
     }
     while ((t = w->tasks) != NULL) {

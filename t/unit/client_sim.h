@@ -127,6 +127,7 @@ void sim_release(sim_engine_t *e); /* what hold_* held back */
 /* The process dies: memory and uncommitted batches are gone.  lose: bytes the
  * engine has sent but the server has not read are gone too. */
 void sim_crash(sim_engine_t *e, bool lose);
+void sim_engine_destroy(sim_engine_t *e);
 /* A new engine from what was committed; started when it was. */
 void sim_revive(sim_engine_t *e);
 
@@ -298,8 +299,9 @@ typedef struct { /* Ann (49100, LID 9100) with engine a, Bea (49200, LID 9200) w
 #define SIM_A "49100@s.whatsapp.net"
 #define SIM_B "49200@s.whatsapp.net"
 
-/* Both linked and connected. */
+/* Both linked and connected; _linked does it all anew. */
 sim_two_t sim_two(uint64_t seed);
+sim_two_t sim_two_linked(uint64_t seed);
 
 /* To a client that is connected now, as it is. */
 void sim_push(sim_engine_t *e, const wagw_node_t *n);
@@ -367,6 +369,7 @@ struct sim_peer_s {
 };
 
 sim_peer_t *sim_peer_new(sim_t *w, sim_device_t *d, const wagw_keypair_t *identity);
+sim_peer_t *sim_peer_copy(sim_t *w, sim_device_t *d, const sim_peer_t *from); /* without its records */
 void sim_peer_free(sim_peer_t *p);
 void sim_peer_receive(sim_peer_t *p, const wagw_node_t *n);
 sim_got_t *sim_peer_got(sim_peer_t *p, const char *id); /* the last of that id, or NULL */

@@ -41,7 +41,7 @@ static bool has_record(sim_engine_t *e, uint8_t kind, const char *key)
 
 static void link_by_qr(void **state)
 {
-    sim_two_t p = sim_two(1);
+    sim_two_t p = sim_two_linked(1);
     wagw_creds_t c;
     wagw_client_info_t i = sim_info(p.a);
 

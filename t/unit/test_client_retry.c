@@ -566,7 +566,7 @@ static void devices_change(void **state)
 
 static void prekeys_run_low(void **state)
 {
-    sim_two_t p = talked(43);
+    sim_two_t p = sim_two_linked(43);
     sim_device_t *d = sim_device_of(p.a);
     sim_otk_t *o;
     wagw_arena_t a = {0};
