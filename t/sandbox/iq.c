@@ -249,27 +249,6 @@ static void sbx_iq_props(sbx_conn_t *c, const wagw_node_t *iq)
     wagw_arena_free(&a);
 }
 
-/* Group namespace: there are no groups, and a client that asks for its list learns so. */
-static void sbx_iq_groups(sbx_conn_t *c, const wagw_node_t *iq)
-{
-    wagw_node_t *n;
-    wagw_arena_t a = {0};
-
-    if (wagw_node_find(iq, "participating") != NULL) {
-        n = sbx_iq_result(&a, iq);
-        wagw_node_child(&a, n, "groups");
-        sbx_send(c, n);
-        wagw_arena_free(&a);
-        return;
-    }
-    if (wagw_node_find(iq, "query") != NULL) {
-        sbx_iq_error(c, iq, 404, "item-not-found");
-        return;
-    }
-    sbx_unhandled(c, iq);
-    sbx_iq_error(c, iq, 501, "feature-not-implemented");
-}
-
 static void sbx_iq_request(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_str_t ns;

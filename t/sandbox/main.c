@@ -16,17 +16,25 @@
 sbx_t sbx;
 
 static const struct option sbx_options[] = {
-    {"port", required_argument, NULL, 'p'},     {"host", required_argument, NULL, 'h'},
-    {"plain", no_argument, NULL, 'l'},          {"seed", required_argument, NULL, 's'},
-    {"cert-out", required_argument, NULL, 'c'}, {"info-out", required_argument, NULL, 'i'},
-    {"no-history", no_argument, NULL, 'n'},     {"log-nodes", required_argument, NULL, 'g'},
-    {"help", no_argument, NULL, '?'},           {NULL, 0, NULL, 0},
+    {"port", required_argument, NULL, 'p'},
+    {"host", required_argument, NULL, 'h'},
+    {"plain", no_argument, NULL, 'l'},
+    {"seed", required_argument, NULL, 's'},
+    {"cert-out", required_argument, NULL, 'c'},
+    {"info-out", required_argument, NULL, 'i'},
+    {"no-history", no_argument, NULL, 'n'},
+    {"log-nodes", required_argument, NULL, 'g'},
+    {"group-addressing", required_argument, NULL, 'a'},
+    {"test-group", required_argument, NULL, 't'},
+    {"help", no_argument, NULL, '?'},
+    {NULL, 0, NULL, 0},
 };
 
 static int sbx_usage(void)
 {
     fprintf(stderr, "usage: wagw-sandbox --port N [--host 127.0.0.1] [--plain] [--seed TEXT]\n"
                     "                    [--cert-out FILE] [--info-out FILE] [--no-history] [--log-nodes N]\n"
+                    "                    [--group-addressing lid|pn] [--test-group NAME]\n"
                     "A simulated WhatsApp for tests: see docs/sandbox.md.  --port 0 picks a free port.\n");
     return 2;
 }
@@ -144,6 +152,15 @@ int main(int argc, char **argv)
             break;
         case 'n':
             sbx.history = false;
+            break;
+        case 'a':
+            sbx.group_pn = strcmp(optarg, "pn") == 0;
+            if (!sbx.group_pn && strcmp(optarg, "lid") != 0) {
+                return sbx_usage();
+            }
+            break;
+        case 't':
+            sbx.test_group = optarg;
             break;
         default:
             return sbx_usage();

@@ -210,6 +210,7 @@ void sbx_device_remove(sbx_device_t *d)
         d->conn->device = NULL;
         d->conn = NULL;
     }
+    sbx_group_device_gone(a);
     sbx_devices_notify(a, d, "remove");
     sbx_device_free(d);
     sbx_changed();
@@ -360,6 +361,7 @@ void sbx_model_reset(void)
     sbx_account_t *a;
     sbx_device_t *d;
 
+    sbx_groups_reset();
     for (i = 0; i < sbx.naccounts; i++) {
         a = sbx.accounts[i];
         while ((d = a->devices) != NULL) {

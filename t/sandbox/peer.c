@@ -98,6 +98,7 @@ void sbx_phone_welcome(sbx_device_t *d)
 
     sbx_key_share(d);
     sbx_app_state_push_name(d->account);
+    sbx_group_welcome(d->account);
     if (!sbx.history) {
         return;
     }

@@ -189,6 +189,15 @@ static sbx_inbox_t *sbx_inbox_add(sbx_account_t *a, const char *id, const char *
     return a->inbox_last;
 }
 
+/* Who wrote a message, as device. */
+static sbx_account_t *sbx_phone_author(const wagw_node_t *n, wagw_jid_t *device)
+{
+    if (wagw_node_get_jid(n, "participant", device) != WAGW_OK && wagw_node_get_jid(n, "from", device) != WAGW_OK) {
+        return NULL;
+    }
+    return sbx_account_jid(device);
+}
+
 static void sbx_phone_receipt_to(sbx_account_t *a, const wagw_node_t *n, const char *type, bool own)
 {
     wagw_jid_t jid;
@@ -203,6 +212,9 @@ static void sbx_phone_receipt_to(sbx_account_t *a, const wagw_node_t *n, const c
     wagw_node_attr_jid(&arena, r, "to", &jid);
     if (type != NULL) {
         wagw_node_attrc(&arena, r, "type", type);
+    }
+    if (wagw_node_get_jid(n, "participant", &jid) == WAGW_OK) {
+        wagw_node_attr_jid(&arena, r, "participant", &jid);
     }
     if (own && wagw_node_get_jid(n, "recipient", &jid) == WAGW_OK) {
         wagw_node_attr_jid(&arena, r, "recipient", &jid);
@@ -230,6 +242,9 @@ static void sbx_phone_retry(sbx_account_t *a, const wagw_node_t *n, unsigned cou
     if (wagw_node_get_jid(n, "recipient", &jid) == WAGW_OK) {
         wagw_node_attr_jid(&arena, r, "recipient", &jid);
     }
+    if (wagw_node_get_jid(n, "participant", &jid) == WAGW_OK) {
+        wagw_node_attr_jid(&arena, r, "participant", &jid);
+    }
     k = wagw_node_child(&arena, r, "retry");
     wagw_node_attr_int(&arena, k, "count", count);
     wagw_node_attr(&arena, k, "id", wagw_node_get(n, "id"));
@@ -256,12 +271,18 @@ static void sbx_phone_retry(sbx_account_t *a, const wagw_node_t *n, unsigned cou
     wagw_arena_free(&arena);
 }
 
-static void sbx_phone_echo(sbx_account_t *a, sbx_account_t *to, const wagw_content_t *m, bool lid)
+static void sbx_phone_echo(sbx_account_t *a, sbx_account_t *to, const char *chat, const wagw_content_t *m, bool lid)
 {
     char id[64];
     sbx_send_how_t how;
 
     if (m->is != WAGW_IS_CONTENT) {
+        return;
+    }
+    if (strstr(chat, "@g.us") != NULL) {
+        if (!to->mock_user) { /* two of them would never end */
+            sbx_group_phone_answer(a, chat, m->content);
+        }
         return;
     }
     memset(&how, 0, sizeof(how));
@@ -274,7 +295,7 @@ static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t
                              sbx_account_t *sender)
 {
     int rc;
-    bool lid, own;
+    bool lid, own, group;
     wagw_jid_t jid;
     wagw_arena_t arena = {0};
     wagw_content_t m;
@@ -291,6 +312,18 @@ static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t
     }
 
     own = sender == a;
+    group = wagw_node_has(n, "participant");
+    if (m.skdm.n != 0 && sbx_phone_author(n, &jid) != NULL) {
+        char *name;
+
+        name = sbx_strndup(m.skdm_group);
+        rc = sbx_phone_skdm(a, name, sender, jid.device, m.skdm);
+        free(name);
+        if (rc != WAGW_OK || m.is == WAGW_IS_NOTHING) {
+            wagw_arena_free(&arena);
+            return rc;
+        }
+    }
     wagw_buf_reset(&e->message);
     wagw_message_json(&e->message, m.content.n ? m.content : plain);
     wagw_buf_reset(&e->bytes);
@@ -300,7 +333,7 @@ static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t
     sbx_changed();
 
     lid = wagw_node_get_jid(n, "from", &jid) == WAGW_OK && wagw_jid_is_lid(&jid);
-    if (own && m.dsm_to.n == 0 && !wagw_node_attr_is(n, "category", "peer")) {
+    if (own && !group && m.dsm_to.n == 0 && !wagw_node_attr_is(n, "category", "peer")) {
         sbx_fault(sender->devices->next, "own copy of message %s is not a deviceSentMessage", e->id);
     }
     if (wagw_node_attr_is(n, "category", "peer")) {
@@ -316,7 +349,7 @@ static int sbx_phone_content(sbx_account_t *a, sbx_inbox_t *e, const wagw_node_t
         sbx_phone_receipt_to(a, n, "read", false);
     }
     if (!own && a->echo) {
-        sbx_phone_echo(a, sender, &m, lid);
+        sbx_phone_echo(a, sender, e->chat, &m, lid);
     }
     wagw_arena_free(&arena);
     return WAGW_OK;
@@ -334,18 +367,20 @@ static void sbx_phone_decrypt(sbx_account_t *a, const wagw_node_t *n)
     sbx_account_t *sender;
     const wagw_node_t *enc;
 
-    if (wagw_node_get_jid(n, "from", &jid) != WAGW_OK || (sender = sbx_account_jid(&jid)) == NULL) {
+    sender = sbx_phone_author(n, &jid);
+    if (sender == NULL || wagw_node_get_jid(n, "from", &chat) != WAGW_OK) {
         return;
     }
 
     id = sbx_strndup(wagw_node_get(n, "id"));
-    from = sbx_strndup(wagw_node_get(n, "from"));
+    wagw_jid_text(&jid, text);
+    from = sbx_strdup(text);
     e = sbx_inbox_get(a, id, from);
     if (e == NULL) {
         e = sbx_inbox_add(a, id, from);
         e->t = sbx_now_ms();
         e->from_me = sender == a;
-        chat = wagw_jid_user(&jid);
+        chat = wagw_jid_user(&chat);
         if (sender == a) {
             wagw_node_get_jid(n, "recipient", &chat);
         }
@@ -363,12 +398,15 @@ static void sbx_phone_decrypt(sbx_account_t *a, const wagw_node_t *n)
     rc = WAGW_NOT_FOUND;
     dup = false;
     for (enc = wagw_node_find(n, "enc"); enc != NULL; enc = wagw_node_find_next(enc, "enc")) {
-        if (!wagw_node_attr_is(enc, "type", "pkmsg") && !wagw_node_attr_is(enc, "type", "msg")) {
-            continue;
-        }
         d.prekey = wagw_node_attr_is(enc, "type", "pkmsg");
         d.in = wagw_node_data(enc);
-        rc = sbx_turn(a, sbx_turn_decrypt, &d);
+        if (d.prekey || wagw_node_attr_is(enc, "type", "msg")) {
+            rc = sbx_turn(a, sbx_turn_decrypt, &d);
+        } else if (wagw_node_attr_is(enc, "type", "skmsg")) {
+            rc = sbx_phone_skmsg(a, e->chat, sender, jid.device, d.in, &d.out);
+        } else {
+            continue;
+        }
         dup = rc == WAGW_DUPLICATE;
         if (rc == WAGW_OK) {
             rc = sbx_phone_content(a, e, n, wagw_buf_view(&d.out), sender);
@@ -433,7 +471,7 @@ void sbx_phone_message(sbx_account_t *a, const wagw_node_t *n)
     sbx_changed();
 
     if (a->auto_receipt && !a->eager && !wagw_node_attr_is(n, "category", "peer") &&
-        wagw_node_get_jid(n, "from", &jid) == WAGW_OK) {
+        sbx_phone_author(n, &jid) != NULL) {
         sbx_phone_receipt_to(a, n, sbx_account_jid(&jid) == a ? "sender" : NULL, sbx_account_jid(&jid) == a);
     }
     if (++a->waiting_count > SBX_WAITING_MAX || a->eager || a->echo || a->auto_read ||

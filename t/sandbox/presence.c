@@ -101,8 +101,15 @@ void sbx_chatstate(sbx_conn_t *c, const wagw_node_t *n)
     sbx_account_t *acc;
     sbx_device_t *d;
 
-    acc = wagw_node_get_jid(n, "to", &to) == WAGW_OK ? sbx_account_jid(&to) : NULL;
-    if (acc == NULL || n->child == NULL) {
+    if (n->child == NULL || wagw_node_get_jid(n, "to", &to) != WAGW_OK) {
+        return;
+    }
+    if (wagw_jid_is_group(&to)) {
+        sbx_group_chatstate(c, n, &to);
+        return;
+    }
+    acc = sbx_account_jid(&to);
+    if (acc == NULL) {
         return;
     }
     for (d = acc->devices->next; d != NULL; d = d->next) {

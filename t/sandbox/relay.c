@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Children of a sent message that concern only the server or the fan-out. */
-static bool sbx_relay_skips(const wagw_node_t *n)
+bool sbx_relay_skips(const wagw_node_t *n)
 {
     return wagw_node_is(n, "participants") || wagw_node_is(n, "enc") || wagw_node_is(n, "device-identity") ||
            wagw_node_is(n, "tctoken") || wagw_node_is(n, "cstoken");
@@ -76,7 +75,7 @@ void sbx_relay_copy(sbx_device_t *from, sbx_device_t *to, const wagw_jid_t *chat
     wagw_arena_free(&a);
 }
 
-static void sbx_message_ack(sbx_conn_t *c, const wagw_node_t *n, int error, const char *phash)
+void sbx_message_ack(sbx_conn_t *c, const wagw_node_t *n, int error, const char *phash)
 {
     wagw_jid_t jid;
     wagw_node_t *k;
@@ -138,7 +137,7 @@ static bool sbx_message_seen(sbx_device_t *d, const wagw_node_t *n)
     return false;
 }
 
-static void sbx_check_identity(sbx_device_t *d, const wagw_node_t *n, const wagw_node_t *encs)
+void sbx_check_identity(sbx_device_t *d, const wagw_node_t *n, const wagw_node_t *encs)
 {
     const wagw_node_t *e;
 
@@ -298,18 +297,22 @@ void sbx_message(sbx_conn_t *c, const wagw_node_t *n)
         sbx_message_ack(c, n, 479, NULL);
         return;
     }
-    if (!wagw_jid_is_person(&to)) {
+    if (!wagw_jid_is_person(&to) && !wagw_jid_is_group(&to)) {
         sbx_unhandled(c, n);
-        sbx_message_ack(c, n, 404, NULL);
-        return;
-    }
-    peer = sbx_account_jid(&to);
-    if (peer == NULL) {
         sbx_message_ack(c, n, 404, NULL);
         return;
     }
     if (sbx_message_seen(d, n)) {
         sbx_message_ack(c, n, 0, NULL);
+        return;
+    }
+    if (wagw_jid_is_group(&to)) {
+        sbx_group_message(c, n, &to);
+        return;
+    }
+    peer = sbx_account_jid(&to);
+    if (peer == NULL) {
+        sbx_message_ack(c, n, 404, NULL);
         return;
     }
 
@@ -365,10 +368,14 @@ void sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n)
     sbx_device_t *d;
     sbx_account_t *acc;
 
-    if (wagw_node_get_jid(n, "to", &to) != WAGW_OK || !wagw_jid_is_person(&to)) {
+    if (wagw_node_get_jid(n, "to", &to) != WAGW_OK) {
         return;
     }
-    acc = sbx_account_jid(&to);
+    if (wagw_jid_is_group(&to)) {
+        sbx_group_receipt(from, n, &to);
+        return;
+    }
+    acc = wagw_jid_is_person(&to) ? sbx_account_jid(&to) : NULL;
     if (acc == NULL) {
         return;
     }

@@ -25,6 +25,7 @@ typedef struct sbx_conn_s sbx_conn_t;
 typedef struct sbx_pairing_s sbx_pairing_t;
 typedef struct sbx_req_s sbx_req_t;
 typedef struct sbx_rule_s sbx_rule_t;
+typedef struct sbx_group_s sbx_group_t;
 typedef struct sbx_s sbx_t;
 
 #define SBX_USER_MAX 24
@@ -396,6 +397,34 @@ void sbx_relay_copy(sbx_device_t *from, sbx_device_t *to, const wagw_jid_t *chat
                     const wagw_node_t *encs);
 /* A receipt of device `from` to where its `to` points. */
 void sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n);
+/* Children of a sent message that concern only the server or the fan-out. */
+bool sbx_relay_skips(const wagw_node_t *n);
+/* The ack of a message; error 0: none, phash NULL: none. */
+void sbx_message_ack(sbx_conn_t *c, const wagw_node_t *n, int error, const char *phash);
+/* A pkmsg among the children of encs needs the sender's device-identity in n. */
+void sbx_check_identity(sbx_device_t *d, const wagw_node_t *n, const wagw_node_t *encs);
+
+/* ---- group*.c (their own header is group.h) ---- */
+
+void sbx_iq_groups(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_group_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to);
+void sbx_group_receipt(sbx_device_t *from, const wagw_node_t *n, const wagw_jid_t *to);
+void sbx_group_chatstate(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to);
+/* A companion was linked: the test group. */
+void sbx_group_welcome(sbx_account_t *a);
+/* A companion of the account went: its groups' phones make new keys. */
+void sbx_group_device_gone(const sbx_account_t *a);
+void sbx_groups_reset(void);
+/* Sender keys of mock phones; `group` is the JID as text. */
+int sbx_phone_skdm(sbx_account_t *a, const char *group, const sbx_account_t *sender, uint16_t device, wagw_str_t skdm);
+int sbx_phone_skmsg(sbx_account_t *a, const char *group, const sbx_account_t *sender, uint16_t device, wagw_str_t in,
+                    wagw_buf_t *out);
+int sbx_group_phone_answer(sbx_account_t *from, const char *group, wagw_str_t message);
+int sbx_group_phone_resend(sbx_account_t *from, const char *group, const char *type, const char *id, wagw_str_t message,
+                           sbx_device_t *d, const wagw_bundle_t *given, unsigned count);
+int sbx_admin_groups(sbx_req_t *r);
+int sbx_admin_group_create(sbx_req_t *r);
+int sbx_admin_group(sbx_req_t *r);
 
 /* ---- phone.c, user.c: mock phones and users as Signal endpoints ---- */
 
@@ -420,6 +449,16 @@ typedef struct {
     sbx_device_t *only;   /* just this device, NULL: fan-out */
     unsigned count;       /* of a retry, 0 none */
 } sbx_send_how_t;
+/* The <message> without ciphertexts; id is made up when how has none.  NULL:
+ * the message cannot be read. */
+wagw_node_t *sbx_message_stanza(wagw_arena_t *a, const sbx_account_t *from, wagw_str_t message,
+                                const sbx_send_how_t *how, char id[64]);
+/* Remembered for resends; `group` (text) instead of `to` when it went to one. */
+void sbx_sent_add(sbx_account_t *a, const char *id, sbx_account_t *to, const char *group, wagw_str_t message,
+                  const sbx_send_how_t *how);
+/* One padded ciphertext for a device; `given` (may be NULL) starts a new session. */
+int sbx_phone_encrypt(sbx_account_t *a, sbx_device_t *d, wagw_str_t message, const wagw_bundle_t *given,
+                      wagw_buf_t *out, bool *prekey);
 /* Encrypts Message bytes for every device and relays them; id gets the id. */
 int sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how, char id[64]);
 /* peer.c: a companion asks its phone (keys, messages it could not read). */
@@ -481,6 +520,8 @@ struct sbx_s {
     unsigned media_port;
     bool plain;
     bool history;
+    bool group_pn;          /* new groups are in phone number addressing */
+    const char *test_group; /* subject, or NULL */
     uint32_t log_nodes;
 
     wagw_keypair_t root;

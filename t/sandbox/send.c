@@ -16,7 +16,8 @@ struct sbx_sent_s {
     sbx_sent_t *next;
     char *id;
     wagw_buf_t message;
-    sbx_account_t *to;
+    sbx_account_t *to; /* NULL: to a group */
+    char *group;       /* its JID, or NULL */
     bool lid;
     const char *category; /* static, or NULL */
 };
@@ -28,19 +29,21 @@ void sbx_sent_free(sbx_account_t *a)
     while ((s = a->sent) != NULL) {
         a->sent = s->next;
         free(s->id);
+        free(s->group);
         wagw_buf_free(&s->message);
         free(s);
     }
 }
 
-static void sbx_sent_add(sbx_account_t *a, const char *id, sbx_account_t *to, wagw_str_t message,
-                         const sbx_send_how_t *how)
+void sbx_sent_add(sbx_account_t *a, const char *id, sbx_account_t *to, const char *group, wagw_str_t message,
+                  const sbx_send_how_t *how)
 {
     sbx_sent_t *s, **p;
 
     s = sbx_alloc(sizeof(sbx_sent_t));
     s->id = sbx_strdup(id);
     s->to = to;
+    s->group = group ? sbx_strdup(group) : NULL;
     s->lid = how->lid;
     s->category = how->category;
     wagw_buf_str(&s->message, message);
@@ -51,6 +54,7 @@ static void sbx_sent_add(sbx_account_t *a, const char *id, sbx_account_t *to, wa
         for (p = &a->sent; (*p)->next != NULL; p = &(*p)->next) {
         }
         free((*p)->id);
+        free((*p)->group);
         wagw_buf_free(&(*p)->message);
         free(*p);
         *p = NULL;
@@ -96,7 +100,6 @@ static int sbx_turn_encrypt(sbx_account_t *a, void *data)
     return wagw_signal_encrypt(sbx.signal, &e->to, e->plain, &e->out, &e->prekey);
 }
 
-/* One padded ciphertext for a device; `given` (may be NULL) starts a new session. */
 static int sbx_encrypt_for(sbx_account_t *a, sbx_device_t *d, wagw_str_t message, const wagw_bundle_t *given,
                            sbx_encrypt_t *e)
 {
@@ -125,6 +128,22 @@ static int sbx_encrypt_for(sbx_account_t *a, sbx_device_t *d, wagw_str_t message
     e->plain = wagw_buf_view(&plain);
     rc = plain.failed ? WAGW_NOMEM : sbx_turn(a, sbx_turn_encrypt, e);
     wagw_buf_wipe(&plain);
+    return rc;
+}
+
+int sbx_phone_encrypt(sbx_account_t *a, sbx_device_t *d, wagw_str_t message, const wagw_bundle_t *given,
+                      wagw_buf_t *out, bool *prekey)
+{
+    int rc;
+    sbx_encrypt_t e;
+
+    memset(&e, 0, sizeof(e));
+    rc = sbx_encrypt_for(a, d, message, given, &e);
+    if (rc == WAGW_OK) {
+        wagw_buf_str(out, wagw_buf_view(&e.out));
+        *prekey = e.prekey;
+    }
+    wagw_buf_free(&e.out);
     return rc;
 }
 
@@ -176,29 +195,18 @@ static int sbx_send_one(sbx_account_t *from, sbx_device_t *d, const wagw_node_t 
     return rc;
 }
 
-int sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how, char id[64])
+wagw_node_t *sbx_message_stanza(wagw_arena_t *a, const sbx_account_t *from, wagw_str_t message,
+                                const sbx_send_how_t *how, char id[64])
 {
-    int rc, last;
-    bool damage;
     uint8_t r[16];
-    char chat_text[WAGW_JID_TEXT_MAX], made[24];
-    wagw_jid_t chat;
-    wagw_buf_t dsm = {0};
+    char made[24];
     wagw_node_t *n;
-    wagw_arena_t a = {0};
     wagw_content_t m;
-    sbx_device_t *d, *next, *victim;
 
     memset(&m, 0, sizeof(m));
-    rc = wagw_message_read(&m, &a, message);
-    if (rc != WAGW_OK) {
-        wagw_arena_free(&a);
-        return rc;
+    if (wagw_message_read(&m, a, message) != WAGW_OK) {
+        return NULL;
     }
-
-    /* what waits may hold the peer's session: without it both sides would open one */
-    sbx_phone_read(from);
-
     if (how->id != NULL) {
         snprintf(id, 64, "%s", how->id);
     } else {
@@ -208,22 +216,44 @@ int sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, c
         snprintf(id, 64, "3A%s", made + 4);
     }
 
-    chat = sbx_account_jid_of(to, how->lid);
-    wagw_jid_text(&chat, chat_text);
-    n = wagw_node(&a, "message");
-    wagw_node_attr(&a, n, "id", wagw_arena_str(&a, wagw_cstr(id)));
-    wagw_node_attrc(&a, n, "type", sbx_stanza_type(&m));
+    n = wagw_node(a, "message");
+    wagw_node_attr(a, n, "id", wagw_arena_str(a, wagw_cstr(id)));
+    wagw_node_attrc(a, n, "type", sbx_stanza_type(&m));
     if (how->category != NULL) {
-        wagw_node_attrc(&a, n, "category", how->category);
+        wagw_node_attrc(a, n, "category", how->category);
     }
     if (m.is == WAGW_IS_EDIT) {
-        wagw_node_attrc(&a, n, "edit", "1");
+        wagw_node_attrc(a, n, "edit", "1");
     } else if (m.is == WAGW_IS_REVOKE) {
-        wagw_node_attrc(&a, n, "edit", "7");
+        wagw_node_attrc(a, n, "edit", "7");
     }
+    return n;
+}
+
+int sbx_phone_send(sbx_account_t *from, sbx_account_t *to, wagw_str_t message, const sbx_send_how_t *how, char id[64])
+{
+    int rc, last;
+    bool damage;
+    char chat_text[WAGW_JID_TEXT_MAX];
+    wagw_jid_t chat;
+    wagw_buf_t dsm = {0};
+    wagw_node_t *n;
+    wagw_arena_t a = {0};
+    sbx_device_t *d, *next, *victim;
+
+    /* what waits may hold the peer's session: without it both sides would open one */
+    sbx_phone_read(from);
+
+    n = sbx_message_stanza(&a, from, message, how, id);
+    if (n == NULL) {
+        wagw_arena_free(&a);
+        return WAGW_MALFORMED;
+    }
+    chat = sbx_account_jid_of(to, how->lid);
+    wagw_jid_text(&chat, chat_text);
 
     if (how->count == 0) {
-        sbx_sent_add(from, id, to, message, how);
+        sbx_sent_add(from, id, to, NULL, message, how);
     }
     last = WAGW_OK;
 
@@ -335,6 +365,12 @@ static void sbx_phone_resend(sbx_account_t *a, const wagw_node_t *receipt, sbx_d
         wagw_arena_free(&arena);
         return;
     }
+    if (s->group != NULL) {
+        sbx_group_phone_resend(a, s->group, sbx_stanza_type(&m), s->id, wagw_buf_view(&s->message), d, given,
+                               (unsigned)count);
+        wagw_arena_free(&arena);
+        return;
+    }
     memset(&how, 0, sizeof(how));
     how.lid = s->lid;
     how.count = (unsigned)count;
@@ -386,7 +422,8 @@ void sbx_phone_receipt(sbx_account_t *a, const wagw_node_t *n)
     }
     sbx_changed();
 
-    if (wagw_node_attr_is(n, "type", "retry") && wagw_node_get_jid(n, "from", &jid) == WAGW_OK) {
+    if (wagw_node_attr_is(n, "type", "retry") &&
+        (wagw_node_get_jid(n, "participant", &jid) == WAGW_OK || wagw_node_get_jid(n, "from", &jid) == WAGW_OK)) {
         acc = sbx_account_jid(&jid);
         d = acc ? sbx_device_get(acc, jid.device) : NULL;
         if (d != NULL) {

@@ -2,7 +2,7 @@
  * Admin calls about mock phones and mock users.
  */
 
-#include "sandbox.h"
+#include "group.h"
 
 #include "../../core/message/message.h"
 
@@ -190,6 +190,17 @@ static int sbx_user_ends(sbx_req_t *r, sbx_account_t **from, sbx_account_t **to,
     return 0;
 }
 
+/* `to` names a group: its members are who is written to. */
+static sbx_group_t *sbx_user_group(sbx_req_t *r, sbx_account_t **from)
+{
+    char b1[64], b2[64];
+    const char *to;
+
+    to = sbx_arg(r, "to", b2);
+    *from = sbx_account_find(sbx_arg(r, "from", b1));
+    return to != NULL && strstr(to, "@g.us") != NULL && *from != NULL ? sbx_group_find(to) : NULL;
+}
+
 int sbx_admin_user_send(sbx_req_t *r)
 {
     int rc, status;
@@ -199,10 +210,14 @@ int sbx_admin_user_send(sbx_req_t *r)
     wagw_buf_t message = {0};
     const char *field;
     const cJSON *json, *text;
+    sbx_group_t *group;
     sbx_account_t *from, *to;
     sbx_send_how_t how;
 
-    status = sbx_user_ends(r, &from, &to, &lid);
+    group = sbx_user_group(r, &from);
+    to = NULL;
+    lid = group != NULL && group->lid;
+    status = group ? 0 : sbx_user_ends(r, &from, &to, &lid);
     if (status != 0) {
         return status;
     }
@@ -231,8 +246,15 @@ int sbx_admin_user_send(sbx_req_t *r)
     how.id = sbx_arg(r, "id", buf);
     how.lid = lid;
     how.bad_enc = sbx_arg_bool(r, "badEnc", false);
-    rc = sbx_phone_send(from, to, wagw_buf_view(&message), &how, id);
+    if (group != NULL) {
+        rc = sbx_group_phone_send(from, group, wagw_buf_view(&message), &how, id);
+    } else {
+        rc = sbx_phone_send(from, to, wagw_buf_view(&message), &how, id);
+    }
     wagw_buf_free(&message);
+    if (rc == WAGW_STATE) {
+        return sbx_error(r, 409, "%s may not write to the group", from->name);
+    }
     if (rc != WAGW_OK) {
         return sbx_error(r, 500, "the message cannot be sent: %s", wagw_rc_name(rc));
     }
@@ -261,15 +283,19 @@ int sbx_admin_user_receipt(sbx_req_t *r)
 {
     int i, status;
     bool lid;
-    char b1[64], b2[64];
+    char b1[64], b2[64], b3[64];
     wagw_jid_t jid;
     wagw_node_t *n, *list;
     wagw_arena_t a = {0};
     const char *type, *id;
     const cJSON *ids, *item;
+    sbx_group_t *group;
     sbx_account_t *from, *to;
 
-    status = sbx_user_ends(r, &from, &to, &lid);
+    group = sbx_user_group(r, &from);
+    to = NULL;
+    lid = group != NULL && group->lid;
+    status = group ? 0 : sbx_user_ends(r, &from, &to, &lid);
     if (status != 0) {
         return status;
     }
@@ -283,11 +309,23 @@ int sbx_admin_user_receipt(sbx_req_t *r)
     }
 
     sbx_phone_read(from);
-    lid = sbx_user_arrived(from, id, lid);
-    jid = sbx_account_jid_of(to, lid);
     n = wagw_node(&a, "receipt");
     wagw_node_attr(&a, n, "id", wagw_cstr(id));
-    wagw_node_attr_jid(&a, n, "to", &jid);
+    if (group != NULL) {
+        jid = sbx_group_jid(group);
+        wagw_node_attr_jid(&a, n, "to", &jid);
+        to = sbx_account_find(sbx_arg(r, "participant", b3));
+        if (to == NULL) {
+            wagw_arena_free(&a);
+            return sbx_error(r, 404, "participant: the author of the message");
+        }
+        jid = sbx_account_jid_of(to, group->lid);
+        wagw_node_attr_jid(&a, n, "participant", &jid);
+    } else {
+        lid = sbx_user_arrived(from, id, lid);
+        jid = sbx_account_jid_of(to, lid);
+        wagw_node_attr_jid(&a, n, "to", &jid);
+    }
     type = sbx_arg(r, "type", b2);
     if (type != NULL && *type != '\0' && strcmp(type, "delivery") != 0 && strcmp(type, "delivered") != 0) {
         wagw_node_attr(&a, n, "type", wagw_cstr(type));
