@@ -79,9 +79,13 @@ typedef struct {
 int wagw_creds_make(wagw_turn_t *t, wagw_creds_t *c);           /* a new identity */
 int wagw_creds_encode(wagw_buf_t *out, const wagw_creds_t *c);
 int wagw_creds_decode(wagw_creds_t *c, wagw_str_t in);          /* WAGW_MALFORMED */
+void wagw_creds_text(char *to, size_t cap, wagw_str_t s);       /* cut to what fits */
 
 
 /* ---- ClientPayload (payload.c; 03 section 3) ----------------------------- */
+
+/* Equal but for the case of letters. */
+bool wagw_same_word(const char *a, const char *b);
 
 int wagw_payload_registration(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf, const uint32_t version[3]);
 int wagw_payload_login(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf, const uint32_t version[3]);
@@ -415,6 +419,8 @@ int wagw_prekeys_check(wagw_turn_t *t, uint64_t unused);
 int wagw_prekeys_count(wagw_turn_t *t, uint32_t server_count);           /* notification */
 int wagw_prekeys_digest(wagw_turn_t *t);
 int wagw_prekeys_rotate(wagw_turn_t *t);                                 /* a month old signed prekey */
+/* v as n big-endian bytes in the arena. */
+wagw_str_t wagw_be(wagw_arena_t *a, uint32_t v, unsigned n);
 /* One fresh key for a retry receipt: never uploaded. */
 int wagw_prekeys_retry_key(wagw_turn_t *t, uint32_t *id, uint8_t pub[32]);
 int wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent);              /* <skey> of the current one */

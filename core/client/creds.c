@@ -95,12 +95,14 @@ fixed(void *to, size_t n, wagw_str_t s)
 }
 
 
-static void
-text(char *to, size_t cap, wagw_str_t s)
+void
+wagw_creds_text(char *to, size_t cap, wagw_str_t s)
 {
     size_t  n = s.n < cap - 1 ? s.n : cap - 1;
 
-    memcpy(to, s.p, n);
+    if (n) {
+        memcpy(to, s.p, n);
+    }
     to[n] = '\0';
 }
 
@@ -138,9 +140,9 @@ wagw_creds_decode(wagw_creds_t *c, wagw_str_t in)
             }
             break;
         case TAG_ACCOUNT_KEY: ok = fixed(c->account_key, 32, s); break;
-        case TAG_PUSH_NAME: text(c->push_name, sizeof(c->push_name), s); break;
-        case TAG_PLATFORM: text(c->platform, sizeof(c->platform), s); break;
-        case TAG_BUSINESS: text(c->business_name, sizeof(c->business_name), s); break;
+        case TAG_PUSH_NAME: wagw_creds_text(c->push_name, sizeof(c->push_name), s); break;
+        case TAG_PLATFORM: wagw_creds_text(c->platform, sizeof(c->platform), s); break;
+        case TAG_BUSINESS: wagw_creds_text(c->business_name, sizeof(c->business_name), s); break;
         case TAG_ROUTING:
             ok = s.n <= sizeof(c->routing);
             if (ok) {

@@ -16,18 +16,6 @@
 #define QR_PREFIX      "https://wa.me/settings/linked_devices#"
 
 
-static bool
-same_word(const char *a, const char *b)
-{
-    for (; *a && *b; a++, b++) {
-        if ((*a | 0x20) != (*b | 0x20)) {
-            return false;
-        }
-    }
-    return *a == *b;
-}
-
-
 char
 wagw_client_type(const char *os, const char *browser)
 {
@@ -38,11 +26,11 @@ wagw_client_type(const char *os, const char *browser)
     if (browser == NULL) {
         return '1';
     }
-    if (same_word(browser, "Desktop")) {
-        return os && same_word(os, "Windows") ? '8' : '7';
+    if (wagw_same_word(browser, "Desktop")) {
+        return os && wagw_same_word(os, "Windows") ? '8' : '7';
     }
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (same_word(browser, known[i].name)) {
+        if (wagw_same_word(browser, known[i].name)) {
             return known[i].type;
         }
     }
@@ -391,18 +379,6 @@ signed_then(wagw_client_t *c, void *arg)
 }
 
 
-static void
-copy_text(char *to, size_t cap, wagw_str_t s)
-{
-    size_t  n = s.n < cap - 1 ? s.n : cap - 1;
-
-    if (n) {
-        memcpy(to, s.p, n);
-    }
-    to[n] = '\0';
-}
-
-
 int
 wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq)
 {
@@ -454,8 +430,8 @@ wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq)
     memcpy(creds->adv, id.full.p, id.full.n);
     creds->adv_len = (uint16_t) id.full.n;
     memcpy(creds->account_key, id.account_key, 32);
-    copy_text(creds->platform, sizeof(creds->platform), wagw_node_get(wagw_node_find(ps, "platform"), "name"));
-    copy_text(creds->business_name, sizeof(creds->business_name), wagw_node_get(wagw_node_find(ps, "biz"), "name"));
+    wagw_creds_text(creds->platform, sizeof(creds->platform), wagw_node_get(wagw_node_find(ps, "platform"), "name"));
+    wagw_creds_text(creds->business_name, sizeof(creds->business_name), wagw_node_get(wagw_node_find(ps, "biz"), "name"));
     s = wagw_node_data(wagw_node_find(ps, "client-props"));
     if (s.n) {
         props = wa__client_pairing_props__unpack(NULL, s.n, s.p);

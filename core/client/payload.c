@@ -21,8 +21,8 @@ static const struct {
 };
 
 
-static bool
-same_word(const char *a, const char *b)
+bool
+wagw_same_word(const char *a, const char *b)
 {
     for (; *a && *b; a++, b++) {
         if ((*a | 0x20) != (*b | 0x20)) {
@@ -37,7 +37,7 @@ static Wa__DeviceProps__PlatformType
 platform_type(const char *browser)
 {
     for (size_t i = 0; browser && i < PLATFORM_TYPES_N; i++) {
-        if (same_word(browser, platform_types[i].name)) {
+        if (wagw_same_word(browser, platform_types[i].name)) {
             return platform_types[i].type;
         }
     }
@@ -103,10 +103,10 @@ common(common_t *c, const wagw_client_conf_t *conf, const uint32_t version[3])
 
     c->web.has_websubplatform = 1;
     c->web.websubplatform = 0;
-    if (conf->full_history && conf->browser && same_word(conf->browser, "Desktop") && conf->os) {
-        if (same_word(conf->os, "Mac OS")) {
+    if (conf->full_history && conf->browser && wagw_same_word(conf->browser, "Desktop") && conf->os) {
+        if (wagw_same_word(conf->os, "Mac OS")) {
             c->web.websubplatform = 3;
-        } else if (same_word(conf->os, "Windows")) {
+        } else if (wagw_same_word(conf->os, "Windows")) {
             c->web.websubplatform = 4;
         }
     }

@@ -22,8 +22,8 @@ static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active);
 #define THEN_ACTIVE  1
 
 
-static wagw_str_t
-be(wagw_arena_t *a, uint32_t v, unsigned n)
+wagw_str_t
+wagw_be(wagw_arena_t *a, uint32_t v, unsigned n)
 {
     uint8_t  *p = wagw_arena_alloc(a, n);
 
@@ -143,7 +143,7 @@ prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
     }
 
     iq = wagw_iq(t, "set", "encrypt");
-    wagw_node_bytes(wagw_node_child(&t->arena, iq, "registration"), be(&t->arena, creds->registration_id, 4));
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "registration"), wagw_be(&t->arena, creds->registration_id, 4));
     wagw_node_bytes(wagw_node_child(&t->arena, iq, "type"), WAGW_STR("\x05"));
     wagw_node_bytes(wagw_node_child(&t->arena, iq, "identity"), wagw_arena_str(&t->arena, wagw_str(creds->identity.pub, 32)));
     list = wagw_node_child(&t->arena, iq, "list");
@@ -178,7 +178,7 @@ prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
         }
         memcpy(p, pub, 32);
         k = wagw_node_child(&t->arena, list, "key");
-        wagw_node_bytes(wagw_node_child(&t->arena, k, "id"), be(&t->arena, id, 3));
+        wagw_node_bytes(wagw_node_child(&t->arena, k, "id"), wagw_be(&t->arena, id, 3));
         if (wagw_node_bytes(wagw_node_child(&t->arena, k, "value"), wagw_str(p, 32)) == NULL) {
             return WAGW_NOMEM;
         }
@@ -196,7 +196,7 @@ wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent)
     wagw_node_t         *skey = wagw_node_child(&t->arena, parent, "skey");
     const wagw_creds_t  *me = wagw_turn_me(t);
 
-    wagw_node_bytes(wagw_node_child(&t->arena, skey, "id"), be(&t->arena, me->spk_id, 3));
+    wagw_node_bytes(wagw_node_child(&t->arena, skey, "id"), wagw_be(&t->arena, me->spk_id, 3));
     wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "value"), wagw_str(me->spk_pub, 32));
     return wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "signature"), wagw_str(me->spk_sig, 64))
         ? WAGW_OK : WAGW_NOMEM;
@@ -347,7 +347,7 @@ wagw_prekeys_rotate(wagw_turn_t *t)
     }
     iq = wagw_iq(t, "set", "encrypt");
     skey = wagw_node_child(&t->arena, wagw_node_child(&t->arena, iq, "rotate"), "skey");
-    wagw_node_bytes(wagw_node_child(&t->arena, skey, "id"), be(&t->arena, k.id, 3));
+    wagw_node_bytes(wagw_node_child(&t->arena, skey, "id"), wagw_be(&t->arena, k.id, 3));
     wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "value"), wagw_str(k.pub, 32));
     wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "signature"), wagw_str(k.sig, 64));
     return wagw_iq_send(t, iq, rotate_answer, k.id);

@@ -88,18 +88,6 @@ retry_put(wagw_turn_t *t, wagw_str_t key, const retry_t *r)
 }
 
 
-static wagw_str_t
-be(wagw_arena_t *a, uint32_t v, unsigned n)
-{
-    uint8_t  *p = wagw_arena_alloc(a, n);
-
-    for (unsigned i = 0; p && i < n; i++) {
-        p[i] = (uint8_t) (v >> (8 * (n - 1 - i)));
-    }
-    return wagw_str(p, p ? n : 0);
-}
-
-
 /* ---- ours ---------------------------------------------------------------------- */
 
 static int
@@ -142,7 +130,7 @@ add_keys(wagw_turn_t *t, wagw_node_t *r)
     wagw_node_bytes(wagw_node_child(&t->arena, keys, "type"), WAGW_STR("\x05"));
     wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, keys, "identity"), wagw_str(me->identity.pub, 32));
     key = wagw_node_child(&t->arena, keys, "key");
-    wagw_node_bytes(wagw_node_child(&t->arena, key, "id"), be(&t->arena, id, 3));
+    wagw_node_bytes(wagw_node_child(&t->arena, key, "id"), wagw_be(&t->arena, id, 3));
     wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, key, "value"), wagw_str(pub, 32));
     WAGW_TRY(wagw_prekeys_skey(t, keys));
     return wagw_stanza_identity(t, keys);
@@ -192,7 +180,7 @@ wagw_retry_request(wagw_turn_t *t, const wagw_incoming_t *in, int rc, bool direc
         if (retry_reason(rc)) {
             wagw_node_attr_int(&t->arena, retry, "error", retry_reason(rc));
         }
-        wagw_node_bytes(wagw_node_child(&t->arena, n, "registration"), be(&t->arena, wagw_turn_me(t)->registration_id, 4));
+        wagw_node_bytes(wagw_node_child(&t->arena, n, "registration"), wagw_be(&t->arena, wagw_turn_me(t)->registration_id, 4));
 
         if (count >= 2) {
             /* the session is of no use any more: at most one deletion an hour */
