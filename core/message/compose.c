@@ -48,8 +48,11 @@ static int wagw_compose_preview(wagw_draft_t *d, const cJSON *p, Wa__Message__Ex
     x->has_previewtype = 1;
     x->previewtype = 0;
 
-    return wagw_draft_base64(d, cJSON_GetObjectItemCaseSensitive(p, "thumbnail"), "linkPreview.thumbnail",
-                             &x->has_jpegthumbnail, &x->jpegthumbnail);
+    rc = wagw_draft_base64(d, cJSON_GetObjectItemCaseSensitive(p, "thumbnail"), "linkPreview.thumbnail",
+                           &x->has_jpegthumbnail, &x->jpegthumbnail);
+    p = cJSON_GetObjectItemCaseSensitive(p, "_media");
+
+    return rc == WAGW_OK && p ? wagw_compose_thumbnail(d, p, x) : rc;
 }
 
 /* "#RRGGBB" as 0xFFRRGGBB. */
@@ -172,6 +175,12 @@ int wagw_compose(wagw_draft_t *d)
 
     case WAGW_BUILD_LINK_PREVIEW:
         return wagw_compose_link(d);
+
+    case WAGW_BUILD_MEDIA:
+        return wagw_compose_media(d);
+
+    case WAGW_BUILD_ALBUM:
+        return wagw_compose_album(d);
 
     default:
         return wagw_compose_special(d);

@@ -54,6 +54,10 @@ Wa__Message *wagw_draft_only_content(wagw_arena_t *a, const wagw_open_t *o);
 int wagw_compose(wagw_draft_t *d);
 /* special.c: everything that is not a text. */
 int wagw_compose_special(wagw_draft_t *d);
+/* media.c */
+int wagw_compose_media(wagw_draft_t *d);
+int wagw_compose_album(wagw_draft_t *d);
+int wagw_compose_thumbnail(const wagw_draft_t *d, const cJSON *from, Wa__Message__ExtendedTextMessage *x);
 /* choice.c: lists and buttons. */
 int wagw_compose_choice(wagw_draft_t *d);
 

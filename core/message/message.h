@@ -33,7 +33,11 @@ typedef enum {
     WAGW_BUILD_PIN,             /* target; pin (true), duration? */
     WAGW_BUILD_KEEP,            /* target; keep (true) */
     WAGW_BUILD_DISAPPEARING,    /* duration s: the chat's timer */
-    WAGW_BUILD_RAW              /* message: protobuf JSON */
+    WAGW_BUILD_RAW,             /* message: protobuf JSON */
+    WAGW_BUILD_MEDIA,           /* _media{type image|video|gif|ptv|audio|voice|document|sticker, url, directPath, mediaKey, fileSha256,
+                                   fileEncSha256, size, keyTime, mimetype, fileName?, title?, seconds?, width?, height?, pages?,
+                                   thumbnail?, sidecar?, waveform?, animated?, viewOnce?} (bytes as base64); caption?, albumParent{id}? */
+    WAGW_BUILD_ALBUM            /* images, videos: how many will follow */
 } wagw_build_kind_t;
 
 /* All views must live until the build returns. */
@@ -142,6 +146,21 @@ typedef struct {
 
 /* Unpadded bytes.  WAGW_MALFORMED, WAGW_LIMIT (05 section 1 limits). */
 int wagw_message_read(wagw_content_t *out, wagw_arena_t *a, wagw_str_t bytes);
+
+/* Where the media of a message is, and what opens it; views live in the arena. */
+typedef struct {
+    const char  *type;          /* name for wagw_media_type() */
+    wagw_str_t   url, direct_path, mimetype, file_name;
+    wagw_str_t   key, sha256, enc_sha256;       /* as claimed: lengths are not checked */
+    uint64_t     size;          /* claimed, 0 when absent */
+} wagw_message_file_t;
+
+/* WAGW_NOT_FOUND: the message holds no media. */
+int wagw_message_file(wagw_message_file_t *out, wagw_arena_t *a, wagw_str_t content);
+/* The message with its media in another place. */
+int wagw_message_file_moved(wagw_arena_t *a, wagw_str_t content, wagw_str_t direct_path, wagw_str_t *out);
+/* `mediatype` of enc for a stored message, or NULL. */
+const char *wagw_message_mediatype(wagw_arena_t *a, wagw_str_t content);
 
 /* The whole Message as JSON with protobuf field names (bytes as base64), by
  * protobuf-c's descriptors; for `raw:true` and for debugging. */

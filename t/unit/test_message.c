@@ -123,28 +123,6 @@ static const known_t known[] = {
     {"unknown-field-tolerance", "text", WAGW_IS_CONTENT},
 };
 
-/* Sending media needs an upload first: their content is read and encoded here,
- * building them is not this room's. */
-static const char *const later[] = {
-    "image",
-    "image-viewonce",
-    "image-png-mention",
-    "video",
-    "video-gif",
-    "ptv",
-    "audio",
-    "voice",
-    "document",
-    "document-caption",
-    "document-default-name",
-    "sticker",
-    "sticker-animated",
-    "image-quoting",
-    "album-child",
-    "album-parent",
-    "text-link-preview-hq",
-};
-
 /* The REST surface has no call that makes these: protobuf JSON does. */
 static const char *const raw_only[] = {
     "text-context-ad", "button-reply-template", "button-reply-plain", "list-reply",
@@ -326,6 +304,42 @@ static void stored(wagw_arena_t *a, call_t *c, wagw_row_message_t *r, wagw_jid_t
     }
 }
 
+static void media_member(cJSON *to, const char *as, const cJSON *from, const char *name)
+{
+    const char *s = vec_str(from, name);
+
+    if (s && strncmp(s, "hex:", 4) == 0) {
+        cJSON *box = cJSON_CreateArray(), *item;
+
+        cJSON_AddItemToArray(box, cJSON_CreateString(s));
+        bytes_form(box, false);
+        item = cJSON_DetachItemFromArray(box, 0);
+        cJSON_AddItemToObject(to, as, item);
+        cJSON_Delete(box);
+    } else if (s && strspn(s, "0123456789") == strlen(s)) {
+        cJSON_AddNumberToObject(to, as, (double)vec_int(from, name, 0));
+    } else {
+        copy_member(to, as, from, name);
+    }
+}
+
+/* What the owner knows of an uploaded file, from what the row says of it. */
+static void media_from(cJSON *to, const cJSON *made)
+{
+    static const char *const names[][2] = {
+        {"url", "url"},           {"directPath", "directPath"},     {"mediaKey", "mediaKey"},
+        {"mimetype", "mimetype"}, {"fileSha256", "fileSha256"},     {"fileEncSha256", "fileEncSha256"},
+        {"size", "fileLength"},   {"keyTime", "mediaKeyTimestamp"}, {"width", "width"},
+        {"height", "height"},     {"seconds", "seconds"},           {"thumbnail", "jpegThumbnail"},
+        {"waveform", "waveform"}, {"fileName", "fileName"},         {"animated", "isAnimated"},
+        {"viewOnce", "viewOnce"},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        media_member(to, names[i][0], made, names[i][1]);
+    }
+}
+
 static void call_text(wagw_arena_t *a, call_t *c, const cJSON *row, const cJSON *rest)
 {
     const cJSON *preview = vec_get(rest, "preview"), *mentions = vec_get(rest, "mentions"), *one;
@@ -351,6 +365,11 @@ static void call_text(wagw_arena_t *a, call_t *c, const cJSON *row, const cJSON 
         copy_member(to, "title", p, "title");
         copy_member(to, "description", p, "description");
         copy_member(to, "thumbnail", p, "thumbnail");
+        if (vec_bool(p, "hq")) {
+            const cJSON *hq = vec_get(vec_get(vec_get(row, "baileys_content"), "linkPreview"), "highQualityThumbnail");
+
+            media_from(cJSON_AddObjectToObject(to, "_media"), hq);
+        }
         cJSON_Delete(p);
     }
     if (quoted) {
@@ -393,6 +412,35 @@ static void call_forward(wagw_arena_t *a, call_t *c, const cJSON *message)
     if (once) {
         assert_int_equal(wagw_message_build(&out, a, &c->b, &field), WAGW_STATE);
         c->target.content = encode(a, vec_get(once, "message"));
+    }
+}
+
+static void call_media(wagw_arena_t *a, call_t *c, const cJSON *row, const cJSON *rest)
+{
+    const cJSON *content = c->want->child, *mentions = vec_get(rest, "mentions"), *one;
+    const cJSON *quoted = vec_get(vec_get(row, "options"), "quoted");
+    cJSON *media = cJSON_AddObjectToObject(c->params, "_media");
+
+    c->b.kind = WAGW_BUILD_MEDIA;
+    cJSON_AddStringToObject(media, "type", vec_str(rest, "type"));
+    while (content && strcmp(content->string, "messageContextInfo") == 0) {
+        content = content->next;
+    }
+    if (strcmp(content->string, "viewOnceMessage") == 0) {
+        content = vec_get(content, "message")->child;
+    }
+    media_from(media, content);
+    copy_member(c->params, "caption", rest, "caption");
+    copy_member(c->params, "mentions", rest, "mentions");
+    copy_member(c->params, "albumParent", rest, "album_parent");
+    c->b.mentions = c->mentions;
+    cJSON_ArrayForEach(one, mentions)
+    {
+        c->mentions[c->b.nmentions++] = jid(one->valuestring);
+    }
+    if (quoted) {
+        stored(a, c, &c->quoted, &c->b.quoted_author, vec_get(quoted, "key"), vec_get(quoted, "message"));
+        c->b.quoted = &c->quoted;
     }
 }
 
@@ -483,6 +531,11 @@ static bool call_prepare(wagw_arena_t *a, call_t *c, const cJSON *row)
         copy_member(c->params, "options", rest, "options");
         copy_member(c->params, "selectableCount", rest, "selectable");
         copy_member(c->params, "toAnnouncementGroup", vec_get(made, "poll"), "toAnnouncementGroup");
+    } else if (vec_get(rest, "media")) {
+        call_media(a, c, row, rest);
+    } else if (strcmp(type, "album") == 0) {
+        c->b.kind = WAGW_BUILD_ALBUM;
+        c->b.params = rest;
     } else if (strcmp(type, "event") == 0) {
         call_event(c, vec_get(made, "event"));
     } else if (strcmp(type, "group_invite") == 0) {
@@ -536,7 +589,7 @@ static void test_rows(void **state)
 {
     cJSON *json = vec_load("messages");
     const cJSON *row;
-    unsigned passed = 0, failed = 0, after = 0;
+    unsigned passed = 0, failed = 0;
 
     (void)state;
     if (json == NULL) {
@@ -546,14 +599,11 @@ static void test_rows(void **state)
     cJSON_ArrayForEach(row, vec_get(json, "entries"))
     {
         wagw_arena_t a = {0};
-        const char *name = vec_str(row, "name");
         wagw_str_t bytes = vec_bytes(&a, row, "encoded");
         bool ok = bytes.p && row_codec(&a, row, bytes) && row_read(&a, row, bytes);
 
-        if (ok && LISTED(later, name)) {
-            after++;
-        } else if (ok && (cJSON_IsNull(vec_get(row, "rest_suggestion")) || !vec_get(row, "rest_suggestion") ||
-                          row_build(&a, row))) {
+        if (ok &&
+            (cJSON_IsNull(vec_get(row, "rest_suggestion")) || !vec_get(row, "rest_suggestion") || row_build(&a, row))) {
             passed++;
         } else {
             failed++;
@@ -561,7 +611,7 @@ static void test_rows(void **state)
         wagw_arena_free(&a);
     }
 
-    vec_count("messages", passed, failed, after);
+    vec_count("messages", passed, failed, 0);
     assert_int_equal(failed, 0);
     assert_true(passed > 0);
     cJSON_Delete(json);
