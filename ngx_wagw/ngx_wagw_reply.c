@@ -185,6 +185,9 @@ static ngx_int_t reply_header(ngx_http_request_t *r, const char *name, ngx_str_t
         return NGX_ERROR;
     }
     h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
     h->key.data = (u_char *)name;
     h->key.len = ngx_strlen(name);
     h->value = *value;
