@@ -82,7 +82,7 @@ typedef struct {
  * _chat names the chat of the message to forward when the caller did not.
  */
 typedef enum {
-    WAGW_CMD_SEND = 1,                  /* text; params.to.. (1.9) */
+    WAGW_CMD_SEND = 1,                  /* text; params.to.. (1.9); with _media (message.h) media */
     WAGW_CMD_REACTION,
     WAGW_CMD_EDIT,
     WAGW_CMD_REVOKE,
@@ -95,7 +95,8 @@ typedef enum {
     WAGW_CMD_PAIRING_CODE,              /* phoneNumber, customCode?, showPushNotification?; {pairingCode, expiresIn} */
     WAGW_CMD_QR,                        /* waits for the first QR: {raw, expiresIn, attempt} */
     WAGW_CMD_LOGOUT,                    /* {remote} */
-    WAGW_CMD_LID_OF                     /* phoneNumber: local, else usync; {lid, pn, phoneNumber} */
+    WAGW_CMD_LID_OF,                    /* phoneNumber: local, else usync; {lid, pn, phoneNumber} */
+    WAGW_CMD_MEDIA_CONN                 /* {auth, ttl s, hosts[]}: where media goes and comes from */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as

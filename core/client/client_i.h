@@ -296,6 +296,7 @@ struct wagw_job_s {
     wagw_job_t        *next;
 };
 
+int wagw_media_conn_command(wagw_turn_t *t, uint64_t command);
 int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params);
 int wagw_send_pump(wagw_turn_t *t, uint64_t unused);            /* goes on with the first job */
 int wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack);

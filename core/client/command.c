@@ -771,7 +771,8 @@ wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *param
     switch (cmd) {
 
     case WAGW_CMD_SEND:
-        return wagw_send_command(t, id, WAGW_BUILD_TEXT, params);
+        return wagw_send_command(t, id, cJSON_GetObjectItemCaseSensitive(params, "_media") ? WAGW_BUILD_MEDIA : WAGW_BUILD_TEXT,
+            params);
 
     case WAGW_CMD_REACTION:
         return wagw_send_command(t, id, WAGW_BUILD_REACTION, params);
@@ -819,6 +820,9 @@ wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *param
 
     case WAGW_CMD_PRESENCE_SUBSCRIBE:
         return command_subscribe(t, id, params);
+
+    case WAGW_CMD_MEDIA_CONN:
+        return wagw_media_conn_command(t, id);
 
     case WAGW_CMD_CHECK_EXISTS:
         return command_exists(t, id, params);

@@ -335,7 +335,7 @@ wagw_job_group_step(wagw_turn_t *t, step_t *s)
         goto done;
     }
     if (job->rebuilt) {
-        wagw_job_from_row(&m, &old);
+        wagw_job_from_row(&t->arena, &m, &old);
     } else {
         rc = wagw_job_build(t, job, &m);
         if (rc != WAGW_OK || m.refused) {

@@ -220,7 +220,7 @@ wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
     m->expiration = b.expiration;
 
     WAGW_TRY(build_quoted(t, job, m, &b, quoted));
-    if (!m->refused && job->kind != WAGW_BUILD_TEXT) {
+    if (!m->refused && job->kind != WAGW_BUILD_TEXT && job->kind != WAGW_BUILD_MEDIA) {
         WAGW_TRY(build_target(t, job, m, &b, target));
     }
     if (m->refused) {
@@ -244,7 +244,7 @@ wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
 
 /* Once more, from what is stored (a rebuild after an ack error). */
 void
-wagw_job_from_row(wagw_made_t *m, const wagw_row_message_t *row)
+wagw_job_from_row(wagw_arena_t *a, wagw_made_t *m, const wagw_row_message_t *row)
 {
     static const char *const types[] = { "text", "media", "reaction", "poll", "event" };
     static const char *const edits[] = { "1", "2", "3", "7", "8" };
@@ -261,6 +261,9 @@ wagw_job_from_row(wagw_made_t *m, const wagw_row_message_t *row)
         if (wagw_str_eq(row->edit, wagw_cstr(edits[i]))) {
             m->built.edit = edits[i];
         }
+    }
+    if (wagw_str_is(row->stanza_type, "media")) {
+        m->built.mediatype = wagw_message_mediatype(a, row->content);
     }
     m->built.hide_fail = m->built.edit != NULL || wagw_str_is(row->stanza_type, "reaction");
 }

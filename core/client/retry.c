@@ -282,6 +282,7 @@ resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *row)
     bool          prekey = false;
     wagw_buf_t    b = { 0 };
     wagw_str_t    message = row->content;
+    const char   *mediatype;
     wagw_node_t  *n, *enc;
     wagw_signal_addr_t  addr;
 
@@ -331,6 +332,9 @@ resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *row)
     }
     WAGW_TRY(rc);
     wagw_node_attr_int(&t->arena, enc, "count", (int64_t) a->count);
+    if (wagw_str_is(row->stanza_type, "media") && (mediatype = wagw_message_mediatype(&t->arena, row->content)) != NULL) {
+        wagw_node_attrc(&t->arena, enc, "mediatype", mediatype);
+    }
     if (row->edit.n || wagw_str_is(row->stanza_type, "reaction")) {
         wagw_node_attrc(&t->arena, enc, "decrypt-fail", "hide");
     }

@@ -167,7 +167,7 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
     s->job.priority = (uint8_t) wagw_param_int(params, "priority", 5);
 
     given = wagw_param_str(params, "_id");
-    if (given.n == 0 && kind == WAGW_BUILD_TEXT) {
+    if (given.n == 0 && (kind == WAGW_BUILD_TEXT || kind == WAGW_BUILD_MEDIA)) {
         given = wagw_param_str(params, "messageId");
     }
     if (given.n) {
@@ -508,7 +508,7 @@ job_step(wagw_turn_t *t, step_t *s)
     }
 
     if (job->rebuilt) {
-        wagw_job_from_row(&m, &old);
+        wagw_job_from_row(&t->arena, &m, &old);
     } else {
         WAGW_TRY(wagw_job_build(t, job, &m));
         if (m.refused) {

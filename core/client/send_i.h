@@ -48,7 +48,7 @@ int wagw_job_namespace(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m);
 /* The message from the caller's fields; m->refused: answered already. */
 int wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m);
 /* The message from its row, for a rebuild. */
-void wagw_job_from_row(wagw_made_t *m, const wagw_row_message_t *row);
+void wagw_job_from_row(wagw_arena_t *a, wagw_made_t *m, const wagw_row_message_t *row);
 
 /* One step of a message to a group (group_send.c); 04 section 9. */
 int wagw_job_group_step(wagw_turn_t *t, step_t *s);
