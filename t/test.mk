@@ -14,7 +14,6 @@ VECTOR_NAMES  = $(shell grep -ho 'vec_load..[a-z-]*' t/unit/test_*.c | cut -c11-
 TESTS_NGINX  := $(sort $(wildcard t/*.t))
 TESTS_LIFE   := $(sort $(wildcard t/life/*.test.mjs))
 TESTS_INTEROP := $(sort $(wildcard t/interop/*.test.mjs))
-BENCH_BIN     = $(patsubst t/bench/%.c,$(BUILD)/bench/%,$(wildcard t/bench/bench_*.c))
 C_FILES       = $(wildcard core/*/*.[ch] ngx_wagw/*.[ch] ngx_wagw/*/*.[ch] t/*/*.[ch])
 
 export TEST_NGINX_BINARY = $(TEST_NGINX)
@@ -24,7 +23,7 @@ export WAGW_REPORTS = $(REPORTS)
 
 include t/fuzz/fuzz.mk
 
-.PHONY: run test test-full test-programs vectors lint bench
+.PHONY: run test test-full test-programs vectors lint
 
 run: default
 	@examples/run
@@ -72,13 +71,4 @@ lint: deps $(GEN)
 	    --suppressions-list=t/cppcheck.txt -D_GNU_SOURCE -I$(BUILD)/gen core ngx_wagw t
 	@echo 'lint: clean'
 
-# ---- figures ---------------------------------------------------------------
-
-$(BUILD)/bench/%: t/bench/%.c $(CORE_LIB)
-	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -It/unit -MMD -MP -o $@ $< $(CORE_LIB) $(LIBS)
-
-bench: default $(BENCH_BIN)
-	@for b in $(BENCH_BIN); do echo "== $${b##*/}"; $$b || exit 1; done
-
--include $(BENCH_BIN:=.d)
+include t/bench/bench.mk
