@@ -24,6 +24,13 @@ my %sources = (
         ['noise-handshake', qr/^client_finish$/, "\3"],
         ['noise-handshake', qr/^(client_hello_wire|frame)$/, "\4"],
     ],
+    appstate => [
+        ['app-state', qr/^(syncdPatch|uploadPatch|patch|serverPatch)$/, "\0"],
+        ['app-state', qr/^syncdSnapshot$/, "\1"],
+        ['app-state', qr/^(snapshotRef|syncdPatch)$/, "\2"],
+        ['app-state', qr/^syncdPatch$/, "\3"],
+        ['app-state', qr/^syncActionData$/, "\4"],
+    ],
 );
 
 my %seen;
