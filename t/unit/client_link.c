@@ -229,7 +229,6 @@ static sim_account_t *copy_account(sim_t *w, const sim_account_t *from, sim_engi
     sim_device_t *d, **last;
     sim_otk_t *o, **tail;
 
-    sim_peer_free(a->phone);
     sim_unlink(a->devices);
     last = &a->devices;
     for (const sim_device_t *f = from->devices; f; f = f->next) {

@@ -64,6 +64,31 @@ static int turn(sim_peer_t *p, int (*fn)(wagw_signal_t *s, call_t *c), call_t *c
     return rc;
 }
 
+int sim_signal_do(sim_mem_t *mem, const wagw_keypair_t *identity, uint32_t registration, sim_signal_pt fn, void *data)
+{
+    int rc;
+    uint64_t seed = 4711;
+    wagw_txn_t t = {0};
+    wagw_cache_t *cache = wagw_cache_create(1u << 20);
+    wagw_batch_t *b = wagw_batch_create(1, 1);
+    wagw_signal_t *s;
+    wagw_signal_self_t self = {.identity = identity, .registration_id = registration};
+
+    assert_non_null(cache);
+    assert_non_null(b);
+    assert_int_equal(wagw_signal_create(&s, vec_random, &seed), WAGW_OK);
+    wagw_txn_begin(&t, cache, 1);
+    wagw_signal_bind(s, &t, &self);
+    rc = fn(s, data);
+    assert_int_equal(wagw_txn_commit(&t, b), WAGW_OK);
+    sim_mem_apply(mem, b);
+    wagw_batch_destroy(b);
+    wagw_txn_free(&t);
+    wagw_signal_destroy(s);
+    wagw_cache_destroy(cache);
+    return rc;
+}
+
 static wagw_signal_addr_t address(const sim_device_t *d)
 {
     wagw_jid_t j;

@@ -300,6 +300,9 @@ void sim_unlink(sim_device_t *d)
         d->otks = k->next;
         free(k);
     }
+    if (d->peer) {
+        sim_peer_free(d->peer);
+    }
     free(d);
 }
 
@@ -779,7 +782,6 @@ void sim_server_free(sim_t *w)
     }
     while ((a = w->accounts) != NULL) {
         w->accounts = a->next;
-        sim_peer_free(a->phone);
         while (a->devices) {
             a->devices->conn = NULL;
             sim_unlink(a->devices);

@@ -222,6 +222,26 @@ static void on_log(void *d, wagw_log_t level, const char *text)
     }
 }
 
+static void on_random(void *d, uint8_t *p, size_t n)
+{
+    sim_engine_t *e = d;
+
+    if (e->nfed && e->fed[0].n == n) {
+        memcpy(p, e->fed[0].p, n);
+        e->nfed--;
+        memmove(e->fed, e->fed + 1, e->nfed * sizeof(e->fed[0]));
+        return;
+    }
+    vec_random(&e->seed, p, n);
+}
+
+void sim_feed(sim_engine_t *e, const uint8_t *p, size_t n)
+{
+    assert_true(e->nfed < 8 && n <= 32);
+    e->fed[e->nfed].n = n;
+    memcpy(e->fed[e->nfed++].p, p, n);
+}
+
 static const wagw_client_ops_t ops = {
     .connect = on_connect,
     .close = on_close,
@@ -507,7 +527,7 @@ static void engine_create(sim_engine_t *e)
 {
     e->sh.cache = wagw_cache_create(8u << 20);
     assert_non_null(e->sh.cache);
-    assert_int_equal(wagw_signal_create(&e->sh.signal, vec_random, &e->seed), WAGW_OK);
+    assert_int_equal(wagw_signal_create(&e->sh.signal, on_random, e), WAGW_OK);
     e->c = wagw_client_create(e->num, &e->sh, &e->conf, &ops, e, e->event_seq);
     assert_non_null(e->c);
     e->timer_at = 0;
@@ -543,8 +563,8 @@ sim_engine_t *sim_engine(sim_t *w, const char *name)
                                    .link_preview = true,
                                    .check_number = true,
                                    .timeout_ms = 60000};
-    e->sh.random = vec_random;
-    e->sh.random_data = &e->seed;
+    e->sh.random = on_random;
+    e->sh.random_data = e;
     e->sh.version[0] = 2;
     e->sh.version[1] = 3000;
     e->sh.version[2] = 1043857760;

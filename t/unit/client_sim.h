@@ -85,6 +85,11 @@ struct sim_engine_s {
     wagw_client_conf_t conf;
     sim_mem_t mem;
     uint64_t seed;
+    struct { /* answers to the next requests of these sizes, in order */
+        size_t n;
+        uint8_t p[32];
+    } fed[8];
+    unsigned nfed;
     uint32_t life; /* one more after each crash */
     bool muted;    /* being destroyed: its calls count no more */
     uint32_t conn; /* transport it holds, 0 none */
@@ -131,6 +136,7 @@ void sim_engine_destroy(sim_engine_t *e);
 /* A new engine from what was committed; started when it was. */
 void sim_revive(sim_engine_t *e);
 
+void sim_feed(sim_engine_t *e, const uint8_t *p, size_t n); /* "random" bytes */
 uint64_t sim_command(sim_engine_t *e, wagw_cmd_t cmd, const char *json);
 sim_reply_t *sim_reply(sim_engine_t *e, uint64_t command); /* NULL: none yet */
 /* The reply, which must have come: status and code ("" success). */
@@ -368,6 +374,9 @@ struct sim_peer_s {
     sim_stanza_t *receipts; /* stanzas of other kinds */
 };
 
+/* Calls of core/signal on somebody's records, as one turn; no session is needed for them. */
+typedef int (*sim_signal_pt)(wagw_signal_t *s, void *data);
+int sim_signal_do(sim_mem_t *mem, const wagw_keypair_t *identity, uint32_t registration, sim_signal_pt fn, void *data);
 sim_peer_t *sim_peer_new(sim_t *w, sim_device_t *d, const wagw_keypair_t *identity);
 sim_peer_t *sim_peer_copy(sim_t *w, sim_device_t *d, const sim_peer_t *from); /* without its records */
 void sim_peer_free(sim_peer_t *p);
