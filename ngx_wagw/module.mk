@@ -30,7 +30,7 @@ $(NGX_TREE)/objs/Makefile: config $(BUILD)/.module-list $(GEN)
 	    cmp -s objs/$$f objs.old/$$f && cp -p objs.old/$$f objs/$$f; done; rm -rf objs.old
 
 $(MODULE): $(NGX_TREE)/objs/Makefile $(MODULE_SRC) $(MODULE_HDR) ngx_wagw/module.map
-	@cd $(NGX_TREE) && $(MAKE) --no-print-directory -s -f objs/Makefile modules
+	@cd $(NGX_TREE) && $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc)) --no-print-directory -s -f objs/Makefile modules
 	@cp $(NGX_TREE)/objs/ngx_http_wagw_module.so $@.tmp && mv $@.tmp $@
 
 # docs/rest.md and the route table cannot disagree: one is printed from the other
