@@ -103,7 +103,7 @@ int wagw_app_snapshot(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, w
 int wagw_app_patch(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, wagw_str_t patch, wagw_str_t external,
                    uint64_t version, wagw_app_mutation_pt cb, void *data, wagw_app_error_t *err);
 
-/* An encrypted blob of the media hosts. */
+/* An encrypted blob of the media hosts (md-app-state). */
 typedef struct {
     wagw_str_t media_key;
     wagw_str_t direct_path;
@@ -114,10 +114,6 @@ typedef struct {
 /* The ExternalBlobReference of a <snapshot> / of a patch (WAGW_NOT_FOUND: it has none). */
 int wagw_app_blob(wagw_str_t reference, wagw_app_blob_t *out);
 int wagw_app_patch_blob(wagw_str_t patch, wagw_app_blob_t *out);
-/* Verifies and decrypts a downloaded body (06 section 2); info is the kind's
- * HKDF text.  *why: static, for the log. */
-int wagw_blob_open(wagw_buf_t *out, const wagw_app_blob_t *b, const char *info, wagw_str_t body, const char **why);
-
 /* What is to be changed. */
 typedef struct {
     bool remove;

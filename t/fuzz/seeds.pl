@@ -24,6 +24,11 @@ my %sources = (
         ['noise-handshake', qr/^client_finish$/, "\3"],
         ['noise-handshake', qr/^(client_hello_wire|frame)$/, "\4"],
     ],
+    history => [
+        ['history-sync', qr/^inlinePayload$/, "\0"],
+        ['history-sync', qr/^messageProto$/, "\1"],
+        ['history-sync', qr/^historySync$/, "\2"],
+    ],
     appstate => [
         ['app-state', qr/^(syncdPatch|uploadPatch|patch|serverPatch)$/, "\0"],
         ['app-state', qr/^syncdSnapshot$/, "\1"],

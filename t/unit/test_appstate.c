@@ -5,6 +5,7 @@
 
 #include "client_sim.h"
 #include "../../core/appstate/appstate.h"
+#include "../../core/media/media.h"
 #include "../../core/message/internal.h"
 
 /* ---- turns upon a store in memory ---- */
@@ -403,12 +404,17 @@ static bool told(const job_t *j, const cJSON *list)
     return true;
 }
 
+/* What was downloaded, as a driver checks and opens it. */
 static bool open_blob(const cJSON *file, const cJSON *row, wagw_app_blob_t *ref, wagw_str_t *plain, const char **why)
 {
     const cJSON *b = vec_get(row, "externalBlob"), *other;
+    uint64_t size, start, end;
     wagw_buf_t out = {0};
     wagw_str_t body = vec_bytes(&arena, b, "encrypted");
-    bool ok = wagw_str_eq(ref->direct_path, wagw_cstr(vec_str(b, "directPath")));
+    wagw_media_keys_t keys;
+    wagw_media_check_t *check;
+    wagw_media_open_t *open;
+    wagw_media_verdict_t verdict;
 
     cJSON_ArrayForEach(other, vec_get(file, "received"))
     {
@@ -416,12 +422,22 @@ static bool open_blob(const cJSON *file, const cJSON *row, wagw_app_blob_t *ref,
             body = vec_bytes(&arena, vec_get(other, "externalBlob"), "encrypted");
         }
     }
-    if (wagw_blob_open(&out, ref, "WhatsApp App State Keys", body, why) != WAGW_OK) {
-        ok = false;
+    assert_true(wagw_str_eq(ref->direct_path, wagw_cstr(vec_str(b, "directPath"))));
+    assert_int_equal(wagw_media_keys(&keys, wagw_media_type("md-app-state"), ref->media_key.p), WAGW_OK);
+    check = wagw_media_check(&keys, ref->enc_sha256, ref->sha256);
+    assert_int_equal(wagw_media_check_add(check, body), WAGW_OK);
+    verdict = wagw_media_check_end(check, &size);
+    wagw_media_check_free(check);
+    *why = wagw_media_verdict_name(verdict);
+    if (verdict != WAGW_MEDIA_GOOD) {
+        return false;
     }
+    open = wagw_media_open(&keys, 0, size, &start, &end);
+    assert_int_equal(wagw_media_open_add(open, &out, wagw_str(body.p + start, (size_t)(end - start))), WAGW_OK);
+    wagw_media_open_free(open);
     *plain = wagw_arena_str(&arena, wagw_buf_view(&out));
     wagw_buf_free(&out);
-    return ok;
+    return true;
 }
 
 static void received_row(const cJSON *file, const cJSON *r)
