@@ -452,17 +452,24 @@ static wagw_node_t *result(wagw_arena_t *a, const wagw_node_t *iq)
     return sim_node(a, "iq", "from", "@s.whatsapp.net", "type", "result", "id", sim_attr(iq, "id"), NULL);
 }
 
+static void signed_prekey(sim_device_t *d, const wagw_node_t *skey)
+{
+    assert_int_equal(wagw_node_data(wagw_node_find(skey, "value")).n, 32);
+    assert_int_equal(wagw_node_data(wagw_node_find(skey, "signature")).n, 64);
+    d->spk_id = number(wagw_node_data(wagw_node_find(skey, "id")));
+    memcpy(d->spk, wagw_node_data(wagw_node_find(skey, "value")).p, 32);
+    memcpy(d->spk_sig, wagw_node_data(wagw_node_find(skey, "signature")).p, 64);
+}
+
 static void upload(sim_device_t *d, const wagw_node_t *iq)
 {
-    const wagw_node_t *k, *skey = wagw_node_find(iq, "skey");
+    const wagw_node_t *k;
     sim_otk_t *o, **last;
 
     d->registration = number(wagw_node_data(wagw_node_find(iq, "registration")));
     assert_int_equal(wagw_node_data(wagw_node_find(iq, "identity")).n, 32);
     assert_memory_equal(wagw_node_data(wagw_node_find(iq, "identity")).p, d->identity, 32);
-    d->spk_id = number(wagw_node_data(wagw_node_find(skey, "id")));
-    memcpy(d->spk, wagw_node_data(wagw_node_find(skey, "value")).p, 32);
-    memcpy(d->spk_sig, wagw_node_data(wagw_node_find(skey, "signature")).p, 64);
+    signed_prekey(d, wagw_node_find(iq, "skey"));
     d->has_bundle = true;
     d->uploads++;
     for (last = &d->otks; *last; last = &(*last)->next) {
@@ -526,6 +533,8 @@ static void iq_encrypt(sim_conn_t *c, const wagw_node_t *iq)
         }
         snprintf(text, sizeof(text), "%u", n);
         sim_add(&a, r, "count", "value", text, NULL);
+    } else if (wagw_node_find(iq, "rotate")) {
+        signed_prekey(c->dev, wagw_node_find(wagw_node_find(iq, "rotate"), "skey"));
     } else if (wagw_node_find(iq, "digest")) {
         if (c->dev->has_bundle) {
             sim_add(&a, r, "digest", NULL);
@@ -633,7 +642,19 @@ static void received_iq(sim_conn_t *c, const wagw_node_t *n)
         return;
     }
     assert_true(wagw_node_has(n, "id"));
-    assert_true(wagw_attr_from_server(n) || wagw_node_attr_is(n, "to", "@s.whatsapp.net"));
+    if (wagw_str_is(ns, "w:g2") && !wagw_node_attr_is(n, "to", "@s.whatsapp.net")) {
+        r = sim_node(&a, "iq", "from", sim_attr(n, "to"), "type", o->group ? "result" : "error", "id",
+                     sim_attr(n, "id"), NULL);
+        if (o->group) {
+            wagw_node_append(r, wagw_node_clone(&a, o->group));
+        } else {
+            sim_add(&a, r, "error", "code", "404", "text", "item-not-found", NULL);
+        }
+        sim_send(c, r);
+        wagw_arena_free(&a);
+        return;
+    }
+    assert_true(wagw_node_attr_is(n, "to", "@s.whatsapp.net"));
     if (o->no_answer && o->no_answer_ns && wagw_str_eq(ns, wagw_cstr(o->no_answer_ns))) {
         o->no_answer -= o->no_answer != ~0u;
         return;
