@@ -96,7 +96,20 @@ typedef enum {
     WAGW_CMD_QR,                        /* waits for the first QR: {raw, expiresIn, attempt} */
     WAGW_CMD_LOGOUT,                    /* {remote} */
     WAGW_CMD_LID_OF,                    /* phoneNumber: local, else usync; {lid, pn, phoneNumber} */
-    WAGW_CMD_MEDIA_CONN                 /* {auth, ttl s, hosts[]}: where media goes and comes from */
+    WAGW_CMD_MEDIA_CONN,                /* {auth, ttl s, hosts[]}: where media goes and comes from */
+
+    /* app state (app_change.c): 503 APP_STATE_NOT_READY without a key */
+    WAGW_CMD_STAR,                      /* chatId, messageId | messages[{id, fromMe}], star */
+    WAGW_CMD_ARCHIVE,                   /* chatId, archive */
+    WAGW_CMD_PIN_CHAT,                  /* chatId, pin */
+    WAGW_CMD_MUTE,                      /* chatId, mute, duration? s; {mutedUntil} */
+    WAGW_CMD_UNREAD,                    /* chatId; {chatId, unreadCount} */
+    WAGW_CMD_CHAT_DELETE,               /* chatId, _messages?; {deleted} */
+    WAGW_CMD_CHAT_CLEAR,                /* chatId, keepStarred, _messages?; {deleted} */
+    WAGW_CMD_DELETE_FOR_ME,             /* chatId, messageId */
+    WAGW_CMD_CONTACT,                   /* chatId, fullName?, firstName?, username?, remove? */
+    WAGW_CMD_PUSH_NAME,                 /* name; {name} */
+    WAGW_CMD_HISTORY                    /* chatId, count, before?: asks the phone; 202 */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as
@@ -129,6 +142,17 @@ struct wagw_work_s {
 
 typedef enum { WAGW_LOG_DEBUG = 0, WAGW_LOG_INFO, WAGW_LOG_NOTICE, WAGW_LOG_WARN, WAGW_LOG_ERROR } wagw_log_t;
 
+/* A blob of WhatsApp's own (app state, history): the driver fetches it from
+ * the media hosts, checks and decrypts it (core/media, type `type`). */
+typedef struct {
+    uint64_t     id;
+    const char  *type;                  /* md-app-state, md-msg-hist */
+    wagw_str_t   direct_path;
+    wagw_str_t   key;                   /* 32 bytes */
+    wagw_str_t   sha256, enc_sha256;    /* 32 bytes or empty */
+    size_t       max;                   /* bytes of the plaintext, at most */
+} wagw_fetch_t;
+
 typedef struct {
     void  (*connect)(void *d);                                  /* open the transport: opened() or closed() follows */
     void  (*close)(void *d);                                    /* close it now; no closed() follows */
@@ -140,6 +164,7 @@ typedef struct {
     void  (*work)(void *d, wagw_work_t *w);                     /* answer: worked() */
     void  (*changed)(void *d);                                  /* wagw_client_info() has news */
     void  (*log)(void *d, wagw_log_t level, const char *text);
+    void  (*fetch)(void *d, const wagw_fetch_t *f);             /* answer: fetched(); NULL: there are no media hosts */
 } wagw_client_ops_t;
 
 /* event_seq: the last event number stored for this instance. */
@@ -174,6 +199,9 @@ bool wagw_client_timeout(wagw_client_t *c, uint64_t command, int64_t now);
 void wagw_client_loaded(wagw_client_t *c, const wagw_load_t *asked, const wagw_rec_t *recs, int rc, int64_t now);
 void wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now);
 void wagw_client_worked(wagw_client_t *c, wagw_work_t *w, int64_t now);
+/* bytes: the plaintext, borrowed.  rc: WAGW_OK, WAGW_NOT_FOUND (the hosts do
+ * not have it), WAGW_CRYPTO, WAGW_LIMIT, WAGW_IO (worth another try). */
+void wagw_client_fetched(wagw_client_t *c, uint64_t id, int rc, wagw_str_t bytes, int64_t now);
 
 void wagw_client_info(const wagw_client_t *c, wagw_client_info_t *out);
 

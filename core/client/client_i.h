@@ -22,6 +22,7 @@
  *   receipt.c   receipts, in and out
  *   notify.c    notifications and everything else the server pushes
  *   command.c   REST commands;  event.c  events
+ *   app*.c      app state;  history*.c  history (app_i.h)
  *
  * Law of a turn: run() may be called several times (records were missing), so
  * until nothing can answer WAGW_AGAIN any more it changes nothing outside the
@@ -42,6 +43,8 @@
 typedef struct wagw_turn_s  wagw_turn_t;
 typedef struct wagw_item_s  wagw_item_t;
 typedef struct wagw_job_s   wagw_job_t;
+typedef struct wagw_app_s   wagw_app_t;
+typedef struct wagw_hist_s  wagw_hist_t;
 
 
 /* ---- credentials (creds.c; 03 section 9) -------------------------------- */
@@ -151,6 +154,8 @@ typedef enum {
     WAGW_TIMER_PHONE,           /* ask the phone for undecryptable messages */
     WAGW_TIMER_PAIR,            /* end of a pairing attempt by code */
     WAGW_TIMER_JOB,             /* the first job was typed long enough */
+    WAGW_TIMER_APP,             /* app state again */
+    WAGW_TIMER_HISTORY,         /* the next slice of a history chunk */
     WAGW_TIMER_N
 } wagw_timer_t;
 
@@ -382,7 +387,7 @@ int wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b);
 int wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user);       /* 04 section 6.4 */
 
 
-/* ---- groups (group.c, group_send.c; 04 section 9, 09) ------------------------------- */
+/* ---- groups (group.c, group_key.c, group_send.c; 04 section 9, 09) ------------------------------- */
 
 #define WAGW_GROUP_MEMBERS_MAX  4096
 
@@ -409,6 +414,10 @@ wagw_signal_addr_t wagw_group_self(const wagw_turn_t *t);                /* own 
 /* Devices that were given our key with an acknowledged message. */
 int wagw_group_given(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, const uint8_t *given, size_t n);
 int wagw_group_has(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, wagw_str_t *given);
+/* The device does not exist any more: groups in which it has our key get another one. */
+int wagw_group_device_gone(wagw_turn_t *t, const wagw_jid_t *device);
+/* The user's devices lost what they had: they are given our keys again. */
+int wagw_group_user_changed(wagw_turn_t *t, const wagw_jid_t *user);
 /* The Message with our current key in it, for a resend to one device. */
 int wagw_group_resend(wagw_turn_t *t, const wagw_jid_t *group, const wagw_signal_addr_t *device, wagw_buf_t *out,
     wagw_str_t message);
@@ -488,6 +497,26 @@ int wagw_retry_clear(wagw_turn_t *t, const wagw_incoming_t *in);
 int wagw_phone_ask(wagw_turn_t *t, uint64_t unused);                     /* placeholder resend, due ones */
 int wagw_phone_want(wagw_turn_t *t, const wagw_incoming_t *in, unsigned delay_ms);
 int wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority);
+
+
+/* ---- app state and history (app.c, history.c; 07, 08) ---------------------------------------- */
+
+int wagw_app_pump(wagw_turn_t *t, uint64_t unused);                      /* the next request, if one is due */
+int wagw_app_keys_came(wagw_turn_t *t);
+int wagw_app_server_sync(wagw_turn_t *t, const wagw_node_t *n);
+int wagw_app_changed(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
+int wagw_app_seen(wagw_turn_t *t, wagw_str_t chat);                      /* read on the other devices too */
+bool wagw_app_forget(wagw_client_t *c, uint64_t command, bool *sent);    /* nobody waits any more */
+void wagw_app_abort(wagw_client_t *c, const wagw_result_t *r);           /* commands are answered, all is freed */
+bool wagw_app_fetched(wagw_client_t *c, uint64_t id, int rc, wagw_str_t bytes);
+uint64_t wagw_client_fetch(wagw_client_t *c, wagw_fetch_t *f);           /* 0: not possible */
+
+int wagw_history_announced(wagw_turn_t *t, const wagw_incoming_t *in, wagw_str_t notice);
+int wagw_history_begin(wagw_turn_t *t, uint64_t unused);                 /* the oldest chunk that waits */
+void wagw_history_tick(wagw_client_t *c);
+bool wagw_history_fetched(wagw_client_t *c, uint64_t id, int rc, wagw_str_t bytes);
+void wagw_history_free(wagw_client_t *c);
+int wagw_history_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 
 
 /* ---- events (event.c; contract 4.4) ----------------------------------------------------------- */
@@ -613,6 +642,10 @@ struct wagw_client_s {
     wagw_pairing_t *pairing;
     wagw_ask_t     *asks;
     wagw_jid_t      chatstate_to;       /* composing that ends by itself */
+
+    wagw_app_t     *app;                /* app.c; NULL: nothing is going on */
+    wagw_hist_t    *hist;               /* the chunk that is worked on */
+    uint64_t        fetch_id;
 };
 
 void wagw_client_status(wagw_client_t *c, wagw_status_t s, int code, const char *reason);

@@ -1,0 +1,120 @@
+/*
+ * core/client: what the files about app state and history share.
+ *
+ *   app.c          fetching, keys, uploads: one request at a time
+ *   app_apply.c    what a verified mutation does to rows, credentials, events
+ *   app_change.c   REST commands as changes
+ *   history.c      chunks announced by the phone, worked off in slices
+ *   history_apply.c  their entries as rows
+ *
+ * What must be fetched is a record (META "app"), written in the turn that
+ * learnt of it: a restart forgets nothing.
+ */
+
+#ifndef WAGW_CLIENT_APP_I_H
+#define WAGW_CLIENT_APP_I_H
+
+#include "client_i.h"
+
+#include "../appstate/appstate.h"
+#include "../history/history.h"
+#include "wa.pb-c.h"
+
+/* META "app" */
+typedef struct {
+    uint32_t dirty;   /* collections to be fetched, a bit each */
+    uint32_t fresh;   /* of those with a snapshot */
+    uint32_t blocked; /* wait for a key */
+    int64_t expired;  /* keys up to this epoch make no patches */
+    bool unarchive;   /* a new message takes a chat out of the archive */
+} wagw_app_meta_t;
+
+int wagw_app_meta(wagw_turn_t *t, wagw_app_meta_t *m);
+int wagw_app_meta_put(wagw_turn_t *t, const wagw_app_meta_t *m);
+
+#define WAGW_APP_DO_MAX 24 /* changes of one command */
+
+typedef struct {
+    bool remove;
+    int32_t version;
+    wagw_str_t index; /* JSON */
+    wagw_str_t value; /* SyncActionValue */
+} wagw_app_do_t;
+
+typedef struct wagw_app_job_s wagw_app_job_t;
+struct wagw_app_job_s {
+    uint64_t serial;
+    uint64_t command; /* 0: nobody waits */
+    wagw_app_collection_t c;
+    unsigned n;
+    wagw_app_do_t change[WAGW_APP_DO_MAX]; /* views behind the struct */
+    const char *message;                   /* static */
+    wagw_str_t data;                       /* JSON of the answer */
+    unsigned tries;
+    bool sent;
+    uint64_t base; /* version it was built upon */
+    wagw_buf_t patch;
+    wagw_app_job_t *next;
+};
+
+/* An answer whose blobs are being fetched. */
+typedef struct {
+    wagw_app_collection_t c;
+    wagw_buf_t node;
+    unsigned want, have;
+    wagw_buf_t blob[64];
+} wagw_app_held_t;
+
+struct wagw_app_s {
+    bool busy; /* a request or its blobs are on the way */
+    unsigned tries[WAGW_APP_COLLECTIONS];
+    uint64_t serial;
+    wagw_app_job_t *jobs, **jobs_last;
+    wagw_app_held_t *held;
+    uint64_t fetch; /* id of the blob that is on its way */
+};
+
+/* Queues the changes once the turn succeeded. */
+int wagw_app_queue(wagw_turn_t *t, uint64_t command, wagw_app_collection_t c, const wagw_app_do_t *change, unsigned n,
+                   const char *message, wagw_str_t data);
+/* Serialised value in the arena, with the time in it. */
+wagw_str_t wagw_app_value(wagw_turn_t *t, Wa__SyncActionValue *v);
+
+/* app_apply.c.  emit: events too. */
+typedef struct {
+    wagw_turn_t *t;
+    bool emit;
+    wagw_app_meta_t *meta;
+} wagw_app_apply_t;
+
+int wagw_app_apply(void *data, const wagw_app_mutation_t *m);
+int wagw_app_command(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
+/* Marks a chat as read on the other devices, when keys are there. */
+int wagw_app_mark_read(wagw_turn_t *t, wagw_str_t chat);
+/* "label|ID" and "labeled|CHAT|ID" records. */
+int wagw_app_chat_jid(wagw_turn_t *t, wagw_str_t text, wagw_jid_t *chat);
+
+/* ---- history ---- */
+
+struct wagw_hist_s {
+    char key[96]; /* META record that announces it */
+    wagw_buf_t zlib;
+    wagw_history_t *stream;
+    wagw_history_notice_t notice; /* numbers only: the views are gone */
+    char session[68];
+    unsigned pass; /* 0 check, 1 pairs, 2 everything else */
+    bool on_demand, quiet;
+    uint32_t chats, messages;
+    uint64_t fetch;
+    wagw_arena_t arena; /* the entries of the slice */
+    wagw_history_item_t *items;
+    size_t nitems;
+    bool end;
+    int rc;
+    wagw_str_t first_own;
+    char own_buf[WAGW_JID_TEXT_MAX];
+};
+
+int wagw_history_apply(wagw_turn_t *t, struct wagw_hist_s *h, const wagw_history_item_t *it);
+
+#endif
