@@ -276,6 +276,37 @@ wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b)
 }
 
 
+/* What all the bundles need of the store comes with one load. */
+static int
+bundles_prefetch(wagw_turn_t *t, const wagw_node_t *list)
+{
+    int                  rc, again = WAGW_OK;
+    char                 key[WAGW_KEY_MAX];
+    wagw_str_t           v, at;
+    wagw_jid_t           jid;
+    wagw_signal_addr_t   addr;
+    const wagw_node_t   *u;
+
+    for (u = wagw_node_find(list, "user"); u; u = wagw_node_find_next(u, "user")) {
+        if (wagw_node_get_jid(u, "jid", &jid) != WAGW_OK) {
+            continue;
+        }
+        rc = wagw_lid_signal(t, &jid, &addr);
+        if (rc == WAGW_OK) {
+            at = wagw_str(key, wagw_signal_key(key, &addr));
+            rc = wagw_txn_get(&t->txn, WAGW_REC_SESSION, at, &v);
+            again = rc == WAGW_AGAIN ? rc : again;
+            rc = wagw_txn_get(&t->txn, WAGW_REC_IDENTITY, at, &v);
+        }
+        if (rc != WAGW_OK && rc != WAGW_NOT_FOUND && rc != WAGW_AGAIN) {
+            return rc;
+        }
+        again = rc == WAGW_AGAIN ? rc : again;
+    }
+    return again;
+}
+
+
 int
 wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead, size_t *ndead)
 {
@@ -297,6 +328,7 @@ wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead, si
     if (*dead == NULL) {
         return WAGW_NOMEM;
     }
+    WAGW_TRY(bundles_prefetch(t, list));
     for (u = wagw_node_find(list, "user"); u; u = wagw_node_find_next(u, "user")) {
         if (wagw_node_get_jid(u, "jid", &jid) != WAGW_OK) {
             continue;
@@ -338,5 +370,6 @@ wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user)
     } else if (rc != WAGW_NOT_FOUND) {
         return rc;
     }
+    WAGW_TRY(wagw_group_user_changed(t, user));
     return wagw_devices_forget(t, user);
 }

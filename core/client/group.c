@@ -1,13 +1,12 @@
 /*
- * Group metadata, as far as messages need it, and our own sender keys (04
- * section 9, 09).  A record is fetched once and then kept true by the w:gp2
- * notifications; what cannot be applied drops it.
+ * Group metadata, as far as messages need it (04 section 9, 09).  A record is
+ * fetched once and then kept true by the w:gp2 notifications; what cannot be
+ * applied drops it.
  */
 
 #include "client_i.h"
 
 enum { TAG_FETCHED = 1, TAG_LID, TAG_ANNOUNCE, TAG_EPHEMERAL, TAG_SUBJECT, TAG_MEMBER, TAG_ROLE };
-enum { TAG_KEY_ID = 1, TAG_GIVEN };
 
 
 static wagw_str_t
@@ -154,6 +153,27 @@ group_name(wagw_turn_t *t, const wagw_jid_t *group, wagw_str_t subject)
 }
 
 
+/* A group that we came into is a chat at once, as on phones. */
+static int
+group_chat(wagw_turn_t *t, const wagw_jid_t *group, int64_t at_ms)
+{
+    int              rc;
+    wagw_group_t     g;
+    wagw_row_chat_t  c;
+
+    WAGW_TRY(wagw_group_get(t, group, &g));
+    rc = wagw_turn_chat(t, text(t, group), &c);
+    if (rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    c.id = text(t, group);
+    c.name = g.subject;
+    c.ephemeral = g.ephemeral;
+    c.last_ms = at_ms;
+    return wagw_turn_chat_put(t, &c);
+}
+
+
 int
 wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq)
 {
@@ -232,6 +252,7 @@ wagw_group_learn(wagw_turn_t *t, const wagw_jid_t *group)
 typedef struct {
     wagw_jid_t     group;
     wagw_jid_t     actor;           /* canonical, or empty */
+    int64_t        at_ms;
     wagw_group_t   g;
     bool           changed;
     bool           rotate;
@@ -241,6 +262,8 @@ typedef struct {
 static int
 members_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k, const char *name, const char *action)
 {
+    bool                self = false;
+    size_t              n = 0;
     wagw_jid_t          j;
     wagw_buf_t          b = { 0 };
     wagw_json_t         json = wagw_json(&b);
@@ -263,16 +286,17 @@ members_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k, const cha
                 return rc;
             }
             wagw_json_str(&json, text(t, &j));
+            self = n++ == 0 && wagw_jid_eq(&j, &c->actor);
         }
     }
     wagw_json_close(&json);
     if (strcmp(name, "group.v2.leave") == 0) {
         wagw_json_kstr(&json, "removedBy", wagw_jid_empty(&c->actor) ? WAGW_STR("") : text(t, &c->actor));
-        wagw_json_kcstr(&json, "reason", wagw_node_is(k, "leave") ? "left" : "removed");
+        wagw_json_kcstr(&json, "reason", wagw_node_is(k, "leave") || self ? "left" : "removed");
     } else {
         wagw_json_kstr(&json, action ? "actor" : "addedBy", wagw_jid_empty(&c->actor) ? WAGW_STR("") : text(t, &c->actor));
     }
-    wagw_json_kiso(&json, "timestamp", t->now);
+    wagw_json_kiso(&json, "timestamp", c->at_ms);
     wagw_json_close(&json);
     return wagw_event_emit(t, name, text(t, &c->group), &b);
 }
@@ -293,9 +317,46 @@ update_event(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t valu
     wagw_json_raw(&json, value);
     wagw_json_close(&json);
     wagw_json_kstr(&json, "updatedBy", wagw_jid_empty(&c->actor) ? WAGW_STR("") : text(t, &c->actor));
-    wagw_json_kiso(&json, "timestamp", t->now);
+    wagw_json_kiso(&json, "timestamp", c->at_ms);
     wagw_json_close(&json);
     return wagw_event_emit(t, "group.v2.update", text(t, &c->group), &b);
+}
+
+
+static int
+update_text(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t value)
+{
+    wagw_buf_t   b = { 0 };
+    wagw_str_t   v;
+    wagw_json_t  j = wagw_json(&b);
+
+    wagw_json_str(&j, value);
+    v = wagw_arena_str(&t->arena, wagw_buf_view(&b));
+    wagw_buf_free(&b);
+    return v.p ? update_event(t, c, key, v) : WAGW_NOMEM;
+}
+
+
+/* Somebody asks to come in, takes that back, or was turned away. */
+static int
+join_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k)
+{
+    wagw_jid_t          who = c->actor;
+    wagw_buf_t          b = { 0 };
+    wagw_json_t         j = wagw_json(&b);
+    const wagw_node_t  *p = wagw_node_find(k, "participant");
+
+    p = p ? p : wagw_node_find(k, "requested_user");
+    if (p && wagw_node_get_jid(p, "jid", &who) == WAGW_OK) {
+        WAGW_TRY(wagw_chat_canonical(t, &who, &who));
+    }
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "groupId", text(t, &c->group));
+    wagw_json_kstr(&j, "jid", wagw_jid_empty(&who) ? WAGW_STR("") : text(t, &who));
+    wagw_json_kcstr(&j, "action", wagw_node_is(k, "revoked_membership_requests") ? "revoked" : "requested");
+    wagw_json_kiso(&j, "timestamp", c->at_ms);
+    wagw_json_close(&j);
+    return wagw_event_emit(t, "group.join.request", text(t, &c->group), &b);
 }
 
 
@@ -372,13 +433,12 @@ members_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k, int new_role)
 static int
 apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
 {
-    uint64_t     u = 0;
-    wagw_buf_t   b = { 0 };
-    wagw_str_t   v;
-    wagw_json_t  j;
+    uint64_t  u = 0;
 
     if (wagw_node_is(k, "create")) {
         WAGW_TRY(wagw_group_answer(t, k));
+        WAGW_TRY(wagw_group_get(t, &c->group, &c->g));
+        WAGW_TRY(group_chat(t, &c->group, c->at_ms));
         return members_event(t, c, wagw_node_find(k, "group"), "group.v2.join", NULL);
     }
     if (wagw_node_is(k, "add")) {
@@ -400,11 +460,15 @@ apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
         c->g.subject = wagw_node_get(k, "subject");
         c->changed = true;
         WAGW_TRY(group_name(t, &c->group, c->g.subject));
-        j = wagw_json(&b);
-        wagw_json_str(&j, c->g.subject);
-        v = wagw_arena_str(&t->arena, wagw_buf_view(&b));
-        wagw_buf_free(&b);
-        return update_event(t, c, "subject", v);
+        return update_text(t, c, "subject", c->g.subject);
+    }
+    if (wagw_node_is(k, "description")) {
+        return update_text(t, c, "desc", wagw_node_data(wagw_node_find(k, "body")));
+    }
+    if (wagw_node_is(k, "created_membership_requests") || wagw_node_is(k, "membership_approval_request")
+        || wagw_node_is(k, "revoked_membership_requests"))
+    {
+        return join_event(t, c, k);
     }
     if (wagw_node_is(k, "announcement") || wagw_node_is(k, "not_announcement")) {
         c->g.announce = wagw_node_is(k, "announcement");
@@ -420,8 +484,8 @@ apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
         c->changed = true;
         return update_event(t, c, "ephemeral", wagw_arena_printf(&t->arena, "%u", c->g.ephemeral));
     }
-    if (wagw_node_is(k, "modify")) {
-        c->g.fetched_ms = 0;        /* a number changed: read again */
+    if (wagw_node_is(k, "modify") || wagw_node_is(k, "delete")) {
+        c->g.fetched_ms = 0;        /* a number changed, or it is gone: read again */
         c->changed = true;
     }
     return WAGW_OK;
@@ -432,10 +496,15 @@ int
 wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n)
 {
     bool                known;
+    uint64_t            at;
     change_t            c;
     const wagw_node_t  *k;
 
     memset(&c, 0, sizeof(c));
+    c.at_ms = t->now;
+    if (wagw_node_get_u64(n, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
+        c.at_ms = (int64_t) at * 1000;
+    }
     if (wagw_node_get_jid(n, "from", &c.group) != WAGW_OK || !wagw_jid_is_group(&c.group)) {
         return WAGW_OK;
     }
@@ -461,109 +530,4 @@ wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n)
         return c.g.fetched_ms ? group_put(t, &c.group, &c.g) : wagw_group_forget(t, &c.group);
     }
     return WAGW_OK;
-}
-
-
-/* ---- our sender keys ------------------------------------------------------------------ */
-
-wagw_signal_addr_t
-wagw_group_self(const wagw_turn_t *t)
-{
-    const wagw_creds_t  *me = wagw_turn_me(t);
-    wagw_jid_t           j = wagw_jid_empty(&me->lid) ? me->jid : me->lid;
-
-    j.device = me->jid.device;
-    return wagw_signal_addr(&j);
-}
-
-
-int
-wagw_group_rotate(wagw_turn_t *t, const wagw_jid_t *group)
-{
-    wagw_signal_t       *s = wagw_turn_signal(t);
-    wagw_signal_addr_t   self = wagw_group_self(t);
-
-    if (s == NULL) {
-        return WAGW_NOMEM;
-    }
-    WAGW_TRY(wagw_signal_group_forget(s, text(t, group), &self));
-    return wagw_txn_del(&t->txn, WAGW_REC_SENDER_KEY_SENT, text(t, group));
-}
-
-
-/* *given: NUL-separated signal addresses that have the key of this id. */
-int
-wagw_group_has(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, wagw_str_t *given)
-{
-    int         rc;
-    uint8_t     tag;
-    uint64_t    u, id = 0;
-    wagw_str_t  v, s, list = WAGW_STR_NULL;
-    wagw_tlv_t  r;
-
-    *given = WAGW_STR_NULL;
-    rc = wagw_txn_get(&t->txn, WAGW_REC_SENDER_KEY_SENT, text(t, group), &v);
-    if (rc == WAGW_NOT_FOUND) {
-        return WAGW_OK;
-    }
-    WAGW_TRY(rc);
-    r = (wagw_tlv_t) { v, 0 };
-    while (wagw_tlv_next(&r, &tag, &u, &s) == WAGW_OK) {
-        if (tag == TAG_KEY_ID) {
-            id = u;
-        } else if (tag == TAG_GIVEN) {
-            list = s;
-        }
-    }
-    if (id == key_id && list.n) {
-        *given = wagw_arena_str(&t->arena, list);
-    }
-    return WAGW_OK;
-}
-
-
-int
-wagw_group_given(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, const uint8_t *given, size_t n)
-{
-    int         rc;
-    wagw_buf_t  b = { 0 }, all = { 0 };
-    wagw_str_t  old;
-
-    WAGW_TRY(wagw_group_has(t, group, key_id, &old));
-    wagw_buf_str(&all, old);
-    wagw_buf_add(&all, given, n);
-    wagw_tlv_put_u(&b, TAG_KEY_ID, key_id);
-    wagw_tlv_put_s(&b, TAG_GIVEN, wagw_buf_view(&all));
-    rc = b.failed || all.failed ? WAGW_NOMEM
-       : wagw_txn_put(&t->txn, WAGW_REC_SENDER_KEY_SENT, text(t, group), wagw_buf_view(&b));
-    wagw_buf_free(&b);
-    wagw_buf_free(&all);
-    return rc;
-}
-
-
-int
-wagw_group_resend(wagw_turn_t *t, const wagw_jid_t *group, const wagw_signal_addr_t *device, wagw_buf_t *out,
-    wagw_str_t message)
-{
-    int                  rc;
-    char                 key[WAGW_KEY_MAX];
-    size_t               n = wagw_signal_key(key, device);
-    uint32_t             id;
-    wagw_buf_t           skdm = { 0 };
-    wagw_signal_t       *s = wagw_turn_signal(t);
-    wagw_signal_addr_t   self = wagw_group_self(t);
-
-    if (s == NULL) {
-        return WAGW_NOMEM;
-    }
-    rc = wagw_signal_group_skdm(s, text(t, group), &self, &skdm, &id);
-    if (rc == WAGW_OK) {
-        rc = wagw_message_add_skdm(out, message, text(t, group), wagw_buf_view(&skdm));
-    }
-    if (rc == WAGW_OK) {
-        rc = wagw_group_given(t, group, id, (uint8_t *) key, n + 1);
-    }
-    wagw_buf_wipe(&skdm);
-    return rc;
 }

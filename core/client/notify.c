@@ -60,6 +60,7 @@ device_change(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
                 }
                 WAGW_TRY(wagw_lid_signal(t, &j, &addr));
                 WAGW_TRY(wagw_signal_delete_session(s, &addr));
+                WAGW_TRY(wagw_group_device_gone(t, &j));
             }
         }
     }
@@ -122,9 +123,10 @@ static int
 own_devices(wagw_turn_t *t, const wagw_node_t *devices)
 {
     char                hash[16];
-    size_t              n = 0;
+    size_t              n = 0, k;
     wagw_jid_t         *jids, own = wagw_jid_user(&wagw_turn_me(t)->jid);
     wagw_str_t          want = wagw_node_get(devices, "dhash");
+    wagw_devices_t      old;
     const wagw_node_t  *d;
 
     jids = wagw_arena_alloc(&t->arena, (devices->nchildren + 1) * sizeof(*jids));
@@ -138,6 +140,13 @@ own_devices(wagw_turn_t *t, const wagw_node_t *devices)
     }
     if (n == 0 || (want.n && (wagw_phash(hash, jids, n) != WAGW_OK || !wagw_str_eq(want, wagw_cstr(hash))))) {
         return wagw_devices_forget(t, &own);
+    }
+    WAGW_TRY(wagw_devices_get(t, &own, false, &old));
+    for (size_t i = 0; i < old.n; i++) {
+        for (k = 0; k < n && jids[k].device != old.jids[i].device; k++) { /* void */ }
+        if (k == n) {
+            WAGW_TRY(wagw_group_device_gone(t, &old.jids[i]));
+        }
     }
     return wagw_devices_put(t, &own, jids, n);
 }

@@ -169,7 +169,7 @@ envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
     memset(in, 0, sizeof(*in));
     in->node = n;
     in->id = wagw_node_get(n, "id");
-    if (in->id.n == 0 || in->id.n > 128 || wagw_node_get_jid(n, "from", &in->from) != WAGW_OK) {
+    if (in->id.n == 0 || in->id.n > 128 || memchr(in->id.p, '|', in->id.n) || wagw_node_get_jid(n, "from", &in->from) != WAGW_OK) {
         return WAGW_MALFORMED;
     }
     in->t_ms = t->now;
@@ -361,6 +361,9 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
         }
 
         decrypted = true;
+        if (wagw_node_attr_is(enc, "type", "skmsg")) {
+            failure = WAGW_OK;      /* the key that came beside it was known already */
+        }
         rc = wagw_apply_content(t, &in, plain);
         if (rc == WAGW_MALFORMED || rc == WAGW_LIMIT) {
             return wagw_ack(t, n, 491);
@@ -371,6 +374,7 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
     if (changed) {
         user = wagw_jid_user(&in.sender);
         WAGW_TRY(wagw_devices_forget(t, &user));
+        WAGW_TRY(wagw_group_user_changed(t, &user));
     }
     if (!known) {
         if (wagw_node_find(n, "unavailable")) {

@@ -25,9 +25,14 @@ key_of(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_s
 int
 wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m)
 {
+    int         rc;
     wagw_str_t  key, v, copy;
 
-    WAGW_TRY(key_of(t, chat, id, sender, &key));
+    rc = key_of(t, chat, id, sender, &key);
+    if (rc == WAGW_LIMIT) {
+        return WAGW_NOT_FOUND;          /* none is stored under a name that no key can hold */
+    }
+    WAGW_TRY(rc);
     WAGW_TRY(wagw_txn_get(&t->txn, WAGW_REC_MESSAGE, key, &v));
     copy = wagw_arena_str(&t->arena, v);
     if (copy.p == NULL) {
@@ -180,6 +185,7 @@ wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid
     int              rc;
     size_t           n;
     wagw_jid_t       twin;
+    wagw_group_t     g;
     wagw_row_chat_t  c;
 
     rc = wagw_turn_chat(t, m->chat, &c);
@@ -203,6 +209,9 @@ wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid
     }
     if (!m->from_me && m->push_name.n && wagw_jid_is_person(chat)) {
         c.name = m->push_name;
+    } else if (c.name.n == 0 && wagw_jid_is_group(chat)) {
+        WAGW_TRY(wagw_group_get(t, chat, &g));
+        c.name = g.subject;
     }
     c.unread += unread;
     if (m->t_ms >= c.last_ms) {
