@@ -189,11 +189,72 @@ static void merge(sim_mem_t *m, wagw_str_t from, wagw_str_t to)
     wagw_buf_free(&prefix);
 }
 
+/* What core/store would refuse, batch and all: always a fault of the engine. */
+static void acceptable(const wagw_op_t *op)
+{
+    unsigned bars = 0;
+    union {
+        wagw_row_message_t message;
+        wagw_row_receipt_t receipt;
+        wagw_row_reaction_t reaction;
+        wagw_row_chat_t chat;
+        wagw_row_contact_t contact;
+        wagw_row_instance_t instance;
+    } row;
+
+    assert_true(op->key.n <= WAGW_KEY_MAX);
+    if (op->op == WAGW_OP_CHAT_MERGE) {
+        assert_true(op->key.n && op->value.n);
+    }
+    if (op->op == WAGW_OP_INSTANCE) {
+        assert_int_equal(wagw_row_instance_decode(&row.instance, op->value), WAGW_OK);
+    }
+    if (op->op != WAGW_OP_PUT && op->op != WAGW_OP_DEL) {
+        return;
+    }
+    assert_int_not_equal(op->kind, 0);
+    if (op->kind < 64) {
+        return;
+    }
+    assert_true(op->key.n > 0);
+    for (size_t i = 0; i < op->key.n; i++) {
+        bars += op->key.p[i] == '|';
+    }
+    if (op->kind == WAGW_REC_MESSAGE || op->kind == WAGW_REC_RECEIPT || op->kind == WAGW_REC_REACTION) {
+        if (bars != 2 || op->key.p[0] == '|' || memmem(op->key.p, op->key.n, "||", 2) == op->key.p) {
+            fail_msg("a row under the key %.*s", (int)op->key.n, (const char *)op->key.p);
+        }
+    }
+    if (op->op == WAGW_OP_DEL) {
+        return;
+    }
+    switch (op->kind) {
+    case WAGW_REC_MESSAGE:
+        assert_int_equal(wagw_row_message_decode(&row.message, op->value), WAGW_OK);
+        break;
+    case WAGW_REC_RECEIPT:
+        assert_int_equal(wagw_row_receipt_decode(&row.receipt, op->value), WAGW_OK);
+        break;
+    case WAGW_REC_REACTION:
+        assert_int_equal(wagw_row_reaction_decode(&row.reaction, op->value), WAGW_OK);
+        break;
+    case WAGW_REC_CHAT:
+        assert_int_equal(wagw_row_chat_decode(&row.chat, op->value), WAGW_OK);
+        break;
+    case WAGW_REC_CONTACT:
+        assert_int_equal(wagw_row_contact_decode(&row.contact, op->value), WAGW_OK);
+        break;
+    default:
+        fail_msg("a row of kind %u", op->kind);
+    }
+}
+
 void sim_mem_apply(sim_mem_t *m, const wagw_batch_t *b)
 {
     size_t i;
 
     for (const wagw_op_t *op = b->ops; op; op = op->next) {
+        acceptable(op);
         switch (op->op) {
         case WAGW_OP_PUT:
             sim_mem_put(m, op->kind, op->key, op->value);
