@@ -129,7 +129,7 @@ int wagw_jid_parse(wagw_jid_t *j, wagw_str_t text)
     }
     /* what stands here lands in texts, keys and logs: one word of ASCII */
     for (size_t i = 0; i < user.n; i++) {
-        if (user.p[i] <= ' ' || user.p[i] > '~' || user.p[i] == ':') {
+        if (user.p[i] <= ' ' || user.p[i] > '~' || user.p[i] == ':' || user.p[i] == '|') {
             return WAGW_MALFORMED;
         }
     }

@@ -171,8 +171,8 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
         given = wagw_param_str(params, "messageId");
     }
     if (given.n) {
-        if (given.n >= sizeof(s->job.id)) {
-            return wagw_job_field_error(t, command, "messageId", "too long");
+        if (given.n >= sizeof(s->job.id) || memchr(given.p, '|', given.n)) {
+            return wagw_job_field_error(t, command, "messageId", "invalid");
         }
         memcpy(s->job.id, given.p, given.n);
         s->job.fresh = !wagw_param_bool(params, "_resume", false) && cJSON_HasObjectItem(params, "_id");

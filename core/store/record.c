@@ -121,6 +121,12 @@ int wagw_batch_event(wagw_batch_t *b, const wagw_event_t *ev)
     return WAGW_OK;
 }
 
+/* A key has two bars: ids come from strangers. */
+static bool msgkey_bar(wagw_str_t s)
+{
+    return s.n != 0 && memchr(s.p, '|', s.n) != NULL;
+}
+
 size_t wagw_msgkey(char out[WAGW_KEY_MAX], wagw_str_t chat, wagw_str_t id, wagw_str_t sender)
 {
     size_t n;
@@ -131,7 +137,7 @@ size_t wagw_msgkey(char out[WAGW_KEY_MAX], wagw_str_t chat, wagw_str_t id, wagw_
     }
 
     n = chat.n + 1 + id.n + 1 + sender.n;
-    if (n >= WAGW_KEY_MAX) {
+    if (n >= WAGW_KEY_MAX || msgkey_bar(chat) || msgkey_bar(id) || msgkey_bar(sender)) {
         out[0] = '\0';
         return 0;
     }

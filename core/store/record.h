@@ -176,7 +176,7 @@ int wagw_txn_commit(wagw_txn_t *t, wagw_batch_t *batch);
 void wagw_txn_rollback(wagw_txn_t *t);
 void wagw_txn_free(wagw_txn_t *t);
 
-/* "<chat>|<id>|<sender>": NUL-terminated into out, length returned, 0 when too long. */
+/* "<chat>|<id>|<sender>": NUL-terminated into out, length returned, 0 when too long or a part has a bar. */
 size_t wagw_msgkey(char out[WAGW_KEY_MAX], wagw_str_t chat, wagw_str_t id, wagw_str_t sender);
 
 #endif
