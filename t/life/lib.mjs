@@ -173,13 +173,19 @@ export class Life extends Gateway {
     this.signal(signal);
     if (this.daemon === 'off') await this.gone;
     else await this.logged(/\[notice\] \d+#\d+: exit$/, mark);
-    return pids.filter(p => {
+    const alive = p => {
       try {
         return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${p}/status`, 'utf8'));
       } catch {
         return false;
       }
-    }).length === 0;
+    };
+    // the last line of the log is written a moment before the end
+    for (const until = Date.now() + 2000; pids.some(alive); ) {
+      if (Date.now() > until) return false;
+      await new Promise(resolve => setTimeout(resolve, 2));
+    }
+    return true;
   }
 
   async run() {
