@@ -266,6 +266,9 @@ struct ngx_wagw_job_s {
 ngx_int_t ngx_wagw_store_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, void (*opened)(void));
 void ngx_wagw_store_stop(void); /* drains the queue, calls what is done, ends the thread */
 void ngx_wagw_store_post(ngx_wagw_job_t *job);
+/* What was posted goes to the thread now, not at the end of the loop's round:
+ * for posts from outside a round. */
+void ngx_wagw_store_hand_over(void);
 ngx_uint_t ngx_wagw_store_is_open(void);
 /* For a handler: runs `run` on the store thread with the call as job->data and
  * then `done`; the call may have lost its worker meanwhile (answering is still right). */

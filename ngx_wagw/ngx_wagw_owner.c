@@ -495,6 +495,7 @@ static void owner_flush(ngx_cycle_t *cycle)
             ngx_add_timer(&wake, STOP_MS / 2);
         }
 
+        ngx_wagw_store_hand_over();
         ngx_process_events_and_timers(cycle);
     }
 

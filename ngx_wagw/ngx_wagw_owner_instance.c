@@ -412,10 +412,8 @@ void ngx_wagw_instance_autostart(ngx_wagw_instance_t *in)
 
 /* ---- all of them ------------------------------------------------------------------ */
 
-static void instances_random(void *data, uint8_t *p, size_t n)
+static void instances_random_now(uint8_t *p, size_t n)
 {
-    (void)data;
-
     while (n) {
         int part = n > INT_MAX ? INT_MAX : (int)n;
 
@@ -427,6 +425,30 @@ static void instances_random(void *data, uint8_t *p, size_t n)
         p += part;
         n -= (size_t)part;
     }
+}
+
+/* A call of RAND_bytes() costs the same for 16 bytes as for 512, and a message
+ * takes several short ones.  What was given out is wiped here. */
+static void instances_random(void *data, uint8_t *p, size_t n)
+{
+    static _Thread_local uint8_t pool[512];
+    static _Thread_local size_t left;
+
+    (void)data;
+
+    if (n > sizeof(pool) / 4) {
+        instances_random_now(p, n);
+        return;
+    }
+
+    if (left < n) {
+        instances_random_now(pool, sizeof(pool));
+        left = sizeof(pool);
+    }
+
+    left -= n;
+    ngx_memcpy(p, pool + left, n);
+    ngx_explicit_memzero(pool + left, n);
 }
 
 ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)

@@ -325,6 +325,7 @@ static void process_cycle(ngx_cycle_t *cycle, void *data)
             ngx_reopen = 0;
             ngx_reopen_files(cycle, -1);
         }
+        ngx_wagw_store_hand_over();
         ngx_process_events_and_timers(cycle);
     }
 }

@@ -1,9 +1,10 @@
 /*
  * The store thread.  Jobs run in the order of posting; everything that is in
  * the queue when the thread looks joins one transaction, up to GROUP_MAX jobs
- * (group commit).  A failed group is rolled back: jobs that may be repeated
- * run again one by one, so that one bad batch does not take its neighbours
- * with it; the others come back with WAGW_IO.
+ * (group commit).  The loop hands over what one of its rounds has posted at
+ * the round's end, so that a burst is one group and wakes the thread once.  A failed group is rolled back: jobs that
+ * may be repeated run again one by one, so that one bad batch does not take its neighbours with it; the others come
+ * back with WAGW_IO.
  */
 
 #include "ngx_wagw_owner.h"
@@ -22,6 +23,8 @@ static struct {
     pthread_t tid;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
+    job_list_t posted; /* the loop's: this round's jobs */
+    ngx_event_t hand_over;
     job_list_t in;
     job_list_t out;
     ngx_wagw_bell_t bell;
@@ -38,6 +41,7 @@ static struct {
 
 static void *store_main(void *data);
 static void store_done(void);
+static void store_round(ngx_event_t *ev);
 
 static void jobs_init(job_list_t *l)
 {
@@ -77,8 +81,13 @@ ngx_int_t ngx_wagw_store_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, v
 {
     uint8_t *key;
 
+    jobs_init(&st.posted);
     jobs_init(&st.in);
     jobs_init(&st.out);
+    ngx_memzero(&st.hand_over, sizeof(ngx_event_t));
+    st.hand_over.handler = store_round;
+    st.hand_over.data = &ngx_wagw_no_connection;
+    st.hand_over.log = cycle->log;
     st.opened = opened;
     st.stop = 0;
 
@@ -119,19 +128,40 @@ void ngx_wagw_store_post(ngx_wagw_job_t *job)
     job->rc = WAGW_IO;
     job->ran = 0;
 
-    pthread_mutex_lock(&st.mutex);
-
-    if (!st.running || st.stop) {
-        /* never from within the caller: it comes back on the loop's next turn */
-        jobs_add(&st.out, job);
-        ngx_wagw_bell_ring(&st.bell);
-
-    } else {
-        jobs_add(&st.in, job);
-        pthread_cond_signal(&st.cond);
+    if (st.running && !st.stop) {
+        jobs_add(&st.posted, job);
+        ngx_post_event(&st.hand_over, &ngx_posted_events);
+        return;
     }
 
+    /* never from within the caller: it comes back on the loop's next turn */
+    pthread_mutex_lock(&st.mutex);
+    jobs_add(&st.out, job);
     pthread_mutex_unlock(&st.mutex);
+
+    ngx_wagw_bell_ring(&st.bell);
+}
+
+static void store_round(ngx_event_t *ev)
+{
+    (void)ev;
+
+    ngx_wagw_store_hand_over();
+}
+
+void ngx_wagw_store_hand_over(void)
+{
+    if (st.posted.head == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&st.mutex);
+    *st.in.tail = st.posted.head;
+    st.in.tail = st.posted.tail;
+    pthread_cond_signal(&st.cond);
+    pthread_mutex_unlock(&st.mutex);
+
+    jobs_init(&st.posted);
 }
 
 ngx_uint_t ngx_wagw_store_is_open(void)
@@ -399,6 +429,12 @@ void ngx_wagw_store_stop(void)
 {
     if (!st.running) {
         return;
+    }
+
+    ngx_wagw_store_hand_over();
+
+    if (st.hand_over.posted) {
+        ngx_delete_posted_event(&st.hand_over);
     }
 
     pthread_mutex_lock(&st.mutex);

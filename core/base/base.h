@@ -66,6 +66,7 @@ bool wagw_str_ends(wagw_str_t s, wagw_str_t suffix);
 
 /* Whole string is a decimal number that fits: WAGW_OK, else WAGW_MALFORMED. */
 int wagw_str_u64(wagw_str_t s, uint64_t *out);
+size_t wagw_u64_text(uint64_t v, char out[21]);                  /* decimal digits + NUL, returns their number */
 int wagw_str_i64(wagw_str_t s, int64_t *out);
 
 /* malloc'ed NUL-terminated copy; NULL without memory or with a NUL inside. */

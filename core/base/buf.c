@@ -4,7 +4,7 @@
 
 #include "base.h"
 
-#define BUF_FIRST 64
+#define BUF_FIRST 256
 
 int wagw_buf_reserve(wagw_buf_t *b, size_t more)
 {

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "base.h"
 
 #define JID_PN_MIN 5   /* shortest bare number that is taken for a phone's */
@@ -162,19 +160,22 @@ wagw_jid_t wagw_jid_make(const char *user, wagw_server_t server, uint16_t device
 
 size_t wagw_jid_text(const wagw_jid_t *j, char out[WAGW_JID_TEXT_MAX])
 {
-    int n;
     const char *server = wagw_server_name((wagw_server_t)j->server);
+    size_t n = j->user_len < WAGW_JID_USER_MAX ? j->user_len : WAGW_JID_USER_MAX;
 
+    /* by hand: a message writes twenty of them */
     if (j->server == WAGW_SRV_NONE) {
         out[0] = '\0';
         return 0;
     }
+    memcpy(out, j->user, n);
     if (j->device != 0) {
-        n = snprintf(out, WAGW_JID_TEXT_MAX, "%.*s:%u@%s", j->user_len, j->user, j->device, server);
-    } else {
-        n = snprintf(out, WAGW_JID_TEXT_MAX, "%.*s@%s", j->user_len, j->user, server);
+        out[n++] = ':';
+        n += wagw_u64_text(j->device, out + n);
     }
-    return (size_t)n;
+    out[n++] = '@';
+    memcpy(out + n, server, strlen(server) + 1);
+    return n + strlen(server);
 }
 
 wagw_str_t wagw_jid_str(wagw_arena_t *a, const wagw_jid_t *j)

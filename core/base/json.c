@@ -128,14 +128,24 @@ void wagw_json_cstr(wagw_json_t *j, const char *s)
 
 void wagw_json_int(wagw_json_t *j, int64_t v)
 {
+    char text[21];
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
     json_comma(j);
-    wagw_buf_printf(j->out, "%lld", (long long)v);
+
+    if (v < 0) {
+        wagw_buf_u8(j->out, '-');
+    }
+
+    wagw_buf_add(j->out, text, wagw_u64_text(u, text));
 }
 
 void wagw_json_uint(wagw_json_t *j, uint64_t v)
 {
+    char text[21];
+
     json_comma(j);
-    wagw_buf_printf(j->out, "%llu", (unsigned long long)v);
+    wagw_buf_add(j->out, text, wagw_u64_text(v, text));
 }
 
 void wagw_json_num(wagw_json_t *j, double v)

@@ -152,3 +152,19 @@ bool wagw_ct_equal(const void *a, const void *b, size_t n)
     }
     return diff == 0;
 }
+
+size_t wagw_u64_text(uint64_t v, char out[21])
+{
+    char digits[20];
+    size_t i = sizeof(digits), n;
+
+    do {
+        digits[--i] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+
+    n = sizeof(digits) - i;
+    memcpy(out, digits + i, n);
+    out[n] = '\0';
+    return n;
+}

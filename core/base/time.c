@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "base.h"
 
 #define DAY_MS 86400000LL
@@ -40,6 +38,16 @@ static void civil_from_days(int64_t days, int *y, unsigned *m, unsigned *d)
     *y = (int)(yoe + era * 400 + (*m <= 2));
 }
 
+static void iso_put(char *out, unsigned v, unsigned digits, char after)
+{
+    out[digits] = after;
+
+    while (digits > 0) {
+        out[--digits] = (char)('0' + v % 10);
+        v /= 10;
+    }
+}
+
 size_t wagw_iso_text(int64_t ms, char out[32])
 {
     int y;
@@ -51,8 +59,16 @@ size_t wagw_iso_text(int64_t ms, char out[32])
     t = (unsigned)(ms - days * DAY_MS);
     civil_from_days(days, &y, &m, &d);
 
-    return (size_t)snprintf(out, 32, "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", y, m, d, t / 3600000, t / 60000 % 60,
-                            t / 1000 % 60, t % 1000);
+    iso_put(out, (unsigned)y, 4, '-');
+    iso_put(out + 5, m, 2, '-');
+    iso_put(out + 8, d, 2, 'T');
+    iso_put(out + 11, t / 3600000, 2, ':');
+    iso_put(out + 14, t / 60000 % 60, 2, ':');
+    iso_put(out + 17, t / 1000 % 60, 2, '.');
+    iso_put(out + 20, t % 1000, 3, 'Z');
+    out[24] = '\0';
+
+    return 24;
 }
 
 /* Reads n digits at *s and moves on. */

@@ -184,7 +184,9 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
 
     row.status = WAGW_MSG_SENT;
     row.stanza = WAGW_STR_NULL;
-    if (wagw_node_get_u64(ack, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
+    /* the server's time; within the same second ours is the finer one, and the
+     * listings' indexes stay as they are */
+    if (wagw_node_get_u64(ack, "t", &at) == WAGW_OK && at && at < (1ull << 40) && (int64_t) at != row.t_ms / 1000) {
         row.t_ms = (int64_t) at * 1000;
     }
     WAGW_TRY(wagw_turn_message_put(t, &row));

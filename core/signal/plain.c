@@ -32,8 +32,10 @@ wagw_signal_addr_t wagw_signal_addr(const wagw_jid_t *jid)
         break;
     }
 
+    /* by hand, as the key below: both are made ten times per message */
     memset(&a, 0, sizeof(a));
-    snprintf(a.name, sizeof(a.name), "%s%s", jid->user, domain);
+    memcpy(a.name, jid->user, strlen(jid->user));
+    strcat(a.name, domain);
     a.device = jid->device;
 
     return a;
@@ -41,7 +43,12 @@ wagw_signal_addr_t wagw_signal_addr(const wagw_jid_t *jid)
 
 size_t wagw_signal_key(char out[WAGW_KEY_MAX], const wagw_signal_addr_t *addr)
 {
-    return (size_t)snprintf(out, WAGW_KEY_MAX, "%s.%u", addr->name, addr->device);
+    size_t n = strlen(addr->name);
+
+    memcpy(out, addr->name, n);
+    out[n++] = '.';
+
+    return n + wagw_u64_text(addr->device, out + n);
 }
 
 int wagw_pad(wagw_buf_t *b, uint8_t random)

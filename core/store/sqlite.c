@@ -29,6 +29,10 @@ static int store_file(wagw_store_t *s)
 {
     int fd, rc;
 
+    /* statistics of its memory cost SQLite a lock per piece; refused, without
+     * harm, when somebody in the process has used SQLite already */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+
     /* made here and not by SQLite: nobody else may read it, whatever the umask */
     fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
