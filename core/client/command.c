@@ -106,10 +106,11 @@ typedef struct {
 static int
 seen_send(wagw_turn_t *t, seen_t *s)
 {
-    bool        done[SEEN_MAX] = { false };
-    size_t      n;
-    wagw_jid_t  chat, author;
-    wagw_str_t  ids[SEEN_MAX];
+    bool          done[SEEN_MAX] = { false };
+    size_t        n;
+    wagw_jid_t    chat, author;
+    wagw_str_t    ids[SEEN_MAX];
+    wagw_group_t  g;
 
     for (size_t i = 0; i < s->n; i++) {
         if (done[i] || s->rows[i].from_me || wagw_jid_parse(&chat, s->rows[i].to) != WAGW_OK) {
@@ -127,6 +128,9 @@ seen_send(wagw_turn_t *t, seen_t *s)
         if (wagw_jid_is_person(&chat)) {
             WAGW_TRY(wagw_receipt_read(t, &chat, NULL, ids, n));
         } else if (wagw_jid_parse(&author, s->rows[i].sender) == WAGW_OK) {
+            /* named as the group names its members, not as the row does */
+            WAGW_TRY(wagw_group_get(t, &chat, &g));
+            WAGW_TRY(wagw_lid_in(t, &author, g.fetched_ms == 0 || g.lid, &author));
             WAGW_TRY(wagw_receipt_read(t, &chat, &author, ids, n));
         }
     }
