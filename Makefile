@@ -24,6 +24,8 @@ GEN       = $(BUILD)/gen/wa.pb-c.h $(BUILD)/gen/tokens.h $(BUILD)/gen/sql_sqlite
 UNIT_SRC := $(wildcard t/unit/test_*.c)
 UNIT_BIN  = $(UNIT_SRC:t/unit/%.c=$(BUILD)/unit/%)
 UNIT_AUX := $(filter-out $(UNIT_SRC),$(wildcard t/unit/*.c))
+UNIT_OBJ  = $(UNIT_AUX:t/unit/%.c=$(BUILD)/unit-aux/%.o)
+UNIT_LIB  = $(BUILD)/unit-aux/libunit.a
 
 SANDBOX_SRC := $(wildcard t/sandbox/*.c)
 SANDBOX_OBJ  = $(SANDBOX_SRC:%.c=$(BUILD)/%.o)
@@ -73,9 +75,17 @@ $(CORE_LIB): $(CORE_OBJ)
 	@rm -f $@
 	ar rcs $@ $(CORE_OBJ)
 
-$(BUILD)/unit/%: t/unit/%.c $(UNIT_AUX) $(CORE_LIB)
+$(BUILD)/unit-aux/%.o: t/unit/%.c | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -It/unit -MMD -MP -o $@ $< $(UNIT_AUX) $(CORE_LIB) -lcmocka $(LIBS)
+	$(CC) $(ALLFLAGS) -It/unit -MMD -MP -c $< -o $@
+
+$(UNIT_LIB): $(UNIT_OBJ)
+	@rm -f $@
+	@ar rcs $@ $(UNIT_OBJ)
+
+$(BUILD)/unit/%: t/unit/%.c $(UNIT_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) -It/unit -MMD -MP -o $@ $< $(UNIT_LIB) $(CORE_LIB) -lcmocka $(LIBS)
 
 unit: deps $(UNIT_BIN)
 	@for t in $(UNIT_BIN); do $$t || exit 1; done
@@ -93,4 +103,4 @@ include t/test.mk
 clean:
 	rm -rf build
 
--include $(CORE_OBJ:.o=.d) $(SANDBOX_OBJ:.o=.d) $(UNIT_BIN:=.d)
+-include $(CORE_OBJ:.o=.d) $(SANDBOX_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(UNIT_BIN:=.d)
