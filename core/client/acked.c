@@ -104,11 +104,14 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
         WAGW_TRY(wagw_devices_forget(t, &to));
         WAGW_TRY(wagw_devices_forget(t, &own));
         if (wagw_jid_is_group(&to)) {
-            WAGW_TRY(wagw_group_forget(t, &to));
+            WAGW_TRY(wagw_group_stale(t, &to));
         }
         return wagw_turn_then(t, acked_then, &a, sizeof(a));
     }
 
+    if (wagw_jid_is_group(&to) && (code == 403 || code == 404)) {
+        WAGW_TRY(wagw_group_forget(t, &to));        /* we are no member, or no admin, any more */
+    }
     row->status = WAGW_MSG_FAILED;
     row->error = (uint32_t) code;
     row->stanza = WAGW_STR_NULL;
@@ -211,7 +214,7 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
         WAGW_TRY(wagw_devices_forget(t, &from));
         WAGW_TRY(wagw_devices_forget(t, &own));
         if (wagw_jid_is_group(&from)) {
-            WAGW_TRY(wagw_group_forget(t, &from));
+            WAGW_TRY(wagw_group_stale(t, &from));
         }
     }
     if (job && job->given_len) {

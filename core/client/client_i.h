@@ -407,6 +407,9 @@ int wagw_group_forget(wagw_turn_t *t, const wagw_jid_t *group);
 int wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t arg);
 int wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq);            /* stores <group> */
 int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n);       /* w:gp2 */
+int wagw_group_dirty(wagw_turn_t *t);                                    /* reads all groups anew */
+/* The server knows the group otherwise than we: it and its members' device lists are read again. */
+int wagw_group_stale(wagw_turn_t *t, const wagw_jid_t *group);
 int wagw_group_learn(wagw_turn_t *t, const wagw_jid_t *group);           /* asks for what is not known */
 /* Our key of the group is made anew with the next message (04 section 9.1). */
 int wagw_group_rotate(wagw_turn_t *t, const wagw_jid_t *group);
@@ -506,7 +509,7 @@ int wagw_app_keys_came(wagw_turn_t *t);
 int wagw_app_server_sync(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_app_changed(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
 int wagw_app_seen(wagw_turn_t *t, wagw_str_t chat);                      /* read on the other devices too */
-bool wagw_app_forget(wagw_client_t *c, uint64_t command, bool *sent);    /* nobody waits any more */
+bool wagw_app_unwait(wagw_client_t *c, uint64_t command, bool *sent);    /* nobody waits any more */
 void wagw_app_abort(wagw_client_t *c, const wagw_result_t *r);           /* commands are answered, all is freed */
 bool wagw_app_fetched(wagw_client_t *c, uint64_t id, int rc, wagw_str_t bytes);
 uint64_t wagw_client_fetch(wagw_client_t *c, wagw_fetch_t *f);           /* 0: not possible */
@@ -649,6 +652,7 @@ struct wagw_client_s {
 };
 
 void wagw_client_status(wagw_client_t *c, wagw_status_t s, int code, const char *reason);
+int wagw_status_store(wagw_turn_t *t, unsigned status);      /* the engine's columns of the instance */
 void wagw_client_timer(wagw_client_t *c, wagw_timer_t which, int64_t at);       /* 0 clears */
 /* Ends the connection from our side; what comes next follows from the flags. */
 void wagw_client_hangup(wagw_client_t *c, int code, const char *reason);

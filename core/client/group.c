@@ -174,16 +174,17 @@ group_chat(wagw_turn_t *t, const wagw_jid_t *group, int64_t at_ms)
 }
 
 
-int
-wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq)
+/* A <group>: what messages need of it.  *jid is left empty when it is none. */
+static int
+group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid)
 {
     int                 rc, again = WAGW_OK;
     uint64_t            u;
     wagw_str_t          id;
-    wagw_jid_t          jid;
     wagw_group_t        g;
-    const wagw_node_t  *n = wagw_node_find(iq, "group"), *p;
+    const wagw_node_t  *p;
 
+    memset(jid, 0, sizeof(*jid));
     if (n == NULL || n->nchildren > WAGW_GROUP_MEMBERS_MAX) {
         return WAGW_OK;
     }
@@ -191,7 +192,8 @@ wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq)
     if (memchr(id.p ? id.p : (const uint8_t *) "", '@', id.n) == NULL) {
         id = wagw_arena_printf(&t->arena, "%.*s@g.us", (int) (id.n < 64 ? id.n : 64), (const char *) id.p);
     }
-    if (wagw_jid_parse(&jid, id) != WAGW_OK || !wagw_jid_is_group(&jid)) {
+    if (wagw_jid_parse(jid, id) != WAGW_OK || !wagw_jid_is_group(jid)) {
+        memset(jid, 0, sizeof(*jid));
         return WAGW_OK;
     }
     memset(&g, 0, sizeof(g));
@@ -221,8 +223,130 @@ wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq)
         }
     }
     WAGW_TRY(again);
-    WAGW_TRY(group_put(t, &jid, &g));
-    return g.subject.n ? group_name(t, &jid, g.subject) : WAGW_OK;
+    WAGW_TRY(group_put(t, jid, &g));
+    return g.subject.n ? group_name(t, jid, g.subject) : WAGW_OK;
+}
+
+
+int
+wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq)
+{
+    wagw_jid_t  jid;
+
+    return group_store(t, wagw_node_find(iq, "group"), &jid);
+}
+
+
+/* ---- "something changed with your groups" ------------------------------------------- */
+
+typedef struct stale_s  stale_t;
+struct stale_s {
+    wagw_str_t   key;
+    stale_t     *next;
+};
+
+typedef struct {
+    wagw_turn_t  *t;
+    stale_t      *all;
+} stales_t;
+
+
+static int
+stale_one(void *data, wagw_str_t key, wagw_str_t value)
+{
+    stales_t  *l = data;
+    stale_t   *s = wagw_arena_zalloc(&l->t->arena, sizeof(*s));
+
+    (void) value;
+    if (s) {
+        s->key = wagw_arena_str(&l->t->arena, key);
+        s->next = l->all;
+        l->all = s;
+    }
+    return 0;
+}
+
+
+static int
+cleaned(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+{
+    (void) t;
+    (void) node;
+    (void) arg;
+    return WAGW_OK;
+}
+
+
+static int
+all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+{
+    int                 rc, again = WAGW_OK;
+    stales_t            l = { t, NULL };
+    wagw_jid_t          jid;
+    wagw_node_t        *iq;
+    const wagw_node_t  *list = wagw_node_find(node, "groups"), *g;
+
+    (void) arg;
+    if (node == NULL || wagw_iq_error(node, NULL) || list == NULL) {
+        return WAGW_OK;         /* it is dirty still, and will be said again */
+    }
+    /* what is not in the list is ours no more */
+    rc = wagw_txn_scan(&t->txn, WAGW_REC_GROUP, WAGW_STR(""), stale_one, &l);
+    if (rc != WAGW_OK && rc != WAGW_AGAIN) {
+        return rc;
+    }
+    again = rc;
+    for (stale_t *s = l.all; s; s = s->next) {
+        WAGW_TRY(wagw_txn_del(&t->txn, WAGW_REC_GROUP, s->key));
+    }
+    for (g = wagw_node_find(list, "group"); g; g = wagw_node_find_next(g, "group")) {
+        rc = group_store(t, g, &jid);
+        if (rc == WAGW_AGAIN) {
+            again = rc;
+        } else if (rc != WAGW_OK) {
+            return rc;
+        }
+    }
+    WAGW_TRY(again);
+    iq = wagw_iq(t, "set", "urn:xmpp:whatsapp:dirty");
+    wagw_node_attrc(&t->arena, wagw_node_child(&t->arena, iq, "clean"), "type", "groups");
+    return wagw_iq_send(t, iq, cleaned, 0);
+}
+
+
+int
+wagw_group_dirty(wagw_turn_t *t)
+{
+    wagw_jid_t    any = wagw_jid_make("", WAGW_SRV_GROUP, 0);
+    wagw_node_t  *iq = wagw_node(&t->arena, "iq"), *p;
+
+    wagw_node_attr_jid(&t->arena, iq, "to", &any);
+    wagw_node_attrc(&t->arena, iq, "type", "get");
+    wagw_node_attrc(&t->arena, iq, "xmlns", "w:g2");
+    p = wagw_node_child(&t->arena, iq, "participating");
+    wagw_node_child(&t->arena, p, "participants");
+    wagw_node_child(&t->arena, p, "description");
+    return wagw_iq_send(t, iq, all_groups, 0);
+}
+
+
+int
+wagw_group_stale(wagw_turn_t *t, const wagw_jid_t *group)
+{
+    int           rc, again = WAGW_OK;
+    wagw_group_t  g;
+
+    WAGW_TRY(wagw_group_get(t, group, &g));
+    for (size_t i = 0; i < g.n; i++) {
+        rc = wagw_devices_forget(t, &g.members[i]);
+        if (rc == WAGW_AGAIN) {
+            again = rc;
+        } else if (rc != WAGW_OK) {
+            return rc;
+        }
+    }
+    WAGW_TRY(again);
+    return wagw_group_forget(t, group);
 }
 
 

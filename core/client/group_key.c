@@ -71,6 +71,19 @@ wagw_group_has(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, wagw_st
 }
 
 
+/* entry: with its NUL. */
+static bool
+listed(wagw_str_t list, const uint8_t *entry, size_t n)
+{
+    for (size_t i = 0; i < list.n; i += strnlen((const char *) list.p + i, list.n - i) + 1) {
+        if (list.n - i >= n && memcmp(list.p + i, entry, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
 int
 wagw_group_given(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, const uint8_t *given, size_t n)
 {
@@ -80,7 +93,14 @@ wagw_group_given(wagw_turn_t *t, const wagw_jid_t *group, uint32_t key_id, const
 
     WAGW_TRY(wagw_group_has(t, group, key_id, &old));
     wagw_buf_str(&all, old);
-    wagw_buf_add(&all, given, n);
+    /* each once: a send compares their number with that of the devices */
+    for (size_t i = 0, len; i < n; i += len) {
+        len = strnlen((const char *) given + i, n - i);
+        len += i + len < n;
+        if (!listed(old, given + i, len)) {
+            wagw_buf_add(&all, given + i, len);
+        }
+    }
     wagw_tlv_put_u(&b, TAG_KEY_ID, key_id);
     wagw_tlv_put_s(&b, TAG_GIVEN, wagw_buf_view(&all));
     rc = b.failed || all.failed ? WAGW_NOMEM

@@ -129,30 +129,28 @@ typedef struct {
 } keys_t;
 
 
-/* Our key, and who lacks it; PARKED while bundles are missing. */
+/*
+ * Our key, and who lacks it.  *gone: somebody who has it is in the group no
+ * more, by whatever way we learnt it: this key is not used again.
+ */
 static int
-group_keys(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, keys_t *k)
+group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, keys_t *k, bool *gone)
 {
     int                  rc = WAGW_OK, r;
     char                 text[WAGW_KEY_MAX], *name = text, **have;
-    size_t               nhave, nmiss = 0;
+    size_t               nhave, nmet = 0;
     wagw_str_t           given;
-    wagw_jid_t          *miss;
     wagw_signal_t       *sig = wagw_turn_signal(t);
     wagw_signal_addr_t   self = wagw_group_self(t), addr;
 
     if (sig == NULL) {
         return WAGW_NOMEM;
     }
+    k->nneed = 0;
+    wagw_buf_reset(&k->skdm);
     WAGW_TRY(wagw_signal_group_skdm(sig, m->chat, &self, &k->skdm, &k->key_id));
     WAGW_TRY(wagw_group_has(t, &s->job.to, k->key_id, &given));
     WAGW_TRY(given_index(t, given, &have, &nhave));
-
-    k->need = wagw_arena_alloc(&t->arena, 2 * (n + 1) * sizeof(*k->need));
-    if (k->need == NULL) {
-        return WAGW_NOMEM;
-    }
-    miss = k->need + n + 1;
     for (size_t i = 0; i < n; i++) {
         if (wagw_is_this_device(t->c, &devices[i])) {
             continue;
@@ -161,16 +159,49 @@ group_keys(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *de
         if (r == WAGW_OK) {
             wagw_signal_key(text, &addr);
             if (bsearch(&name, have, nhave, sizeof(*have), compare_text)) {
-                continue;
+                nmet++;
+            } else {
+                k->need[k->nneed++] = devices[i];
             }
-            k->need[k->nneed++] = devices[i];
-            r = wagw_signal_has_session(sig, &addr);
-            if (r == WAGW_NOT_FOUND) {
-                miss[nmiss++] = devices[i];
-                r = WAGW_OK;
-            }
+        } else if (r == WAGW_AGAIN) {
+            rc = r;
+        } else {
+            return r;
         }
-        if (r == WAGW_AGAIN) {
+    }
+    *gone = nmet < nhave;
+    return rc;
+}
+
+
+/* PARKED while bundles are missing. */
+static int
+group_keys(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, keys_t *k)
+{
+    int                  rc = WAGW_OK, r;
+    bool                 gone;
+    size_t               nmiss = 0;
+    wagw_jid_t          *miss;
+    wagw_signal_addr_t   addr;
+
+    k->need = wagw_arena_alloc(&t->arena, 2 * (n + 1) * sizeof(*k->need));
+    if (k->need == NULL) {
+        return WAGW_NOMEM;
+    }
+    miss = k->need + n + 1;
+    WAGW_TRY(group_need(t, s, m, devices, n, k, &gone));
+    if (gone) {
+        WAGW_TRY(wagw_group_rotate(t, &s->job.to));
+        WAGW_TRY(group_need(t, s, m, devices, n, k, &gone));
+    }
+    for (size_t i = 0; i < k->nneed; i++) {
+        r = wagw_lid_signal(t, &k->need[i], &addr);
+        if (r == WAGW_OK) {
+            r = wagw_signal_has_session(wagw_turn_signal(t), &addr);
+        }
+        if (r == WAGW_NOT_FOUND) {
+            miss[nmiss++] = k->need[i];
+        } else if (r == WAGW_AGAIN) {
             rc = r;
         } else if (r != WAGW_OK) {
             return r;

@@ -285,6 +285,9 @@ ib_dirty(wagw_turn_t *t, const wagw_node_t *n)
     wagw_node_t   *iq, *clean;
     wagw_creds_t  *creds;
 
+    if (wagw_str_is(type, "groups")) {
+        return wagw_group_dirty(t);
+    }
     if (!wagw_str_is(type, "account_sync")) {
         return WAGW_OK;
     }

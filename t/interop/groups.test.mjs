@@ -7,6 +7,7 @@ import { Sandbox, Client, textOf } from './lib.mjs';
 import { Gateway } from './gateway.mjs';
 
 let sandbox, gw, me, a, b, mia;
+const mismatches = []; // messages whose phash was meant to be another one
 const pn = phone => `${phone}@s.whatsapp.net`;
 
 before(async () => {
@@ -477,9 +478,57 @@ test('200 members: the second and later sends ask nothing', async t => {
   t.diagnostic(`200 members: first send ${first.ms} ms (${first.asked.length} queries), later ${more.map(x => x.ms).join(', ')} ms`);
 });
 
+// these lose notifications, which a later login would bring too late: they come last
+test('a device that the gateway did not hear of: the ack says so, and the next message is for it too', async () => {
+  const g = await walk(['Anna', me.phone]);
+  await gw.send(me.id, g, 'lists are known');
+  await a.message('lists are known');
+  await sandbox.post('/chaos', { device: me.entry.jid, action: 'drop', tag: 'notification', count: 1 });
+  const other = new Client(sandbox, 'Anna');
+  await other.pairByQr(sandbox, { phone: a.phone });
+  try {
+    const r = await gw.send(me.id, g, 'not for all');
+    const [ack] = await sandbox.nodes(me.entry.jid, { dir: 'out', tag: 'ack', id: r.messageId });
+    assert.ok(ack.node.attrs.phash);
+    mismatches.push(r.messageId);
+    // without the key it asks for the message, and gets it
+    await other.message('not for all');
+    await gw.send(me.id, g, 'for all');
+    await other.message('for all');
+    await a.message('for all');
+  } finally {
+    await sandbox.del('/chaos');
+    await sandbox.post('/mock-phone/unlink', { device: other.jid });
+    await other.stop();
+  }
+});
+
+test('"your groups changed": they are read again, and who is gone without a word gets no key', async () => {
+  const g = await walk(['Anna', 'Bert', me.phone]);
+  const before = await gw.send(me.id, g, 'Bert reads this');
+  await b.message('Bert reads this');
+  await sandbox.post('/chaos', { device: me.entry.jid, action: 'drop', tag: 'notification', count: 1 });
+  await act(g, 'Mia', 'remove', { members: ['Bert'] });
+  await sandbox.del('/chaos?device=' + me.entry.jid);
+  await sandbox.post('/send-node', {
+    device: me.entry.jid,
+    raw: true,
+    node: { tag: 'ib', attrs: { from: 's.whatsapp.net' }, content: [{ tag: 'dirty', attrs: { type: 'groups', timestamp: '1767220000' } }] },
+  });
+  const [clean] = await sentBy({ tag: 'iq', xmlns: 'urn:xmpp:whatsapp:dirty', child: 'clean' });
+  assert.equal(clean.content[0].attrs.type, 'groups');
+  const r = await gw.send(me.id, g, 'Bert does not');
+  await a.message('Bert does not');
+  const [one] = await sentBy({ tag: 'message', id: before.messageId });
+  const [two] = await sentBy({ tag: 'message', id: r.messageId });
+  assert.notEqual(keyId(skmsg(two)), keyId(skmsg(one)));
+  assert.equal(receivers(two).some(j => j.startsWith(b.lidUser.split('@')[0])), false);
+});
+
 test('nothing was unhandled, and no protocol mistake was seen', async () => {
   const { unhandled, faults } = await sandbox.complaints();
   assert.deepEqual(unhandled, []);
   // Baileys counts its own LID among the devices that need its key, and in groups it misses new devices for a while
-  assert.deepEqual(faults.filter(f => f.device === me.entry.jid || !/bundle of itself|lack the sender key/.test(f.fault)), []);
+  assert.deepEqual(faults.filter(f => f.device === me.entry.jid || !/bundle of itself|lack the sender key/.test(f.fault))
+    .filter(f => !mismatches.some(id => f.fault.includes(id))), []);
 });
