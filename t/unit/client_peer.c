@@ -9,7 +9,7 @@ typedef struct {
     sim_peer_t *p;
     wagw_signal_self_t self;
     wagw_signal_addr_t addr;
-    wagw_str_t in;
+    wagw_str_t in, group;
     bool prekey, changed;
     const wagw_bundle_t *bundle;
     wagw_buf_t out;
@@ -143,6 +143,16 @@ static int encrypt(wagw_signal_t *s, call_t *c)
 static int decrypt(wagw_signal_t *s, call_t *c)
 {
     return wagw_signal_decrypt(s, &c->addr, c->prekey, c->in, &c->out, &c->changed);
+}
+
+static int group_key(wagw_signal_t *s, call_t *c)
+{
+    return wagw_signal_group_process(s, c->group, &c->addr, c->in);
+}
+
+static int group_decrypt(wagw_signal_t *s, call_t *c)
+{
+    return wagw_signal_group_decrypt(s, c->group, &c->addr, c->in, &c->out);
 }
 
 static int forget(wagw_signal_t *s, call_t *c)
@@ -327,12 +337,42 @@ void sim_peer_send(sim_peer_t *p, sim_account_t *to, const char *id, const char 
     wagw_arena_free(&a);
 }
 
-/* A phone takes what comes: messages are read and receipted, the rest is kept
- * in the log of the test by its id. */
+static sim_got_t *got(sim_peer_t *p, const wagw_node_t *n)
+{
+    sim_got_t *g = calloc(1, sizeof(*g));
+
+    assert_non_null(g);
+    snprintf(g->id, sizeof(g->id), "%s", sim_attr(n, "id"));
+    g->node = wagw_node_clone(&p->w->arena, n);
+    *p->got_last = g;
+    p->got_last = &g->next;
+    return g;
+}
+
+/* A key for a group that came in a message. */
+static void take_key(sim_peer_t *p, call_t *c, const cJSON *message)
+{
+    const cJSON *k = vec_get(message, "senderKeyDistributionMessage");
+    wagw_buf_t b = {0};
+    call_t key = {.addr = c->addr};
+
+    if (k == NULL) {
+        return;
+    }
+    key.group = wagw_cstr(vec_str(k, "groupId"));
+    assert_int_equal(wagw_base64_decode(&b, wagw_cstr(vec_str(k, "axolotlSenderKeyDistributionMessage"))), WAGW_OK);
+    key.in = wagw_buf_view(&b);
+    assert_int_equal(turn(p, group_key, &key), WAGW_OK);
+    wagw_buf_free(&b);
+}
+
+/* A phone takes what comes: messages are read (one sim_got_t for each
+ * ciphertext) and receipted, the rest is kept as it is. */
 void sim_peer_receive(sim_peer_t *p, const wagw_node_t *n)
 {
+    bool ok = false;
     call_t c = {0};
-    wagw_jid_t from, user;
+    wagw_jid_t from, author, user;
     wagw_str_t plain;
     wagw_buf_t json = {0};
     wagw_arena_t a = {0};
@@ -341,42 +381,53 @@ void sim_peer_receive(sim_peer_t *p, const wagw_node_t *n)
     sim_device_t *sender;
     const wagw_node_t *enc = wagw_node_find(n, "enc");
 
-    g = calloc(1, sizeof(*g));
-    assert_non_null(g);
-    snprintf(g->id, sizeof(g->id), "%s", sim_attr(n, "id"));
-    g->node = wagw_node_clone(&p->w->arena, n);
-    *p->got_last = g;
-    p->got_last = &g->next;
     if (!wagw_node_is(n, "message") || enc == NULL) {
+        (void)got(p, n);
         return;
     }
     assert_int_equal(wagw_node_get_jid(n, "from", &from), WAGW_OK);
-    sender = sim_find(p->w, &from);
+    author = from;
+    if (wagw_jid_is_group(&from)) {
+        assert_int_equal(wagw_node_get_jid(n, "participant", &author), WAGW_OK);
+    }
+    sender = sim_find(p->w, &author);
     assert_non_null(sender);
-    c.addr = address(sender);
-    c.in = wagw_node_data(enc);
-    c.prekey = g->prekey = wagw_node_attr_is(enc, "type", "pkmsg");
-    g->rc = turn(p, decrypt, &c);
-    if (g->rc == WAGW_OK) {
-        plain = wagw_buf_view(&c.out);
-        assert_int_equal(wagw_unpad(&plain), WAGW_OK);
-        assert_int_equal(wagw_message_json(&json, plain), WAGW_OK);
-        g->message = cJSON_ParseWithLength((const char *)json.p, json.n);
-        assert_non_null(g->message);
+    for (; enc; enc = wagw_node_find_next(enc, "enc")) {
+        g = got(p, n);
+        c.addr = address(sender);
+        c.in = wagw_node_data(enc);
+        c.prekey = g->prekey = wagw_node_attr_is(enc, "type", "pkmsg");
+        c.group = wagw_node_get(n, "from");
+        g->group = wagw_node_attr_is(enc, "type", "skmsg");
+        g->rc = turn(p, g->group ? group_decrypt : decrypt, &c);
+        if (g->rc == WAGW_OK) {
+            ok = true;
+            plain = wagw_buf_view(&c.out);
+            assert_int_equal(wagw_unpad(&plain), WAGW_OK);
+            wagw_buf_reset(&json);
+            assert_int_equal(wagw_message_json(&json, plain), WAGW_OK);
+            g->message = cJSON_ParseWithLength((const char *)json.p, json.n);
+            assert_non_null(g->message);
+            take_key(p, &c, g->message);
+        }
     }
     wagw_buf_free(&json);
     wagw_buf_free(&c.out);
-    if (!p->silent && g->rc == WAGW_OK) {
-        sim_jid_of(p->dev, wagw_jid_is_lid(&from), &user);
-        r = sim_node(&a, "receipt", "id", g->id, "from", (const char *)wagw_jid_str(&a, &user).p, "t",
+    if (!p->silent && ok && !wagw_node_attr_is(n, "category", "peer")) {
+        sim_jid_of(p->dev, wagw_jid_is_lid(&author), &user);
+        r = sim_node(&a, "receipt", "id", sim_attr(n, "id"), "t",
                      (const char *)wagw_arena_printf(&a, "%lld", (long long)(p->w->now / 1000)).p, NULL);
-        if (sender->acc == p->dev->acc) {
+        if (wagw_jid_is_group(&from)) {
+            wagw_node_attr_jid(&a, r, "from", &from);
+            wagw_node_attr_jid(&a, r, "participant", &user);
+        } else {
+            wagw_node_attr_jid(&a, r, "from", &user);
+        }
+        if (sender->acc == p->dev->acc && !wagw_jid_is_group(&from)) {
             wagw_node_attrc(&a, r, "type", "sender");
             wagw_node_attr(&a, r, "recipient", wagw_node_get(n, "recipient"));
         }
-        if (!wagw_node_attr_is(n, "category", "peer")) {
-            sim_queue(sender, r);
-        }
+        sim_queue(sender, r);
     }
     wagw_arena_free(&a);
 }

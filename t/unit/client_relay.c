@@ -253,6 +253,83 @@ static bool seen(sim_conn_t *c, wagw_str_t id)
     return false;
 }
 
+/* One stanza for every device of the members (orders.group): its own
+ * ciphertext, when there is one, and the common one. */
+void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *group)
+{
+    bool lid = true, listed;
+    wagw_jid_t member, device, j;
+    wagw_arena_t a = {0};
+    sim_t *w = c->e->w;
+    sim_account_t *acc;
+    wagw_node_t *m;
+    const wagw_node_t *p, *k, *enc, *common = wagw_node_find(n, "enc");
+
+    assert_non_null(w->orders.group);
+    assert_non_null(common);
+    for (p = wagw_node_find(w->orders.group, "participant"); p; p = wagw_node_find_next(p, "participant")) {
+        assert_int_equal(wagw_node_get_jid(p, "jid", &member), WAGW_OK);
+        lid = wagw_jid_is_lid(&member);
+        acc = sim_find_account(w, &member);
+        for (sim_device_t *d = acc ? acc->devices : NULL; d; d = d->next) {
+            if (d == c->dev || (d->id == 0 && !acc->listed)) {
+                continue;
+            }
+            sim_jid_of(d, lid, &device);
+            enc = NULL;
+            for (k = wagw_node_find(wagw_node_find(n, "participants"), "to"); k; k = wagw_node_find_next(k, "to")) {
+                if (wagw_node_get_jid(k, "jid", &j) == WAGW_OK && wagw_jid_eq(&j, &device)) {
+                    enc = wagw_node_find(k, "enc");
+                    ratchet(c->dev, d, enc);
+                }
+            }
+            sim_jid_of(c->dev, lid, &j);
+            m = sim_node(&a, "message", "id", sim_attr(n, "id"), "from", text(&a, group), "participant", text(&a, &j),
+                         "type", sim_attr(n, "type"), "t", stamp(&a, w), "edit", sim_attr(n, "edit"), "addressing_mode",
+                         lid ? "lid" : "pn", "notify", c->dev->acc->name ? c->dev->acc->name : "", NULL);
+            j = wagw_jid_make(lid ? c->dev->acc->pn : c->dev->acc->lid, lid ? WAGW_SRV_USER : WAGW_SRV_LID, c->dev->id);
+            wagw_node_attr_jid(&a, m, lid ? "participant_pn" : "participant_lid", &j);
+            if (enc) {
+                copy_enc(&a, m, enc, false);
+            }
+            copy_enc(&a, m, common, false);
+            if (enc && wagw_node_attr_is(enc, "type", "pkmsg")) {
+                assert_non_null(wagw_node_find(n, "device-identity"));
+            }
+            sim_queue(d, m);
+        }
+    }
+    /* nobody is named who is no member */
+    for (k = wagw_node_find(wagw_node_find(n, "participants"), "to"); k; k = wagw_node_find_next(k, "to")) {
+        assert_int_equal(wagw_node_get_jid(k, "jid", &j), WAGW_OK);
+        assert_int_equal(wagw_jid_is_lid(&j), lid);
+        listed = false;
+        for (p = wagw_node_find(w->orders.group, "participant"); p; p = wagw_node_find_next(p, "participant")) {
+            listed = listed || (wagw_node_get_jid(p, "jid", &member) == WAGW_OK && wagw_jid_same_user(&member, &j));
+        }
+        assert_true(listed);
+    }
+    wagw_arena_free(&a);
+}
+
+static void resent_in_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *group, const wagw_jid_t *device,
+                            const wagw_node_t *enc)
+{
+    wagw_jid_t j;
+    wagw_arena_t a = {0};
+    sim_device_t *d = sim_find(c->e->w, device);
+    wagw_node_t *m;
+
+    assert_non_null(d);
+    ratchet(c->dev, d, enc);
+    sim_jid_of(c->dev, wagw_jid_is_lid(device), &j);
+    m = sim_node(&a, "message", "id", sim_attr(n, "id"), "from", text(&a, group), "participant", text(&a, &j), "type",
+                 sim_attr(n, "type"), "t", stamp(&a, c->e->w), NULL);
+    copy_enc(&a, m, enc, false);
+    sim_queue(d, m);
+    wagw_arena_free(&a);
+}
+
 void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
 {
     wagw_jid_t to, device, chat;
@@ -275,7 +352,18 @@ void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
         wagw_arena_free(&a);
         return;
     }
-    if (parts == NULL) {
+    if (wagw_jid_is_group(&to) && !wagw_node_has(n, "participant")) {
+        if (!seen(c, wagw_node_get(n, "id"))) {
+            assert_true(wagw_node_has(n, "phash"));
+            sim_relay_group(c, n, &to);
+        }
+    } else if (wagw_jid_is_group(&to)) {
+        /* a resend for one member */
+        enc = wagw_node_find(n, "enc");
+        assert_int_equal(wagw_node_get_jid(n, "participant", &device), WAGW_OK);
+        assert_true(wagw_node_has(enc, "count") && parts == NULL);
+        resent_in_group(c, n, &to, &device, enc);
+    } else if (parts == NULL) {
         /* a resend for one device, or for our own phone */
         enc = wagw_node_find(n, "enc");
         assert_non_null(enc);
@@ -314,7 +402,7 @@ void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
 
 void sim_relay_receipt(sim_conn_t *c, const wagw_node_t *n)
 {
-    bool retry = wagw_node_attr_is(n, "type", "retry");
+    bool group, retry = wagw_node_attr_is(n, "type", "retry");
     wagw_jid_t to, from;
     wagw_arena_t a = {0};
     sim_t *w = c->e->w;
@@ -329,6 +417,11 @@ void sim_relay_receipt(sim_conn_t *c, const wagw_node_t *n)
     if (!retry) {
         sim_acknowledged(c->dev, "message", wagw_node_get(n, "id"));
     }
+    group = wagw_jid_is_group(&to);
+    if (group && wagw_node_get_jid(n, "participant", &to) != WAGW_OK) {
+        wagw_arena_free(&a);
+        return;
+    }
     acc = sim_find_account(w, &to);
     if (acc == NULL || wagw_node_attr_is(n, "type", "peer_msg") || wagw_node_attr_is(n, "type", "hist_sync")) {
         wagw_arena_free(&a);
@@ -337,6 +430,10 @@ void sim_relay_receipt(sim_conn_t *c, const wagw_node_t *n)
     sim_jid_of(c->dev, wagw_jid_is_lid(&to), &from);
     m = sim_node(&a, "receipt", "id", sim_attr(n, "id"), "from", text(&a, &from), "type", sim_attr(n, "type"), "t",
                  stamp(&a, w), "recipient", sim_attr(n, "recipient"), NULL);
+    if (group) {
+        m = sim_node(&a, "receipt", "id", sim_attr(n, "id"), "from", sim_attr(n, "to"), "participant", text(&a, &from),
+                     "type", sim_attr(n, "type"), "t", stamp(&a, w), NULL);
+    }
     for (k = n->content == WAGW_CONTENT_NODES ? n->child : NULL; k; k = k->next) {
         wagw_node_append(m, wagw_node_clone(&a, k));
     }
@@ -345,7 +442,7 @@ void sim_relay_receipt(sim_conn_t *c, const wagw_node_t *n)
             sim_queue(d, m);
         }
     }
-    if (acc != c->dev->acc && (wagw_node_attr_is(n, "type", "read"))) {
+    if (acc != c->dev->acc && !group && wagw_node_attr_is(n, "type", "read")) {
         wagw_node_attr_jid(&a, m, "recipient", &to);
         for (sim_device_t *d = c->dev->acc->devices; d; d = d->next) {
             if (d != c->dev) {

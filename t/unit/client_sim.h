@@ -326,6 +326,7 @@ sim_conn_t *sim_conn(sim_t *w, uint32_t id);
 void sim_send(sim_conn_t *c, const wagw_node_t *n);
 void sim_close(sim_conn_t *c);
 void sim_relay_message(sim_conn_t *c, const wagw_node_t *n);
+void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *group);
 void sim_relay_receipt(sim_conn_t *c, const wagw_node_t *n);
 void sim_acknowledged(sim_device_t *d, const char *tag, wagw_str_t id);
 void sim_flush(sim_device_t *d);
@@ -357,7 +358,7 @@ struct sim_got_s {
     sim_got_t *next;
     char id[80];
     int rc; /* of decrypting */
-    bool prekey;
+    bool prekey, group;
     cJSON *message; /* NULL when rc */
     wagw_node_t *node;
 };
