@@ -325,6 +325,7 @@ void sim_server_free(sim_t *w);
 sim_conn_t *sim_conn(sim_t *w, uint32_t id);
 void sim_send(sim_conn_t *c, const wagw_node_t *n);
 void sim_close(sim_conn_t *c);
+void sim_received_iq(sim_conn_t *c, const wagw_node_t *n);
 void sim_relay_message(sim_conn_t *c, const wagw_node_t *n);
 void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *group);
 void sim_relay_receipt(sim_conn_t *c, const wagw_node_t *n);
@@ -397,5 +398,22 @@ void sim_peer_forget(sim_peer_t *p, sim_device_t *to); /* its session with the d
 /* The bundle of a retry receipt (or a fresh one of the server) makes a new session. */
 void sim_peer_process(sim_peer_t *p, sim_device_t *to, const wagw_bundle_t *b);
 wagw_str_t sim_message_bytes(wagw_arena_t *a, const char *json);
+
+/* ---- as vectors write it (client_vector.c) ------------------------------------------ */
+
+wagw_node_t *sim_node_of(wagw_arena_t *a, const cJSON *json);
+/* All attributes of one, none more; skip: name of one that may differ. */
+bool sim_same_attrs(const wagw_node_t *have, const wagw_node_t *want, const char *skip);
+/* A message as wagw_message_json writes it, without secrets and times. */
+cJSON *sim_canonical(const cJSON *message);
+/* An edit inside editedMessage, as the pages want it; edit false: a copy. */
+cJSON *sim_wrap_edit(const cJSON *message, bool edit);
+void sim_replace_text(cJSON *o, const char *from, const char *to);
+/* {private, public}; a public key may have its type byte. */
+void sim_public_key(const cJSON *o, uint8_t pub[32]);
+void sim_keypair(const cJSON *o, wagw_keypair_t *kp);
+/* signed_prekey and prekeys: into records, and as a bundle. */
+int sim_put_keys(wagw_signal_t *s, void *json);
+void sim_fill_device(sim_device_t *d, const cJSON *o);
 
 #endif

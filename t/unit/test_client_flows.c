@@ -37,63 +37,6 @@ static void check(play_t *p, bool ok, const char *what)
     }
 }
 
-/* ---- keys ------------------------------------------------------------------------- */
-
-/* "05" + 32 bytes, or 32 bytes. */
-static void public_key(const cJSON *o, uint8_t pub[32])
-{
-    uint8_t b[33];
-    size_t n = vec_hex(o, "public", b, sizeof(b));
-
-    assert_true(n == 32 || n == 33);
-    memcpy(pub, b + (n - 32), 32);
-}
-
-static void keypair(const cJSON *o, wagw_keypair_t *kp)
-{
-    assert_int_equal(vec_hex(o, "private", kp->priv, 32), 32);
-    public_key(o, kp->pub);
-}
-
-static int put_keys(wagw_signal_t *s, void *data)
-{
-    const cJSON *o = data, *k, *spk = vec_get(o, "signed_prekey");
-    uint8_t sig[64];
-    wagw_keypair_t kp;
-
-    keypair(spk, &kp);
-    assert_int_equal(vec_hex(spk, "signature", sig, 64), 64);
-    assert_int_equal(wagw_signal_put_signed_prekey(s, (uint32_t)vec_int(spk, "id", 1), &kp, sig, SIM_START), WAGW_OK);
-    cJSON_ArrayForEach(k, vec_get(o, "prekeys"))
-    {
-        keypair(k, &kp);
-        assert_int_equal(wagw_signal_put_prekey(s, (uint32_t)vec_int(k, "id", 0), &kp, true), WAGW_OK);
-    }
-    return WAGW_OK;
-}
-
-static void fill_device(sim_device_t *d, const cJSON *o)
-{
-    const cJSON *k, *spk = vec_get(o, "signed_prekey");
-    sim_otk_t *otk, **last = &d->otks;
-
-    d->registration = (uint32_t)vec_int(o, "registration_id", 0);
-    public_key(vec_get(o, "identity"), d->identity);
-    d->spk_id = (uint32_t)vec_int(spk, "id", 1);
-    public_key(spk, d->spk);
-    assert_int_equal(vec_hex(spk, "signature", d->spk_sig, 64), 64);
-    d->has_bundle = true;
-    cJSON_ArrayForEach(k, vec_get(o, "prekeys"))
-    {
-        otk = calloc(1, sizeof(*otk));
-        assert_non_null(otk);
-        otk->id = (uint32_t)vec_int(k, "id", 0);
-        public_key(k, otk->pub);
-        *last = otk;
-        last = &otk->next;
-    }
-}
-
 static sim_account_t *account(play_t *p, const char *name)
 {
     const cJSON *o;
@@ -117,13 +60,13 @@ static sim_account_t *account(play_t *p, const char *name)
         d->acc = acc;
         d->id = lid.device;
         d->key_index = lid.device ? 1 : 0;
-        fill_device(d, o);
-        keypair(vec_get(o, "identity"), &kp);
+        sim_fill_device(d, o);
+        sim_keypair(vec_get(o, "identity"), &kp);
         memset(&like, 0, sizeof(like));
         like.identity = kp;
         (void)sim_peer_copy(p->w, d, &like);
         d->peer->silent = true;
-        assert_int_equal(sim_signal_do(&d->peer->mem, &kp, d->registration, put_keys, (void *)o), WAGW_OK);
+        assert_int_equal(sim_signal_do(&d->peer->mem, &kp, d->registration, sim_put_keys, (void *)o), WAGW_OK);
         if (d->id == 0) {
             acc->phone = d->peer;
             acc->identity = kp;
@@ -146,10 +89,10 @@ static void own_account(play_t *p)
     p->own = account(p, "phone");
     p->e = sim_engine(p->w, "own");
     assert_int_equal(wagw_x25519_keypair(&c.noise, vec_random, &p->w->random), WAGW_OK);
-    keypair(vec_get(own, "identity"), &c.identity);
+    sim_keypair(vec_get(own, "identity"), &c.identity);
     c.registration_id = (uint32_t)vec_int(own, "registration_id", 0);
     c.spk_id = (uint32_t)vec_int(vec_get(own, "signed_prekey"), "id", 1);
-    public_key(vec_get(own, "signed_prekey"), c.spk_pub);
+    sim_public_key(vec_get(own, "signed_prekey"), c.spk_pub);
     assert_int_equal(vec_hex(vec_get(own, "signed_prekey"), "signature", c.spk_sig, 64), 64);
     assert_int_equal(wagw_jid_parse(&c.jid, wagw_cstr(vec_str(own, "me_pn"))), WAGW_OK);
     assert_int_equal(wagw_jid_parse(&c.lid, wagw_cstr(vec_str(own, "me_lid"))), WAGW_OK);
@@ -165,7 +108,7 @@ static void own_account(play_t *p)
     assert_int_equal(wagw_creds_encode(&b, &c), WAGW_OK);
     sim_mem_put(&p->e->mem, WAGW_REC_CREDS, WAGW_STR(""), wagw_buf_view(&b));
     wagw_buf_free(&b);
-    assert_int_equal(sim_signal_do(&p->e->mem, &c.identity, c.registration_id, put_keys, (void *)own), WAGW_OK);
+    assert_int_equal(sim_signal_do(&p->e->mem, &c.identity, c.registration_id, sim_put_keys, (void *)own), WAGW_OK);
 
     d = calloc(1, sizeof(*d));
     assert_non_null(d);
@@ -173,66 +116,12 @@ static void own_account(play_t *p)
     d->id = c.jid.device;
     d->key_index = 1;
     d->engine = p->e;
-    fill_device(d, own);
+    sim_fill_device(d, own);
     p->own->devices->next = d;
     sim_start(p->e, false);
     sim_advance(p->w, 5);
     sim_expect_status(p->e, WAGW_STATUS_CONNECTED);
     assert_int_equal(d->uploads, 0);
-}
-
-/* ---- nodes --------------------------------------------------------------------------- */
-
-static wagw_node_t *node_of(wagw_arena_t *a, const cJSON *json)
-{
-    const cJSON *attr, *child, *content = vec_get(json, "content");
-    wagw_jid_t j;
-    wagw_node_t *n = wagw_node(a, vec_str(json, "tag"));
-
-    cJSON_ArrayForEach(attr, vec_get(json, "attrs"))
-    {
-        if (strchr(attr->valuestring, '@') && wagw_jid_parse(&j, wagw_cstr(attr->valuestring)) == WAGW_OK) {
-            wagw_node_attr_jid(a, n, attr->string, &j);
-        } else {
-            wagw_node_attrc(a, n, attr->string, attr->valuestring);
-        }
-    }
-    if (cJSON_IsArray(content)) {
-        cJSON_ArrayForEach(child, content)
-        {
-            wagw_node_append(n, node_of(a, child));
-        }
-    } else if (vec_get(content, "hex")) {
-        wagw_node_bytes(n, vec_bytes(a, content, "hex"));
-    } else if (cJSON_IsString(content)) {
-        wagw_node_text(n, wagw_cstr(content->valuestring));
-    }
-    return n;
-}
-
-/* All attributes of one, none more; skip: name of one that may differ. */
-static bool same_attrs(const wagw_node_t *have, const wagw_node_t *want, const char *skip)
-{
-    unsigned n = 0, m = 0;
-
-    for (const wagw_attr_t *x = want->attrs; x; x = x->next) {
-        char key[64];
-
-        snprintf(key, sizeof(key), "%.*s", (int)x->key.n, (const char *)x->key.p);
-        if (skip && strcmp(key, skip) == 0) {
-            continue;
-        }
-        n++;
-        if (!wagw_str_eq(wagw_node_get(have, key), x->value)) {
-            print_message("%s: \"%s\" where \"%.*s\" is expected\n", key, sim_attr(have, key), (int)x->value.n,
-                          (const char *)x->value.p);
-            return false;
-        }
-    }
-    for (const wagw_attr_t *x = have->attrs; x; x = x->next) {
-        m += !(skip && wagw_str_eq(x->key, wagw_cstr(skip)));
-    }
-    return n == m;
 }
 
 /* The recorded stanza of that tag (and type) of the step. */
@@ -259,84 +148,11 @@ static sim_event_t *new_event(play_t *p, const char *name)
     return NULL;
 }
 
-/* ---- what we send ------------------------------------------------------------------------ */
-
-/* What is ours to choose goes: secrets, times. */
-static void plain(cJSON *m)
-{
-    cJSON *child;
-
-    cJSON_DeleteItemFromObjectCaseSensitive(m, "messageContextInfo");
-    cJSON_DeleteItemFromObjectCaseSensitive(m, "senderTimestampMs");
-    cJSON_DeleteItemFromObjectCaseSensitive(m, "timestampMs");
-    cJSON_ArrayForEach(child, m)
-    {
-        if (cJSON_IsObject(child)) {
-            plain(child);
-        }
-    }
-}
-
-static cJSON *canonical(const cJSON *message)
-{
-    const char *field = NULL;
-    wagw_buf_t b = {0}, json = {0};
-    cJSON *copy = cJSON_Duplicate(message, 1), *out;
-
-    plain(copy);
-    if (wagw_message_from_json(&b, copy, &field) != WAGW_OK) {
-        fail_msg("not a message: %s", field ? field : "?");
-    }
-    assert_int_equal(wagw_message_json(&json, wagw_buf_view(&b)), WAGW_OK);
-    out = cJSON_ParseWithLength((const char *)json.p, json.n);
-    assert_non_null(out);
-    wagw_buf_free(&b);
-    wagw_buf_free(&json);
-    cJSON_Delete(copy);
-    return out;
-}
-
-/* Baileys leaves protocolMessage bare at the top, the pages wrap an edit in
- * editedMessage (04 section 21 H). */
-static cJSON *as_the_pages(const cJSON *message, bool edit)
-{
-    cJSON *m = cJSON_Duplicate(message, 1), *inner, *wrap;
-    cJSON *dsm = cJSON_GetObjectItemCaseSensitive(m, "deviceSentMessage");
-
-    if (edit && dsm) {
-        inner = cJSON_DetachItemFromObjectCaseSensitive(dsm, "message");
-        cJSON_AddItemToObject(dsm, "message", as_the_pages(inner, true));
-        cJSON_Delete(inner);
-        return m;
-    }
-    if (!edit) {
-        return m;
-    }
-    plain(m);
-    wrap = cJSON_CreateObject();
-    inner = cJSON_AddObjectToObject(wrap, "editedMessage");
-    cJSON_AddItemToObject(inner, "message", m);
-    return wrap;
-}
-
-static void replace_jid(cJSON *o, const char *from, const char *to)
-{
-    cJSON *child;
-
-    cJSON_ArrayForEach(child, o)
-    {
-        if (cJSON_IsString(child) && strcmp(child->valuestring, from) == 0) {
-            cJSON_SetValuestring(child, to);
-        }
-        replace_jid(child, from, to);
-    }
-}
-
 static void sent_message(play_t *p, const char *id, bool edit, bool to_pn, bool known)
 {
     const cJSON *c = recorded(p, "message"), *d;
     const wagw_node_t *have = NULL, *enc, *to;
-    wagw_node_t *want = node_of(&p->a, vec_get(c, "out"));
+    wagw_node_t *want = sim_node_of(&p->a, vec_get(c, "out"));
     unsigned receivers = 0;
     wagw_jid_t j;
 
@@ -359,7 +175,7 @@ static void sent_message(play_t *p, const char *id, bool edit, bool to_pn, bool 
             }
         }
     }
-    check(p, same_attrs(have, want, NULL), "attributes");
+    check(p, sim_same_attrs(have, want, NULL), "attributes");
     check(p, !wagw_node_find(want, "device-identity") || wagw_node_find(have, "device-identity"), "device-identity");
     if (wagw_node_find(have, "device-identity")) {
         check(p,
@@ -400,12 +216,12 @@ static void sent_message(play_t *p, const char *id, bool edit, bool to_pn, bool 
         if (g == NULL || g->rc != WAGW_OK) {
             continue;
         }
-        page = as_the_pages(vec_get(d, "message"), edit);
+        page = sim_wrap_edit(vec_get(d, "message"), edit);
         if (to_pn) {
-            replace_jid(page, ALICE, "19900000000022@lid");
+            sim_replace_text(page, ALICE, "19900000000022@lid");
         }
-        x = canonical(g->message);
-        y = canonical(page);
+        x = sim_canonical(g->message);
+        y = sim_canonical(page);
         if (!cJSON_Compare(x, y, true)) {
             char *xs = cJSON_PrintUnformatted(x), *ys = cJSON_PrintUnformatted(y);
 
@@ -447,7 +263,7 @@ static bool of_recording(const play_t *p, const sim_device_t *d)
 static void sent_to_group(play_t *p, const char *id)
 {
     const cJSON *c = recorded(p, "message"), *d;
-    const wagw_node_t *have = sim_sent(p->e, p->mark, "message", 0), *want = node_of(&p->a, vec_get(c, "out")), *to;
+    const wagw_node_t *have = sim_sent(p->e, p->mark, "message", 0), *want = sim_node_of(&p->a, vec_get(c, "out")), *to;
     unsigned receivers = 0, pairwise = 0;
     wagw_jid_t j;
 
@@ -456,7 +272,7 @@ static void sent_to_group(play_t *p, const char *id)
         return;
     }
     /* Baileys sends no phash (04 section 5.3) */
-    check(p, wagw_node_has(have, "phash") && same_attrs(have, want, "phash"), "attributes");
+    check(p, wagw_node_has(have, "phash") && sim_same_attrs(have, want, "phash"), "attributes");
     check(p, !wagw_node_find(want, "device-identity") || wagw_node_find(have, "device-identity"), "device-identity");
     check(p, sim_has(wagw_node_find(have, "enc"), "v", "2", "type", "skmsg", NULL), "skmsg");
     cJSON_ArrayForEach(d, vec_get(c, "decrypted"))
@@ -480,7 +296,7 @@ static void sent_to_group(play_t *p, const char *id)
             continue;
         }
         if (common) {
-            cJSON *x = canonical(g->message), *y = canonical(vec_get(d, "message"));
+            cJSON *x = sim_canonical(g->message), *y = sim_canonical(vec_get(d, "message"));
 
             check(p, cJSON_Compare(x, y, true), "message");
             check(p, vec_get(vec_get(g->message, "messageContextInfo"), "messageSecret") != NULL, "no messageSecret");
@@ -543,9 +359,9 @@ static void read_messages(play_t *p)
         if (strcmp(vec_str(vec_get(c, "out"), "tag"), "receipt") != 0) {
             continue;
         }
-        want = node_of(&p->a, vec_get(c, "out"));
+        want = sim_node_of(&p->a, vec_get(c, "out"));
         have = sim_sent(p->e, p->mark, "receipt", n++);
-        check(p, have && same_attrs(have, want, NULL), "receipt");
+        check(p, have && sim_same_attrs(have, want, NULL), "receipt");
         x = wagw_node_find(wagw_node_find(have, "list"), "item");
         for (y = wagw_node_find(wagw_node_find(want, "list"), "item"); y; y = wagw_node_find_next(y, "item")) {
             check(p, x && wagw_str_eq(wagw_node_get(x, "id"), wagw_node_get(y, "id")), "list");
@@ -601,7 +417,7 @@ static void op(play_t *p)
 
 static void feed(play_t *p)
 {
-    sim_push(p->e, node_of(&p->a, vec_get(p->step, "in")));
+    sim_push(p->e, sim_node_of(&p->a, vec_get(p->step, "in")));
     sim_run(p->w);
 }
 
@@ -610,7 +426,7 @@ static void say_again(play_t *p, sim_device_t *from, const char *json)
 {
     bool prekey = false;
     wagw_buf_t out = {0};
-    wagw_node_t *n = node_of(&p->a, vec_get(p->step, "in")), *enc = (wagw_node_t *)wagw_node_find(n, "enc");
+    wagw_node_t *n = sim_node_of(&p->a, vec_get(p->step, "in")), *enc = (wagw_node_t *)wagw_node_find(n, "enc");
     sim_device_t *to = sim_device_of(p->e);
 
     sim_peer_encrypt(from->peer, to, sim_message_bytes(&p->a, json), &out, &prekey);
@@ -623,10 +439,10 @@ static void say_again(play_t *p, sim_device_t *from, const char *json)
 
 static void receipt_as_recorded(play_t *p)
 {
-    wagw_node_t *want = node_of(&p->a, vec_get(recorded(p, "receipt"), "out"));
+    wagw_node_t *want = sim_node_of(&p->a, vec_get(recorded(p, "receipt"), "out"));
     const wagw_node_t *have = sim_sent(p->e, p->mark, "receipt", 0);
 
-    check(p, have && same_attrs(have, want, NULL), "receipt");
+    check(p, have && sim_same_attrs(have, want, NULL), "receipt");
     check(p, sim_sent_count(p->e, p->mark, "receipt") == 1 && sim_sent_count(p->e, p->mark, "ack") == 0,
           "one receipt, no ack");
 }
@@ -650,16 +466,16 @@ static void received(play_t *p, const char *chat, const char *body)
 /* Retry receipt, then a plain ack (the pages; Baileys: error 500, error 0). */
 static void retried(play_t *p, bool keys, unsigned event)
 {
-    wagw_node_t *want = node_of(&p->a, vec_get(recorded(p, "receipt"), "out"));
+    wagw_node_t *want = sim_node_of(&p->a, vec_get(recorded(p, "receipt"), "out"));
     const wagw_node_t *have = sim_sent(p->e, p->mark, "receipt", 0), *ack = sim_sent(p->e, p->mark, "ack", 0);
-    wagw_node_t *want_ack = node_of(&p->a, vec_get(recorded(p, "ack"), "out"));
+    wagw_node_t *want_ack = sim_node_of(&p->a, vec_get(recorded(p, "ack"), "out"));
 
-    check(p, have && same_attrs(have, want, NULL), "retry receipt");
+    check(p, have && sim_same_attrs(have, want, NULL), "retry receipt");
     if (have == NULL || ack == NULL) {
         check(p, false, "no answer");
         return;
     }
-    check(p, same_attrs(wagw_node_find(have, "retry"), wagw_node_find(want, "retry"), "error"), "retry");
+    check(p, sim_same_attrs(wagw_node_find(have, "retry"), wagw_node_find(want, "retry"), "error"), "retry");
     check(p,
           wagw_str_eq(wagw_node_data(wagw_node_find(have, "registration")),
                       wagw_node_data(wagw_node_find(want, "registration"))),
@@ -675,15 +491,15 @@ static void retried(play_t *p, bool keys, unsigned event)
 
 static void acked_as_recorded(play_t *p)
 {
-    wagw_node_t *want = node_of(&p->a, vec_get(recorded(p, "ack"), "out"));
+    wagw_node_t *want = sim_node_of(&p->a, vec_get(recorded(p, "ack"), "out"));
     const wagw_node_t *have = sim_sent(p->e, p->mark, "ack", 0);
 
-    check(p, have && same_attrs(have, want, NULL), "ack");
+    check(p, have && sim_same_attrs(have, want, NULL), "ack");
 }
 
 static void keys_of_retry(play_t *p)
 {
-    wagw_node_t *want = node_of(&p->a, vec_get(recorded(p, "receipt"), "out"));
+    wagw_node_t *want = sim_node_of(&p->a, vec_get(recorded(p, "receipt"), "out"));
     const wagw_node_t *a = wagw_node_find(sim_sent(p->e, p->mark, "receipt", 0), "keys"),
                       *b = wagw_node_find(want, "keys");
     static const char *const parts[] = {"type", "identity", "device-identity"};
@@ -722,7 +538,7 @@ static wagw_node_t *retry_of_alice(play_t *p)
 {
     uint32_t reg = p->alice->devices->registration;
     uint8_t b[4] = {(uint8_t)(reg >> 24), (uint8_t)(reg >> 16), (uint8_t)(reg >> 8), (uint8_t)reg};
-    wagw_node_t *n = node_of(&p->a, vec_get(p->step, "in"));
+    wagw_node_t *n = sim_node_of(&p->a, vec_get(p->step, "in"));
 
     for (wagw_attr_t *x = n->attrs; x; x = x->next) {
         if (wagw_str_is(x->key, "participant")) {
@@ -823,7 +639,7 @@ static void step(play_t *p, const char *name)
         acked_as_recorded(p);
         n = sim_sent(p->e, p->mark, "message", 0);
         check(p,
-              n && same_attrs(n, node_of(&p->a, vec_get(recorded(p, "message"), "out")), "t") &&
+              n && sim_same_attrs(n, sim_node_of(&p->a, vec_get(recorded(p, "message"), "out")), "t") &&
                   sim_has(n, "t", "1767225600", NULL),
               "attributes");
         check(p,
@@ -841,7 +657,7 @@ static void step(play_t *p, const char *name)
         feed(p);
         acked_as_recorded(p);
         n = sim_sent(p->e, p->mark, "message", 0);
-        check(p, n && same_attrs(n, node_of(&p->a, vec_get(recorded(p, "message"), "out")), "t"), "attributes");
+        check(p, n && sim_same_attrs(n, sim_node_of(&p->a, vec_get(recorded(p, "message"), "out")), "t"), "attributes");
         check(p,
               n && wagw_node_find(n, "participants") == NULL &&
                   sim_has(wagw_node_find(n, "enc"), "v", "2", "count", "1", NULL),
@@ -921,7 +737,7 @@ static void flows(void **state)
         {
             if (strcmp(vec_str(vec_get(c, "out"), "tag"), "iq") == 0 && vec_get(vec_get(c, "reply"), "content") &&
                 strcmp(vec_str(vec_get(vec_get(c, "out"), "attrs"), "xmlns"), "w:g2") == 0) {
-                p.w->orders.group = node_of(&p.a, vec_get(c, "reply"))->child;
+                p.w->orders.group = sim_node_of(&p.a, vec_get(c, "reply"))->child;
             }
         }
     }

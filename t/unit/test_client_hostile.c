@@ -88,9 +88,17 @@ static void sealed_rubbish(void **state)
     uint8_t b[512];
     uint64_t seed = 2;
     size_t n;
-    static const char *const bad[] = {"",     "\x00",         "\x02",           "\x02\x78\x9c",     "\x00\x00",
-                                      "\x00\xf8\xff", "\x00\xf9\xff\xff", "\x00\xf8\x01\xfc\xff", "\x00\xf8\x02\x05\xfe\xff\xff\xff\x7f",
-                                      "\x01\xf8\x01\x05", "\xff\xff\xff"};
+    static const char *const bad[] = {"",
+                                      "\x00",
+                                      "\x02",
+                                      "\x02\x78\x9c",
+                                      "\x00\x00",
+                                      "\x00\xf8\xff",
+                                      "\x00\xf9\xff\xff",
+                                      "\x00\xf8\x01\xfc\xff",
+                                      "\x00\xf8\x02\x05\xfe\xff\xff\xff\x7f",
+                                      "\x01\xf8\x01\x05",
+                                      "\xff\xff\xff"};
 
     (void)state;
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -151,21 +159,88 @@ static void deep_and_wide(void **state)
 /* Stanzas of every tag with attributes missing, doubled or of the wrong kind. */
 static void odd_stanzas(void **state)
 {
-    static const char *const tags[] = {"message", "receipt", "notification", "ack", "iq", "ib", "presence", "chatstate", "call",
-                                       "success", "status", "xmlstreamend", "nonsense", "pair-device", "w"};
-    static const char *const keys[] = {"id", "from", "type", "t", "participant", "recipient", "category", "count", "value", "jid",
-                                       "lid", "sender_pn", "sender_lid", "participant_pn", "notify", "offline", "class", "error",
-                                       "edit", "xmlns", "phash", "code"};
-    static const char *const values[] = {"",       "x",     "-1",      "18446744073709551616", "9100@lid",  "49200@s.whatsapp.net", "49200:5@s.whatsapp.net",
-                                         "@s.whatsapp.net", "s.whatsapp.net", "120363000000000001@g.us", "status@broadcast", "1@newsletter",
-                                         "9200:99@lid", "9200:99@hosted.lid", "retry", "read", "text", "result", "error", "set", "get",
-                                         "encrypt", "devices", "w:gp2", "account_sync", "link_code_companion_reg", "message", "peer",
-                                         "privacy_token", "server_sync", "picture", "mediaretry", "9100:5@lid", "1767225600"};
-    static const char *const kids[] = {"enc", "retry", "registration", "keys", "list", "item", "count", "identity", "devices", "device",
-                                       "add", "remove", "update", "unavailable", "pair-device", "pair-success", "ref", "error", "usync",
-                                       "participants", "user", "plaintext", "link_code_companion_reg", "dirty", "edge_routing",
-                                       "routing_info", "offline_preview", "device-identity", "skey", "key", "id", "privacy", "category",
-                                       "composing", "paused", "tokens", "token", "group", "participant", "create", "collection"};
+    static const char *const tags[] = {"message", "receipt",      "notification", "ack",         "iq",
+                                       "ib",      "presence",     "chatstate",    "call",        "success",
+                                       "status",  "xmlstreamend", "nonsense",     "pair-device", "w"};
+    static const char *const keys[] = {"id",         "from",           "type",   "t",       "participant", "recipient",
+                                       "category",   "count",          "value",  "jid",     "lid",         "sender_pn",
+                                       "sender_lid", "participant_pn", "notify", "offline", "class",       "error",
+                                       "edit",       "xmlns",          "phash",  "code"};
+    static const char *const values[] = {"",
+                                         "x",
+                                         "-1",
+                                         "18446744073709551616",
+                                         "9100@lid",
+                                         "49200@s.whatsapp.net",
+                                         "49200:5@s.whatsapp.net",
+                                         "@s.whatsapp.net",
+                                         "s.whatsapp.net",
+                                         "120363000000000001@g.us",
+                                         "status@broadcast",
+                                         "1@newsletter",
+                                         "9200:99@lid",
+                                         "9200:99@hosted.lid",
+                                         "retry",
+                                         "read",
+                                         "text",
+                                         "result",
+                                         "error",
+                                         "set",
+                                         "get",
+                                         "encrypt",
+                                         "devices",
+                                         "w:gp2",
+                                         "account_sync",
+                                         "link_code_companion_reg",
+                                         "message",
+                                         "peer",
+                                         "privacy_token",
+                                         "server_sync",
+                                         "picture",
+                                         "mediaretry",
+                                         "9100:5@lid",
+                                         "1767225600"};
+    static const char *const kids[] = {"enc",
+                                       "retry",
+                                       "registration",
+                                       "keys",
+                                       "list",
+                                       "item",
+                                       "count",
+                                       "identity",
+                                       "devices",
+                                       "device",
+                                       "add",
+                                       "remove",
+                                       "update",
+                                       "unavailable",
+                                       "pair-device",
+                                       "pair-success",
+                                       "ref",
+                                       "error",
+                                       "usync",
+                                       "participants",
+                                       "user",
+                                       "plaintext",
+                                       "link_code_companion_reg",
+                                       "dirty",
+                                       "edge_routing",
+                                       "routing_info",
+                                       "offline_preview",
+                                       "device-identity",
+                                       "skey",
+                                       "key",
+                                       "id",
+                                       "privacy",
+                                       "category",
+                                       "composing",
+                                       "paused",
+                                       "tokens",
+                                       "token",
+                                       "group",
+                                       "participant",
+                                       "create",
+                                       "collection"};
     uint64_t seed = 3;
     uint16_t r[8];
     uint8_t junk[80];
@@ -236,8 +311,9 @@ static void bad_messages(void **state)
         const char *type, *v, *bytes;
         int error; /* of the ack, 0: a retry */
     } all[] = {
-        {"msg", "2", "", 0},       {"pkmsg", "2", "", 0},     {"msg", "2", "\x33", 0}, {"pkmsg", "2", "\x33\x08", 0},
-        {"msg", "3", "\x33\x08", 488}, {"nonsense", "2", "x", 488}, {"msmsg", "2", "x", 495}, {"skmsg", "2", "\x33\x08", 488},
+        {"msg", "2", "", 0},           {"pkmsg", "2", "", 0},           {"msg", "2", "\x33", 0},
+        {"pkmsg", "2", "\x33\x08", 0}, {"msg", "3", "\x33\x08", 488},   {"nonsense", "2", "x", 488},
+        {"msmsg", "2", "x", 495},      {"skmsg", "2", "\x33\x08", 488},
     };
 
     (void)state;
@@ -329,7 +405,8 @@ static void bad_messages(void **state)
 /* Ids with the separator of record keys, quotes, bytes that are no text. */
 static void odd_ids(void **state)
 {
-    static const char *const ids[] = {"a|b", "|", "||||", "\"", "\\", "\xff\xfe", "a\nb", "' OR 1", "%s%n", "3A01|9200@lid"};
+    static const char *const ids[] = {"a|b",      "|",    "||||",   "\"",   "\\",
+                                      "\xff\xfe", "a\nb", "' OR 1", "%s%n", "3A01|9200@lid"};
     sim_two_t p = sim_two(806);
     char json[400];
     cJSON *o;
@@ -345,7 +422,8 @@ static void odd_ids(void **state)
             cJSON *key;
 
             o = cJSON_CreateObject();
-            key = cJSON_AddObjectToObject(cJSON_AddObjectToObject(o, k == 0 ? "reactionMessage" : "protocolMessage"), "key");
+            key = cJSON_AddObjectToObject(cJSON_AddObjectToObject(o, k == 0 ? "reactionMessage" : "protocolMessage"),
+                                          "key");
             cJSON_AddStringToObject(key, "remoteJid", "9100@lid");
             cJSON_AddBoolToObject(key, "fromMe", k % 2);
             cJSON_AddStringToObject(key, "id", i == 5 ? "" : ids[i]);
@@ -370,7 +448,8 @@ static void odd_ids(void **state)
     id = sim_command(p.a, WAGW_CMD_SEND, "{\"to\":\"49200\",\"message\":\"x\",\"messageId\":\"A|B\"}");
     sim_run(p.w);
     sim_expect(p.a, id, 400, "VALIDATION_FAILED");
-    id = sim_command(p.a, WAGW_CMD_REACTION, "{\"chatId\":\"49200\",\"messageId\":\"A|B\",\"emoji\":\"x\",\"fromMe\":false}");
+    id = sim_command(p.a, WAGW_CMD_REACTION,
+                     "{\"chatId\":\"49200\",\"messageId\":\"A|B\",\"emoji\":\"x\",\"fromMe\":false}");
     sim_run(p.w);
     assert_non_null(sim_reply(p.a, id));
     assert_int_equal(p.a->errors, 0);
@@ -410,9 +489,11 @@ static void linking(void **state)
             wagw_node_bytes_copy(&a, sim_add(&a, n, "enc", "v", "2", "type", "pkmsg", NULL), wagw_str(junk, 100));
             break;
         case 3:
-            n = sim_node(&a, "notification", "from", "@s.whatsapp.net", "type", "link_code_companion_reg", "id", "2", NULL);
+            n = sim_node(&a, "notification", "from", "@s.whatsapp.net", "type", "link_code_companion_reg", "id", "2",
+                         NULL);
             k = sim_add(&a, n, "link_code_companion_reg", "stage", "primary_hello", NULL);
-            wagw_node_bytes_copy(&a, sim_add(&a, k, "link_code_pairing_wrapped_primary_ephemeral_pub", NULL), wagw_str(junk, 80));
+            wagw_node_bytes_copy(&a, sim_add(&a, k, "link_code_pairing_wrapped_primary_ephemeral_pub", NULL),
+                                 wagw_str(junk, 80));
             wagw_node_bytes_copy(&a, sim_add(&a, k, "primary_identity_pub", NULL), wagw_str(junk + 80, 32));
             wagw_node_bytes_copy(&a, sim_add(&a, k, "link_code_pairing_ref", NULL), wagw_str(junk + 120, 16));
             break;
@@ -456,12 +537,15 @@ static void weak_code_keys(void **state)
     sim_run(w);
     sim_expect(e, id, 200, "");
     assert_int_equal(wagw_pbkdf2_sha256(key, 32, WAGW_STR("ABCDEFGH"), wagw_str(wrapped, 32), 131072), WAGW_OK);
-    assert_int_equal(wagw_ctr(wrapped + 48, key, wrapped + 32, wagw_str(zero, 32)), WAGW_OK); /* ephemeral: the point 0 */
+    assert_int_equal(wagw_ctr(wrapped + 48, key, wrapped + 32, wagw_str(zero, 32)),
+                     WAGW_OK); /* ephemeral: the point 0 */
     n = sim_node(&a, "notification", "from", "@s.whatsapp.net", "type", "link_code_companion_reg", "id", "2", NULL);
     k = sim_add(&a, n, "link_code_companion_reg", "stage", "primary_hello", NULL);
-    wagw_node_bytes_copy(&a, sim_add(&a, k, "link_code_pairing_wrapped_primary_ephemeral_pub", NULL), wagw_str(wrapped, 80));
+    wagw_node_bytes_copy(&a, sim_add(&a, k, "link_code_pairing_wrapped_primary_ephemeral_pub", NULL),
+                         wagw_str(wrapped, 80));
     wagw_node_bytes_copy(&a, sim_add(&a, k, "primary_identity_pub", NULL), wagw_str(zero, 32));
-    wagw_node_bytes_copy(&a, sim_add(&a, k, "link_code_pairing_ref", NULL), wagw_str(sim_conn(w, e->conn)->code_ref, 16));
+    wagw_node_bytes_copy(&a, sim_add(&a, k, "link_code_pairing_ref", NULL),
+                         wagw_str(sim_conn(w, e->conn)->code_ref, 16));
     sim_push(e, n);
     sim_run(w);
     assert_false(sim_info(e).linked);
@@ -506,7 +590,8 @@ static void odd_answers(void **state)
     id = sim_command(p.a, WAGW_CMD_CHECK_EXISTS, "{\"phoneNumber\":\"49200\"}");
     sim_run(p.w);
     iq = sim_sent_iq(p.a, mark, "usync", NULL);
-    sim_push(p.a, sim_node(&a, "iq", "from", "@s.whatsapp.net", "type", "get", "id", sim_attr(iq, "id"), NULL)); /* not an answer */
+    sim_push(p.a, sim_node(&a, "iq", "from", "@s.whatsapp.net", "type", "get", "id", sim_attr(iq, "id"),
+                           NULL)); /* not an answer */
     sim_run(p.w);
     assert_null(sim_reply(p.a, id));
     n = sim_node(&a, "iq", "from", "@s.whatsapp.net", "type", "error", "id", sim_attr(iq, "id"), NULL);
@@ -522,7 +607,8 @@ static void odd_answers(void **state)
     iq = sim_sent_iq(p.a, mark, "usync", NULL);
     n = sim_node(&a, "iq", "from", "@s.whatsapp.net", "type", "result", "id", sim_attr(iq, "id"), NULL);
     {
-        wagw_node_t *u = sim_add(&a, sim_add(&a, sim_add(&a, n, "usync", NULL), "list", NULL), "user", "jid", SIM_B, NULL);
+        wagw_node_t *u =
+            sim_add(&a, sim_add(&a, sim_add(&a, n, "usync", NULL), "list", NULL), "user", "jid", SIM_B, NULL);
         wagw_node_t *dl = sim_add(&a, sim_add(&a, u, "devices", NULL), "device-list", NULL);
 
         for (unsigned i = 0; i < 1500; i++) {
@@ -543,10 +629,10 @@ static void odd_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(not_sealed),   cmocka_unit_test(partial_frames), cmocka_unit_test(sealed_rubbish),
-        cmocka_unit_test(deep_and_wide), cmocka_unit_test(odd_stanzas),   cmocka_unit_test(bad_messages),
-        cmocka_unit_test(odd_ids),      cmocka_unit_test(linking),        cmocka_unit_test(weak_code_keys),
-        cmocka_unit_test(wrong_root),   cmocka_unit_test(odd_answers),
+        cmocka_unit_test(not_sealed),    cmocka_unit_test(partial_frames), cmocka_unit_test(sealed_rubbish),
+        cmocka_unit_test(deep_and_wide), cmocka_unit_test(odd_stanzas),    cmocka_unit_test(bad_messages),
+        cmocka_unit_test(odd_ids),       cmocka_unit_test(linking),        cmocka_unit_test(weak_code_keys),
+        cmocka_unit_test(wrong_root),    cmocka_unit_test(odd_answers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

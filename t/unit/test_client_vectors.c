@@ -26,41 +26,6 @@ static void hex32(const cJSON *o, const char *key, uint8_t out[32])
     assert_int_equal(vec_hex(o, key, out, 32), 32);
 }
 
-static void keypair(const cJSON *o, wagw_keypair_t *kp)
-{
-    hex32(o, "private", kp->priv);
-    hex32(o, "public", kp->pub);
-}
-
-static wagw_node_t *node_of(wagw_arena_t *a, const cJSON *json)
-{
-    const cJSON *attr, *child, *content = vec_get(json, "content");
-    wagw_jid_t j;
-    wagw_node_t *n = wagw_node(a, vec_str(json, "tag"));
-
-    cJSON_ArrayForEach(attr, vec_get(json, "attrs"))
-    {
-        const char *key = cJSON_GetArrayItem(attr, 0)->valuestring, *value = cJSON_GetArrayItem(attr, 1)->valuestring;
-
-        if (strchr(value, '@') && wagw_jid_parse(&j, wagw_cstr(value)) == WAGW_OK) {
-            wagw_node_attr_jid(a, n, key, &j);
-        } else {
-            wagw_node_attrc(a, n, key, value);
-        }
-    }
-    if (cJSON_IsArray(content)) {
-        cJSON_ArrayForEach(child, content)
-        {
-            wagw_node_append(n, node_of(a, child));
-        }
-    } else if (vec_get(content, "str")) {
-        wagw_node_text(n, vec_text(a, vec_get(content, "str")));
-    } else if (vec_get(content, "hex")) {
-        wagw_node_bytes(n, vec_bytes(a, content, "hex"));
-    }
-    return n;
-}
-
 /* ---- pairing.json ------------------------------------------------------------------ */
 
 static void qr_rows(const cJSON *list, tally_t *t)
@@ -130,7 +95,7 @@ static bool success_accepted(sim_engine_t *e, sim_log_t *mark, const cJSON *v, c
     wagw_str_t stored, msg = vec_bytes(a, v, "device_message");
     wagw_jid_t phone;
     wagw_creds_t c;
-    wagw_node_t *want = node_of(a, vec_get(v, "reply"));
+    wagw_node_t *want = sim_node_of(a, vec_get(v, "reply"));
     wagw_signal_addr_t addr;
     const cJSON *p = vec_get(v, "persist");
     const wagw_node_t *n = sim_sent(e, mark, "iq", 0), *di, *wdi;
@@ -164,7 +129,7 @@ static bool success_accepted(sim_engine_t *e, sim_log_t *mark, const cJSON *v, c
 
 static bool success_refused(sim_engine_t *e, sim_log_t *mark, const cJSON *v, wagw_arena_t *a)
 {
-    wagw_node_t *want = node_of(a, vec_get(v, "error_reply"));
+    wagw_node_t *want = sim_node_of(a, vec_get(v, "error_reply"));
     const wagw_node_t *n = sim_sent(e, mark, "iq", 0), *x = wagw_node_find(want, "error");
     wagw_creds_t c;
 
@@ -188,11 +153,11 @@ static void success_rows(const cJSON *list, tally_t *t)
         wagw_arena_t a = {0};
         wagw_keypair_t identity;
 
-        keypair(vec_get(v, "identity"), &identity);
+        sim_keypair(vec_get(v, "identity"), &identity);
         hex32(v, "adv_secret", adv);
         e = waiting(w, &identity, adv);
         mark = sim_mark(w);
-        sim_push(e, node_of(&a, vec_get(v, "stanza")));
+        sim_push(e, sim_node_of(&a, vec_get(v, "stanza")));
         sim_run(w);
         row(t, accept ? success_accepted(e, mark, v, &identity, &a) : success_refused(e, mark, v, &a), "pair_success",
             vec_str(v, "name"));
@@ -251,8 +216,8 @@ static bool code_row(const cJSON *v)
     sim_engine_t *e;
     sim_log_t *mark;
     wagw_arena_t a = {0};
-    wagw_node_t *hello = node_of(&a, vec_get(v, "companion_hello")),
-                *finish = node_of(&a, vec_get(v, "companion_finish")), *r;
+    wagw_node_t *hello = sim_node_of(&a, vec_get(v, "companion_hello")),
+                *finish = sim_node_of(&a, vec_get(v, "companion_finish")), *r;
     wagw_keypair_t identity;
     wagw_creds_t c;
     const wagw_node_t *n, *reg = hello->child, *m;
@@ -261,7 +226,7 @@ static bool code_row(const cJSON *v)
     snprintf(json, sizeof(json), "%.*s", (int)display.n, (const char *)display.p);
     assert_int_equal(sscanf(json, "%39[^(] (%39[^)])", browser, os), 2);
     browser[strcspn(browser, " ")] = '\0';
-    keypair(vec_get(v, "companion_identity"), &identity);
+    sim_keypair(vec_get(v, "companion_identity"), &identity);
     w->orders.no_answer_ns = "md";
     w->orders.no_answer = 2;
     e = waiting(w, &identity, NULL);
@@ -287,7 +252,7 @@ static bool code_row(const cJSON *v)
                  sim_attr(reg, "should_show_push_notification"), NULL) &&
          same_parts(m, reg, hello_skip) && e->nfed == 0;
 
-    r = node_of(&a, vec_get(v, "companion_hello_result"));
+    r = sim_node_of(&a, vec_get(v, "companion_hello_result"));
     for (wagw_attr_t *at = r->attrs; at; at = at->next) {
         if (wagw_str_is(at->key, "id")) {
             at->value = wagw_node_get(n, "id");
@@ -304,7 +269,7 @@ static bool code_row(const cJSON *v)
     assert_int_equal(vec_hex(v, "bundle_iv", b, 12), 12);
     sim_feed(e, b, 12);
     mark = sim_mark(w);
-    sim_push(e, node_of(&a, vec_get(v, "primary_hello_notification")));
+    sim_push(e, sim_node_of(&a, vec_get(v, "primary_hello_notification")));
     sim_run(w);
     n = sim_sent(e, mark, "iq", 0);
     m = wagw_node_find(n, "link_code_companion_reg");
@@ -590,8 +555,8 @@ static void login_flow(void **state)
         if (logged_in && !out &&
             (strcmp(tag, "ib") == 0 || strcmp(tag, "notification") == 0 ||
              (strcmp(tag, "iq") == 0 && vec_get(vec_get(node, "content"), "x") == NULL &&
-              strstr((const char *)wagw_node_get(node_of(&a, node), "id").p, "srvping")))) {
-            sim_push(e, node_of(&a, node));
+              strstr((const char *)wagw_node_get(sim_node_of(&a, node), "id").p, "srvping")))) {
+            sim_push(e, sim_node_of(&a, node));
             sim_run(w);
         }
     }
@@ -608,7 +573,7 @@ static void login_flow(void **state)
         if (strcmp(vec_str(v, "dir"), "c2s") != 0 || vec_get(v, "node") == NULL) {
             continue;
         }
-        summary(want, node_of(&a, vec_get(v, "node")));
+        summary(want, sim_node_of(&a, vec_get(v, "node")));
         if (later_stanza(want)) {
             t.later++;
             continue;
