@@ -52,7 +52,7 @@ static ngx_int_t body_bytes(ngx_http_request_t *r, ngx_str_t *body)
     return NGX_OK;
 }
 
-static ngx_int_t body_refuse_json(ngx_wagw_ctx_t *ctx, ngx_wagw_json_rc_t rc)
+ngx_int_t ngx_wagw_refuse_json(ngx_wagw_ctx_t *ctx, ngx_wagw_json_rc_t rc)
 {
     static const char *const text[] = {"",
                                        "The body is not valid JSON",
@@ -133,7 +133,7 @@ static ngx_int_t body_pairs(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_
             if (name == NULL || value == NULL) {
                 return ngx_wagw_refuse_field(ctx, "VALIDATION_FAILED", where, "must be percent-encoded UTF-8");
             }
-            if (*name && ngx_strcmp(name, "apiKey") != 0 &&
+            if (*name && *name != '_' && ngx_strcmp(name, "apiKey") != 0 &&
                 cJSON_GetObjectItemCaseSensitive(ctx->params, name) == NULL) {
                 item = ngx_wagw_fields_value(ctx->match.route->fields, name, value);
                 if (item == NULL || !cJSON_AddItemToObject(ctx->params, name, item)) {
@@ -152,53 +152,91 @@ static void body_cleanup(void *data)
     cJSON_Delete(((ngx_wagw_ctx_t *)data)->params);
 }
 
-ngx_int_t ngx_wagw_params(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+/* A body that is in memory, or will be. */
+static ngx_int_t body_parse(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *type)
 {
-    char *name, *value;
-    cJSON *item;
-    ngx_int_t rc;
-    ngx_str_t body, type = ngx_null_string;
-    ngx_uint_t i;
-    ngx_pool_cleanup_t *cln;
+    ngx_str_t body;
     ngx_wagw_json_rc_t jrc;
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL || body_bytes(r, &body) != NGX_OK) {
+    if (body_bytes(r, &body) != NGX_OK) {
         return NGX_ERROR;
     }
-    cln->handler = body_cleanup;
-    cln->data = ctx;
     wagw_sha256(ctx->body_hash, wagw_str(body.data, body.len));
 
-    if (r->headers_in.content_type) {
-        type = r->headers_in.content_type->value;
-    }
-    if (body.len && (type.len == 0 || body_type_is(&type, "application/json"))) {
+    if (body.len && (type->len == 0 || body_type_is(type, "application/json"))) {
         jrc = ngx_wagw_json_check(body.data, body.len);
         if (jrc != NGX_WAGW_JSON_OK) {
-            return body_refuse_json(ctx, jrc);
+            return ngx_wagw_refuse_json(ctx, jrc);
         }
         ctx->params = cJSON_ParseWithLength((char *)body.data, body.len);
         if (ctx->params == NULL) {
-            return body_refuse_json(ctx, NGX_WAGW_JSON_SYNTAX);
+            return ngx_wagw_refuse_json(ctx, NGX_WAGW_JSON_SYNTAX);
         }
         if (!cJSON_IsObject(ctx->params)) {
             return ngx_wagw_refuse_field(ctx, "VALIDATION_FAILED", "body", "must be an object");
         }
-    } else {
-        ctx->params = cJSON_CreateObject();
-        if (ctx->params == NULL) {
-            return NGX_ERROR;
+        return NGX_OK;
+    }
+    ctx->params = cJSON_CreateObject();
+    if (ctx->params == NULL) {
+        return NGX_ERROR;
+    }
+    if (body.len == 0) {
+        return NGX_OK;
+    }
+    if (!body_type_is(type, "application/x-www-form-urlencoded")) {
+        return ngx_wagw_refuse(ctx, 415, "UNSUPPORTED_MEDIA", "The body must be application/json");
+    }
+    return body_pairs(r, ctx, &body, "body");
+}
+
+/* Names that begin with "_" are between the worker, the owner and the engine. */
+static void body_private(cJSON *params)
+{
+    cJSON *item, *next;
+
+    for (item = params->child; item; item = next) {
+        next = item->next;
+        if (item->string[0] == '_') {
+            cJSON_Delete(cJSON_DetachItemViaPointer(params, item));
         }
     }
-    if (body.len && type.len && !body_type_is(&type, "application/json")) {
-        if (!body_type_is(&type, "application/x-www-form-urlencoded")) {
-            return ngx_wagw_refuse(ctx, 415, "UNSUPPORTED_MEDIA", "The body must be application/json");
+}
+
+ngx_int_t ngx_wagw_params(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
+{
+    char *name, *value;
+    cJSON *item, *spool = NULL;
+    ngx_int_t rc = NGX_DONE;
+    ngx_str_t type = ngx_null_string;
+    ngx_uint_t i;
+    ngx_pool_cleanup_t *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+    cln->handler = body_cleanup;
+    cln->data = ctx;
+
+    if (r->headers_in.content_type) {
+        type = r->headers_in.content_type->value;
+    }
+    if (ctx->match.route->flags & NGX_WAGW_R_MEDIA) {
+        rc = ngx_wagw_spool(r, ctx, &type, &spool);
+    }
+    if (rc == NGX_DONE) {
+        rc = body_parse(r, ctx, &type);
+    }
+    if (rc == NGX_OK) {
+        body_private(ctx->params);
+        if (spool && !cJSON_AddItemToObject(ctx->params, "_spool", spool)) {
+            rc = NGX_ERROR;
         }
-        rc = body_pairs(r, ctx, &body, "body");
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    }
+    if (rc != NGX_OK) {
+        cJSON_Delete(spool);
+        return rc;
     }
     rc = body_pairs(r, ctx, &r->args, "query");
     if (rc != NGX_OK) {

@@ -123,7 +123,7 @@ static bool fields_phone(cJSON *item)
     return true;
 }
 
-static bool fields_url(const char *s)
+bool ngx_wagw_fields_url_ok(const char *s)
 {
     const char *p;
     size_t n = strlen(s), skip = 0;
@@ -275,7 +275,7 @@ static void fields_value(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v
         break;
 
     case NGX_WAGW_T_URL:
-        if (!cJSON_IsString(v) || !fields_url(v->valuestring)) {
+        if (!cJSON_IsString(v) || !ngx_wagw_fields_url_ok(v->valuestring)) {
             fields_wrong(e, f->name, "must be an http or https URL");
         }
         break;

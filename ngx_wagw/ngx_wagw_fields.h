@@ -53,6 +53,9 @@ int ngx_wagw_fields_check(const ngx_wagw_field_t *fields, cJSON *params, const c
 /* A query or form value in its field's type; a string when it does not fit. */
 cJSON *ngx_wagw_fields_value(const ngx_wagw_field_t *fields, const char *name, const char *value);
 
+/* An http or https address with a host, as NGX_WAGW_T_URL takes it. */
+bool ngx_wagw_fields_url_ok(const char *s);
+
 /* Strict JSON (ngx_wagw_json.c): grammar, UTF-8, depth, number of values. */
 #define NGX_WAGW_JSON_DEPTH 100
 #define NGX_WAGW_JSON_VALUES 100000
@@ -79,6 +82,15 @@ extern const ngx_wagw_field_t ngx_wagw_fields_instance_delete[];
 extern const ngx_wagw_field_t ngx_wagw_fields_pairing_code[];
 extern const ngx_wagw_field_t ngx_wagw_fields_webhook_put[];
 extern const ngx_wagw_field_t ngx_wagw_fields_send_text[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_image[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_file[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_voice[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_audio[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_video[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_sticker[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_media[];
+extern const ngx_wagw_field_t ngx_wagw_fields_send_video_note[];
+extern const ngx_wagw_field_t ngx_wagw_fields_message_media[];
 extern const ngx_wagw_field_t ngx_wagw_fields_forward[];
 extern const ngx_wagw_field_t ngx_wagw_fields_seen[];
 extern const ngx_wagw_field_t ngx_wagw_fields_chat[];

@@ -177,6 +177,7 @@ typedef struct {
     unsigned have_rate : 1;
     ngx_str_t out; /* with `replaced` */
     ngx_wagw_waiter_t waiter;
+    void *sending; /* ngx_wagw_media_send.c */
 } ngx_wagw_ctx_t;
 
 /* ngx_wagw_request.c */
@@ -195,6 +196,13 @@ ngx_uint_t ngx_wagw_from_loopback(ngx_http_request_t *r);
 /* ngx_wagw_body.c: path parameters, query and body into ctx->params.  NGX_OK,
  * NGX_DECLINED (noted in ctx), NGX_ERROR. */
 ngx_int_t ngx_wagw_params(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx);
+ngx_int_t ngx_wagw_refuse_json(ngx_wagw_ctx_t *ctx, ngx_wagw_json_rc_t rc);
+/* ngx_wagw_spool.c: the same for a body that nginx has put into a file; what
+ * stays there is described in *spool.  NGX_DONE: it is not for this. */
+ngx_int_t ngx_wagw_spool(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *type, cJSON **spool);
+/* ngx_wagw_media_send.c: answers with a file of the owner's. */
+#define NGX_WAGW_FILE_TYPE "wagw/file" /* content type of such a reply; its body is JSON */
+ngx_int_t ngx_wagw_media_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *description);
 
 /* ngx_wagw_reply.c */
 #define NGX_WAGW_JSON_TYPE "application/json; charset=utf-8"

@@ -9,7 +9,7 @@
  * this one must not log in with the same credentials.
  */
 
-#include "ngx_wagw_owner.h"
+#include "ngx_wagw_media.h"
 
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -50,6 +50,7 @@ static struct {
     unsigned registry : 1;
     unsigned locked : 1;
     unsigned listening : 1;
+    unsigned media : 1; /* its directory is made and empty */
     unsigned storing : 1;
     unsigned stopping : 1;
 } ow;
@@ -219,6 +220,15 @@ static void owner_lock(ngx_event_t *ev)
         }
 
         owner_registry();
+    }
+
+    if (!ow.media) {
+        if (ngx_wagw_media_init(ow.cycle, ow.wmcf) != NGX_OK) {
+            owner_dir_failed(errno, "keeping media in state directory");
+            return;
+        }
+
+        ow.media = 1;
     }
 
     if (!ow.listening) {
@@ -525,6 +535,10 @@ void ngx_wagw_owner_stop(ngx_cycle_t *cycle)
 
     ngx_wagw_instances_done();
     ngx_wagw_tasks_stop();
+
+    if (ow.media) {
+        ngx_wagw_media_done();
+    }
 
     if (ow.listening) {
         ngx_wagw_ipc_close();

@@ -29,18 +29,21 @@ void ngx_wagw_bell_close(ngx_wagw_bell_t *b);
 /* pthread_create with every signal blocked: they belong to nginx's thread. */
 ngx_int_t ngx_wagw_thread_start(pthread_t *tid, void *(*main)(void *), void *data, ngx_log_t *log);
 
-/* Tasks that block or burn CPU (name lookups, PBKDF2, one HTTP fetch): two
- * threads, no order. */
+/* Tasks that block or burn CPU, no order: two threads for what is soon over
+ * (name lookups, PBKDF2, one HTTP fetch), others for media, which may take
+ * minutes; those are started when first needed. */
 typedef struct ngx_wagw_task_s ngx_wagw_task_t;
 struct ngx_wagw_task_s {
     void (*run)(ngx_wagw_task_t *task);  /* in a thread */
     void (*done)(ngx_wagw_task_t *task); /* on the loop */
     void *data;
+    unsigned media : 1;
     ngx_wagw_task_t *next;
 };
 
 ngx_int_t ngx_wagw_tasks_start(ngx_log_t *log);
-void ngx_wagw_task_post(ngx_wagw_task_t *task);
+/* NGX_ERROR: no thread for it, it will not be done.  Never for short ones. */
+ngx_int_t ngx_wagw_task_post(ngx_wagw_task_t *task);
 void ngx_wagw_tasks_stop(void);
 
 /* ---- instances and their driver (ngx_wagw_owner_instance.c) --------------- */

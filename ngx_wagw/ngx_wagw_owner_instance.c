@@ -191,6 +191,7 @@ static void instance_settings(ngx_wagw_instance_t *in, wagw_client_conf_t *conf)
     conf->os = conf_text(browser, "os", "Mac OS");
     conf->browser = conf_text(browser, "name", "Chrome");
     conf->country = conf_text(browser, "country", "US");
+    conf->id = (const char *)in->id.data;
     conf->always_online = conf_flag(s, "alwaysOnline", false);
     conf->mark_read = conf_flag(s, "markReadOnReceive", false);
     conf->ignore_status = conf_flag(s, "ignoreStatus", true);

@@ -9,17 +9,26 @@
 #include <sys/eventfd.h>
 
 #define TASK_THREADS 2
+#define TASK_MEDIA_THREADS 8
 
-static struct {
-    pthread_t tid[TASK_THREADS];
-    ngx_uint_t n;
-    pthread_mutex_t mutex;
+typedef struct {
+    pthread_t tid[TASK_MEDIA_THREADS];
+    ngx_uint_t n, max, idle;
     pthread_cond_t cond;
     ngx_wagw_task_t *head, **tail; /* to run */
+    ngx_uint_t waiting;
+} task_lane_t;
+
+static struct {
+    task_lane_t lane[2]; /* short ones, media */
+    pthread_mutex_t mutex;
     ngx_wagw_task_t *done, **done_tail;
     ngx_uint_t stop;
+    ngx_log_t *log;
     ngx_wagw_bell_t bell;
-} tasks = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+} tasks = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+           .lane = {{.max = TASK_THREADS, .cond = PTHREAD_COND_INITIALIZER},
+                    {.max = TASK_MEDIA_THREADS, .cond = PTHREAD_COND_INITIALIZER}}};
 
 ngx_connection_t ngx_wagw_no_connection = {.fd = (ngx_socket_t)-1};
 
@@ -124,24 +133,26 @@ ngx_int_t ngx_wagw_thread_start(pthread_t *tid, void *(*main)(void *), void *dat
 static void *tasks_main(void *data)
 {
     ngx_wagw_task_t *t;
-
-    (void)data;
+    task_lane_t *lane = data;
 
     pthread_mutex_lock(&tasks.mutex);
 
     for (;;) {
-        while (tasks.head == NULL && !tasks.stop) {
-            pthread_cond_wait(&tasks.cond, &tasks.mutex);
+        while (lane->head == NULL && !tasks.stop) {
+            lane->idle++;
+            pthread_cond_wait(&lane->cond, &tasks.mutex);
+            lane->idle--;
         }
 
         if (tasks.stop) {
             break;
         }
 
-        t = tasks.head;
-        tasks.head = t->next;
-        if (tasks.head == NULL) {
-            tasks.tail = &tasks.head;
+        t = lane->head;
+        lane->head = t->next;
+        lane->waiting--;
+        if (lane->head == NULL) {
+            lane->tail = &lane->head;
         }
 
         pthread_mutex_unlock(&tasks.mutex);
@@ -178,45 +189,79 @@ static void tasks_done(void)
 
 ngx_int_t ngx_wagw_tasks_start(ngx_log_t *log)
 {
-    tasks.head = NULL;
-    tasks.tail = &tasks.head;
+    ngx_uint_t i;
+    task_lane_t *lane;
+
+    for (i = 0; i < 2; i++) {
+        lane = &tasks.lane[i];
+        lane->head = NULL;
+        lane->tail = &lane->head;
+        lane->n = 0;
+        lane->idle = 0;
+        lane->waiting = 0;
+    }
     tasks.done = NULL;
     tasks.done_tail = &tasks.done;
     tasks.stop = 0;
+    tasks.log = log;
 
     if (ngx_wagw_bell_open(&tasks.bell, tasks_done, log) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    for (tasks.n = 0; tasks.n < TASK_THREADS; tasks.n++) {
-        if (ngx_wagw_thread_start(&tasks.tid[tasks.n], tasks_main, NULL, log) != NGX_OK) {
-            return tasks.n ? NGX_OK : NGX_ERROR;
+    lane = &tasks.lane[0];
+    while (lane->n < lane->max) {
+        if (ngx_wagw_thread_start(&lane->tid[lane->n], tasks_main, lane, log) != NGX_OK) {
+            return lane->n ? NGX_OK : NGX_ERROR;
         }
+        lane->n++;
     }
 
     return NGX_OK;
 }
 
-void ngx_wagw_task_post(ngx_wagw_task_t *task)
+ngx_int_t ngx_wagw_task_post(ngx_wagw_task_t *task)
 {
+    ngx_int_t rc = NGX_OK;
+    task_lane_t *lane = &tasks.lane[task->media];
+
     task->next = NULL;
 
     pthread_mutex_lock(&tasks.mutex);
-    *tasks.tail = task;
-    tasks.tail = &task->next;
-    pthread_cond_signal(&tasks.cond);
+
+    if (lane->waiting >= lane->idle && lane->n < lane->max) {
+        if (ngx_wagw_thread_start(&lane->tid[lane->n], tasks_main, lane, tasks.log) == NGX_OK) {
+            lane->n++;
+        } else if (lane->n == 0) {
+            rc = NGX_ERROR;
+        }
+    }
+    if (rc == NGX_OK) {
+        *lane->tail = task;
+        lane->tail = &task->next;
+        lane->waiting++;
+        pthread_cond_signal(&lane->cond);
+    }
+
     pthread_mutex_unlock(&tasks.mutex);
+
+    return rc;
 }
 
 /* The process is about to end: a lookup that hangs is not waited for. */
 void ngx_wagw_tasks_stop(void)
 {
+    ngx_uint_t i;
+
     pthread_mutex_lock(&tasks.mutex);
     tasks.stop = 1;
-    pthread_cond_broadcast(&tasks.cond);
+    pthread_cond_broadcast(&tasks.lane[0].cond);
+    pthread_cond_broadcast(&tasks.lane[1].cond);
     pthread_mutex_unlock(&tasks.mutex);
 
-    while (tasks.n) {
-        pthread_detach(tasks.tid[--tasks.n]);
+    for (i = 0; i < 2; i++) {
+        while (tasks.lane[i].n) {
+            pthread_detach(tasks.lane[i].tid[--tasks.lane[i].n]);
+        }
     }
 }

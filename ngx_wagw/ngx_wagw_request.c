@@ -246,7 +246,12 @@ static ngx_int_t request_body(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
 {
     ngx_int_t rc;
 
-    r->request_body_in_single_buf = 1;
+    if (ctx->match.route->flags & NGX_WAGW_R_MEDIA) {
+        r->request_body_in_file_only = 1;
+        r->request_body_in_clean_file = 1;
+    } else {
+        r->request_body_in_single_buf = 1;
+    }
     rc = ngx_http_read_client_request_body(r, request_body_read);
     if (rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -464,6 +469,9 @@ static ngx_int_t request_reply(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_w
 
     ctx->retry_after = reply->retry_after;
     ctx->replayed = reply->flags & NGX_WAGW_FLAG_REPLAYED ? 1 : 0;
+    if (type.len == sizeof(NGX_WAGW_FILE_TYPE) - 1 && ngx_strncmp(type.data, NGX_WAGW_FILE_TYPE, type.len) == 0) {
+        return ngx_wagw_media_send(r, ctx, &body);
+    }
     return ngx_wagw_send(r, ctx, reply->status, &type, &body);
 }
 

@@ -127,6 +127,58 @@ const ngx_wagw_field_t ngx_wagw_fields_send_text[] = {
     BOOL("linkPreview", "true", "preview of the first URL"),
     END};
 
+/* contract 1.10; a multipart part `file` goes before all of them */
+#define MEDIA_FIELDS(kind)                                                                                      \
+    STR(kind "Base64", OPT, NULL, 0, 0, "the file as base64 or data URL"),                                      \
+    URL(kind "Url", OPT, "where the file is fetched"),                                                          \
+    ANY(kind, "str|obj", "address, data URL, base64, or {url} or {base64, mimetype, filename}"),                \
+    STR("mediaId", OPT, NULL, 1, 64, "uploaded before")
+
+#define CAPTION      STR("caption", OPT, NULL, 0, 65536, "text below it")
+#define VIEW_ONCE    BOOL("viewOnce", "false", "can be opened once")
+#define FILE_NAME    STR("fileName", OPT, "filename", 1, 255, "shown name; default: the file's, else document")
+#define MIMETYPE     STR("mimetype", OPT, NULL, 3, 127, "default: from name or content")
+
+const ngx_wagw_field_t ngx_wagw_fields_send_image[] = {
+    INSTANCE, MEDIA_FIELDS("image"), SEND_FIELDS, CAPTION, VIEW_ONCE, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_file[] = {
+    INSTANCE, MEDIA_FIELDS("file"), SEND_FIELDS, CAPTION, FILE_NAME, MIMETYPE, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_voice[] = {
+    INSTANCE, MEDIA_FIELDS("audio"), SEND_FIELDS,
+    BOOL("ptt", "true", "false: an audio file"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_audio[] = {
+    INSTANCE, MEDIA_FIELDS("audio"), SEND_FIELDS,
+    BOOL("ptt", "false", "true: a voice note"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_video[] = {
+    INSTANCE, MEDIA_FIELDS("video"), SEND_FIELDS, CAPTION, VIEW_ONCE,
+    BOOL("gifPlayback", "false", "plays silently and again and again"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_video_note[] = {
+    INSTANCE, MEDIA_FIELDS("video"), SEND_FIELDS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_sticker[] = {
+    INSTANCE, MEDIA_FIELDS("sticker"), SEND_FIELDS,
+    BOOL("isAnimated", NULL, "default: what the file says"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_send_media[] = {
+    INSTANCE,
+    ENUM("type", REQ, "image|video|audio|document", NULL, "what it is"),
+    MEDIA_FIELDS("media"), SEND_FIELDS, CAPTION, FILE_NAME, MIMETYPE,
+    BOOL("ptt", "false", "audio: a voice note"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_message_media[] = {
+    BOOL("download", "false", "to be saved instead of shown"),
+    END};
+
 const ngx_wagw_field_t ngx_wagw_fields_forward[] = {
     INSTANCE,
     JID("to", REQ, NULL, "recipient"),

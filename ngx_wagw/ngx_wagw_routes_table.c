@@ -17,6 +17,7 @@
 #define C NGX_WAGW_R_CONNECTED
 #define K NGX_WAGW_R_IDEMPOTENT
 #define L NGX_WAGW_R_LOCAL
+#define M NGX_WAGW_R_MEDIA
 #define O NGX_WAGW_R_OPTIONAL_KEY
 
 #ifndef NGX_WAGW_DOC
@@ -120,23 +121,23 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
     /* 3.3 */
     {"POST", "/api/message/send/text", "message", P_SEND, 1, B(send_text, send_text), I | C | K, "3.3",
      "Sends a text"},
-    {"POST", "/api/message/send/image", "message", P_SEND, 1, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/image", "message", P_SEND, 1, B(send_image, send_image), I | C | K | M, "3.3",
      "Sends an image"},
-    {"POST", "/api/message/send/file", "message", P_SEND, 1, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/file", "message", P_SEND, 1, B(send_file, send_file), I | C | K | M, "3.3",
      "Sends a document"},
-    {"POST", "/api/message/send/document", "message", P_SEND, 2, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/document", "message", P_SEND, 2, B(send_file, send_file), I | C | K | M, "3.3",
      "The same as file"},
-    {"POST", "/api/message/send/voice", "message", P_SEND, 1, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/voice", "message", P_SEND, 1, B(send_voice, send_voice), I | C | K | M, "3.3",
      "Sends a voice note"},
-    {"POST", "/api/message/send/audio", "message", P_SEND, 1, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/audio", "message", P_SEND, 1, B(send_audio, send_audio), I | C | K | M, "3.3",
      "Sends an audio file"},
-    {"POST", "/api/message/send/video", "message", P_SEND, 1, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/video", "message", P_SEND, 1, B(send_video, send_video), I | C | K | M, "3.3",
      "Sends a video"},
-    {"POST", "/api/message/send/video-note", "message", P_SEND, 3, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/video-note", "message", P_SEND, 3, B(send_video_note, send_video_note), I | C | K | M, "3.3",
      "Sends a round video"},
-    {"POST", "/api/message/send/sticker", "message", P_SEND, 2, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/sticker", "message", P_SEND, 2, B(send_sticker, send_sticker), I | C | K | M, "3.3",
      "Sends a sticker"},
-    {"POST", "/api/message/send/media", "message", P_SEND, 2, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/media", "message", P_SEND, 2, B(send_media, send_media), I | C | K | M, "3.3",
      "Sends any kind of media"},
     {"POST", "/api/message/send/link-preview", "message", P_SEND, 1, NOT_YET, I | K, "3.3",
      "Sends a text with a link preview"},
@@ -202,7 +203,7 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Messages of all chats"},
     {"GET", "/api/message/:instanceId/:messageId", "message", P_READ, 1, B(none, message_get), I, "3.4",
      "One message"},
-    {"GET", "/api/message/:instanceId/:messageId/media", "message", P_READ, 1, NOT_YET, I, "3.4",
+    {"GET", "/api/message/:instanceId/:messageId/media", "message", P_READ, 1, B(message_media, message_media), I, "3.4",
      "The media of a message"},
     {"GET", "/api/message/:instanceId/:messageId/receipts", "message", P_READ, 2, B(none, message_receipts), I, "3.4",
      "Receipts of a message"},

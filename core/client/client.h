@@ -53,6 +53,7 @@ typedef struct {
     const char  *os;                    /* "Mac OS" */
     const char  *browser;               /* "Chrome" */
     const char  *country;               /* "US" */
+    const char  *id;                    /* of the instance, for addresses in events; NULL: none are given */
     bool         always_online;         /* presence available after login */
     bool         mark_read;             /* markReadOnReceive */
     bool         ignore_status, ignore_groups, ignore_channels;

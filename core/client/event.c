@@ -110,8 +110,7 @@ wagw_event_message(wagw_turn_t *t, const char *name, const wagw_row_message_t *m
     }
     wagw_json_kstr(&j, "body", m->body);
     wagw_json_kstr(&j, "type", m->type);
-    wagw_json_knull(&j, "mediaUrl");
-    raw_or_null(&j, "media", m->media);
+    wagw_message_media_members(&j, m, wagw_cstr(t->c->conf.id));
     raw_or_null(&j, "quoted", m->quoted);
     raw_or_null(&j, "mentions", m->mentions);
     wagw_json_kiso(&j, "timestamp", m->t_ms);

@@ -193,5 +193,7 @@ void wagw_message_object(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t
 /* The same members into an object that is open already; self is the own user
  * jid, which rows do not hold (empty: `from`/`to` of the own side are null). */
 void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id, wagw_str_t self);
+/* mediaUrl and media of it (contract 3.4, 4.4); without an id the address is null. */
+void wagw_message_media_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id);
 
 #endif

@@ -14,12 +14,15 @@ static void wagw_object_escape(wagw_buf_t *b, wagw_str_t s)
     }
 }
 
-static void wagw_object_media(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id)
+void wagw_message_media_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id)
 {
     wagw_buf_t url = {0};
 
-    if (m->media.n == 0) {
+    if (m->media.n == 0 || instance_id.n == 0) {
         wagw_json_knull(j, "mediaUrl");
+        if (m->media.n) {
+            wagw_json_kraw(j, "media", m->media);
+        }
         return;
     }
 
@@ -120,7 +123,7 @@ void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_
 
     wagw_json_kstr(j, "body", m->body);
     wagw_json_kstr(j, "type", m->type.n ? m->type : WAGW_STR("unknown"));
-    wagw_object_media(j, m, instance_id);
+    wagw_message_media_members(j, m, instance_id);
 
     if (m->quoted.n) {
         wagw_json_kraw(j, "quoted", m->quoted);

@@ -460,18 +460,13 @@ done:
     return rc;
 }
 
-int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
-                           bool with_chat, wagw_buf_t *json)
+static int message_find(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, int64_t *found)
 {
-    wagw_json_t j = wagw_json(json);
-    int64_t chat_num = 0, found;
+    int64_t chat_num = 0;
     sqlite3_stmt *st;
-    shown_t sh;
-    int rc;
+    int rc = WAGW_OK;
 
-    rc = shown_begin(&sh, s, num, instance_id, with_chat);
-
-    if (rc == WAGW_OK && chat.n != 0) {
+    if (chat.n != 0) {
         rc = chat_by_any(s, num, chat, &chat_num);
     }
 
@@ -484,16 +479,67 @@ int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id
     wagw_sql_bind(st, "usi", num, id, chat_num);
 
     rc = wagw_sql_step(s, st);
+    if (rc == WAGW_OK) {
+        *found = sqlite3_column_int64(st, 0);
+        wagw_sql_done(st);
+    }
+
+    return rc;
+}
+
+int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
+                           bool with_chat, wagw_buf_t *json)
+{
+    wagw_json_t j = wagw_json(json);
+    int64_t found;
+    shown_t sh;
+    int rc;
+
+    rc = shown_begin(&sh, s, num, instance_id, with_chat);
+
+    if (rc == WAGW_OK) {
+        rc = message_find(s, num, chat, id, &found);
+    }
+
     if (rc != WAGW_OK) {
         return rc;
     }
 
-    found = sqlite3_column_int64(st, 0);
-    wagw_sql_done(st);
-
     rc = message_json(&sh, found, &j);
 
     return rc == WAGW_OK && json->failed ? WAGW_NOMEM : rc;
+}
+
+int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *content)
+{
+    wagw_arena_t a = {0};
+    wagw_row_message_t m;
+    sqlite3_stmt *st;
+    int64_t found;
+    int rc;
+
+    rc = message_find(s, num, chat, id, &found);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, MESSAGE_SELECT " WHERE m.num = ?1");
+    wagw_sql_bind(st, "i", found);
+
+    rc = wagw_sql_step(s, st);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    rc = wagw_message_row(s, st, num, &a, &m);
+    if (rc == WAGW_OK) {
+        rc = m.flags & WAGW_ROW_REVOKED ? WAGW_NOT_FOUND : wagw_buf_str(content, m.content);
+    }
+
+    wagw_sql_done(st);
+    wagw_arena_free(&a);
+
+    return rc;
 }
 
 /* The chat's preview after its last message went away. */

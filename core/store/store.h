@@ -94,6 +94,8 @@ int wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter
 /* One message object by id (chat may be empty); WAGW_NOT_FOUND. */
 int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
                            bool with_chat, wagw_buf_t *json);
+/* The content alone: a serialised Message. */
+int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *content);
 int wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted);
 int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 int wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);

@@ -1,0 +1,692 @@
+#include "ngx_wagw_media.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <openssl/rand.h>
+
+#define MEDIA_CHUNK 49152 /* of base64: a multiple of four */
+
+static struct {
+    ngx_wagw_main_conf_t *wmcf;
+    char *dir, *cafile;
+} media;
+
+/* ---- the directory ---- */
+
+/* What an owner left that was killed. */
+static void media_sweep(const char *dir)
+{
+    int fd;
+    DIR *d = opendir(dir);
+    struct dirent *e;
+
+    if (d == NULL) {
+        return;
+    }
+    fd = dirfd(d);
+    while ((e = readdir(d)) != NULL) {
+        if (e->d_name[0] != '.') {
+            unlinkat(fd, e->d_name, 0);
+        }
+    }
+    closedir(d);
+}
+
+ngx_int_t ngx_wagw_media_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
+{
+    wagw_buf_t b = {0};
+
+    media.wmcf = wmcf;
+    wagw_buf_add(&b, wmcf->state_dir.data, wmcf->state_dir.len);
+    wagw_buf_cstr(&b, "/media");
+    wagw_buf_u8(&b, 0);
+    media.dir = b.failed ? NULL : (char *)b.p;
+    if (media.dir == NULL) {
+        wagw_buf_free(&b);
+        return NGX_ERROR;
+    }
+    if (mkdir(media.dir, 0700) == -1 && ngx_errno != NGX_EEXIST) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno, "wagw: cannot make \"%s\": media cannot be sent", media.dir);
+    }
+    media_sweep(media.dir);
+    if (wmcf->trusted_certificate.len) {
+        media.cafile = wagw_str_dup(wagw_str(wmcf->trusted_certificate.data, wmcf->trusted_certificate.len));
+    }
+    ngx_wagw_media_cache_init(cycle);
+    return NGX_OK;
+}
+
+void ngx_wagw_media_done(void)
+{
+    ngx_wagw_media_cache_done();
+    free(media.dir);
+    free(media.cafile);
+    ngx_memzero(&media, sizeof(media));
+}
+
+ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m)
+{
+    int fd;
+    char path[NGX_MAX_PATH];
+
+    snprintf(path, sizeof(path), "%s/tmp-XXXXXX", m->dir);
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd != -1) {
+        unlink(path);
+    }
+    return fd;
+}
+
+/* ---- the object ---- */
+
+static void media_free(ngx_wagw_media_t *m)
+{
+    if (m->in != -1) {
+        close(m->in);
+    }
+    if (m->out != -1) {
+        close(m->out);
+    }
+    wagw_media_seal_free(m->seal);
+    wagw_media_check_free(m->check);
+    wagw_buf_wipe(&m->head);
+    wagw_buf_free(&m->cipher);
+    wagw_buf_free(&m->sums.sidecar);
+    wagw_buf_free(&m->thumbnail);
+    wagw_buf_free(&m->answer);
+    wagw_arena_free(&m->arena);
+    cJSON_Delete(m->conn);
+    free(m->allow.elts);
+    free(m->cafile);
+    free(m->dir);
+    free(m->text);
+    free(m->url);
+    free(m->mimetype);
+    free(m->file_name);
+    free(m->source_type);
+    free(m->source_name);
+    if (m->named && m->path) {
+        unlink(m->path);
+    }
+    free(m->path);
+    wagw_wipe(m, sizeof(*m));
+    free(m);
+}
+
+/* The call's pool goes: it was answered. */
+static void media_call_ended(void *data)
+{
+    ngx_wagw_media_t *m = data;
+
+    m->call = NULL;
+    if (m->event.posted) {
+        ngx_delete_posted_event(&m->event);
+        m->busy = 0;
+    }
+    if (m->event.timer_set) {
+        ngx_del_timer(&m->event);
+        m->busy = 0;
+    }
+    if (m->busy) {
+        __atomic_store_n(&m->cancel, 1, __ATOMIC_RELAXED);
+    } else {
+        media_free(m);
+    }
+}
+
+ngx_wagw_media_t *ngx_wagw_media_new(ngx_wagw_call_t *call)
+{
+    ngx_array_t *list = media.wmcf->outbound_allow;
+    ngx_wagw_media_t *m = calloc(1, sizeof(*m));
+    ngx_pool_cleanup_t *cln = ngx_pool_cleanup_add(call->pool, 0);
+
+    if (m == NULL || cln == NULL) {
+        goto failed;
+    }
+    m->in = m->out = -1;
+    m->task.data = m;
+    m->dir = media.dir ? strdup(media.dir) : NULL;
+    if (m->dir == NULL) {
+        goto failed;
+    }
+    if (media.cafile) {
+        m->cafile = strdup(media.cafile);
+        if (m->cafile == NULL) {
+            goto failed;
+        }
+    }
+    if (list && list->nelts) {
+        m->allow.elts = malloc(list->nelts * sizeof(ngx_cidr_t));
+        if (m->allow.elts == NULL) {
+            goto failed;
+        }
+        ngx_memcpy(m->allow.elts, list->elts, list->nelts * sizeof(ngx_cidr_t));
+        m->allow.nelts = list->nelts;
+        m->policy.outbound_allow = &m->allow;
+    }
+    m->call = call;
+    cln->handler = media_call_ended;
+    cln->data = m;
+    return m;
+
+failed:
+    if (m) {
+        media_free(m);
+    }
+    ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+    return NULL;
+}
+
+static void media_task_done(ngx_wagw_task_t *task)
+{
+    ngx_wagw_media_t *m = task->data;
+
+    m->busy = 0;
+    if (m->call == NULL) {
+        media_free(m);
+    } else {
+        m->next(m);
+    }
+}
+
+void ngx_wagw_media_run(ngx_wagw_media_t *m, void (*run)(ngx_wagw_task_t *task), void (*next)(ngx_wagw_media_t *m))
+{
+    m->task.run = run;
+    m->task.done = media_task_done;
+    m->task.media = 1;
+    m->next = next;
+    m->busy = 1;
+    if (ngx_wagw_task_post(&m->task) != NGX_OK) {
+        m->busy = 0;
+        ngx_wagw_call_fail_retry(m->call, 503, "CAPACITY", "No thread for this transfer", WAGW_STR_NULL, NULL, 1);
+    }
+}
+
+static void media_event(ngx_event_t *ev)
+{
+    ngx_wagw_media_t *m = ev->data;
+
+    m->busy = 0;
+    m->next(m);
+}
+
+static void media_event_set(ngx_wagw_media_t *m, void (*next)(ngx_wagw_media_t *m))
+{
+    m->next = next;
+    m->busy = 1;
+    m->event.handler = media_event;
+    m->event.data = m;
+    m->event.log = ngx_cycle->log;
+}
+
+void ngx_wagw_media_later(ngx_wagw_media_t *m, void (*next)(ngx_wagw_media_t *m))
+{
+    media_event_set(m, next);
+    ngx_post_event(&m->event, &ngx_posted_events);
+}
+
+void ngx_wagw_media_wait(ngx_wagw_media_t *m, ngx_msec_t ms, void (*next)(ngx_wagw_media_t *m))
+{
+    media_event_set(m, next);
+    ngx_add_timer(&m->event, ms);
+}
+
+void ngx_wagw_media_fail(ngx_wagw_media_t *m, ngx_uint_t status, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (m->status) {
+        return;
+    }
+    m->status = status;
+    m->code = code;
+    va_start(ap, fmt);
+    vsnprintf(m->error, sizeof(m->error), fmt, ap);
+    va_end(ap);
+}
+
+void ngx_wagw_media_answer(ngx_wagw_media_t *m)
+{
+    if (m->status == 400) {
+        ngx_wagw_call_invalid(m->call, m->field, m->error);
+    } else {
+        ngx_wagw_call_fail(m->call, m->status, m->code, m->error, wagw_cstr(m->details));
+    }
+}
+
+/* ---- a file as plaintext ---- */
+
+ngx_int_t ngx_wagw_media_reader(ngx_wagw_media_reader_t *r, ngx_fd_t fd, const wagw_media_keys_t *keys, uint64_t from,
+                                uint64_t to)
+{
+    ngx_memzero(&r->plain, sizeof(r->plain));
+    r->fd = fd;
+    r->open = NULL;
+    r->at = from;
+    r->end = to;
+    if (keys) {
+        r->open = wagw_media_open(keys, from, to, &r->at, &r->end);
+        if (r->open == NULL) {
+            return NGX_ERROR;
+        }
+    }
+    return NGX_OK;
+}
+
+bool ngx_wagw_media_reader_next(ngx_wagw_media_reader_t *r, wagw_str_t *piece)
+{
+    ssize_t n;
+    size_t want;
+
+    *piece = WAGW_STR_NULL;
+    wagw_buf_reset(&r->plain);
+    while (r->at < r->end) {
+        want = ngx_min(sizeof(r->cipher), r->end - r->at);
+        n = pread(r->fd, r->cipher, want, (off_t)r->at);
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        r->at += (uint64_t)n;
+        if (r->open == NULL) {
+            *piece = wagw_str(r->cipher, (size_t)n);
+            return true;
+        }
+        if (wagw_media_open_add(r->open, &r->plain, wagw_str(r->cipher, (size_t)n)) != WAGW_OK) {
+            return false;
+        }
+        if (r->plain.n) {
+            *piece = wagw_buf_view(&r->plain);
+            return true;
+        }
+    }
+    return true;
+}
+
+void ngx_wagw_media_reader_end(ngx_wagw_media_reader_t *r)
+{
+    wagw_media_open_free(r->open);
+    wagw_buf_wipe(&r->plain);
+    wagw_wipe(r->cipher, sizeof(r->cipher));
+    wagw_wipe(&r->keys, sizeof(r->keys));
+}
+
+/* ---- what may be sent as what ---- */
+
+static bool media_one_of(const char *s, const char *list)
+{
+    size_t n = strlen(s);
+    const char *p = list;
+
+    while ((p = strstr(p, s)) != NULL) {
+        if ((p == list || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0')) {
+            return true;
+        }
+        p += n;
+    }
+    return false;
+}
+
+/* From the first bytes: is it what the call says? */
+static void media_judge(ngx_wagw_media_t *m)
+{
+    static const struct {
+        const char *kind, *suffixes, *what;
+    } rules[] = {
+        {"image", "jpg png webp gif", "a JPEG, PNG, WebP or GIF image"},
+        {"video", "mp4 mov 3gp", "an MP4, MOV or 3GP video"},
+        {"gif", "mp4 mov 3gp", "an MP4, MOV or 3GP video"},
+        {"ptv", "mp4 mov 3gp", "an MP4, MOV or 3GP video"},
+        {"audio", "ogg mp3 m4a mp4 aac amr", "an OGG, MP3, M4A, AAC or AMR audio file"},
+        {"sticker", "webp", "a WebP image"},
+    };
+
+    m->judged = 1;
+    wagw_media_sniff(&m->facts, wagw_buf_view(&m->head));
+
+    if (strcmp(m->kind, "voice") == 0 && !m->facts.opus) {
+        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "A voice note must be OGG with Opus");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (strcmp(rules[i].kind, m->kind) == 0 &&
+            (m->facts.suffix == NULL || !media_one_of(m->facts.suffix, rules[i].suffixes))) {
+            ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The file is not %s", rules[i].what);
+        }
+    }
+    if (strcmp(m->kind, "sticker") == 0 && (m->facts.width > 512 || m->facts.height > 512)) {
+        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "A sticker has at most 512 pixels on each side");
+    }
+}
+
+/* ---- encrypting ---- */
+
+static bool media_write(ngx_wagw_media_t *m)
+{
+    size_t at = 0;
+    ssize_t n;
+
+    while (at < m->cipher.n) {
+        n = write(m->out, m->cipher.p + at, m->cipher.n - at);
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            ngx_wagw_media_fail(m, 503, "CAPACITY", "The file cannot be kept: %s", strerror(ngx_errno));
+            return false;
+        }
+        at += (size_t)n;
+    }
+    wagw_buf_reset(&m->cipher);
+    return true;
+}
+
+bool ngx_wagw_media_take(ngx_wagw_media_t *m, wagw_str_t plain)
+{
+    size_t n;
+
+    if (m->status || __atomic_load_n(&m->cancel, __ATOMIC_RELAXED)) {
+        return false;
+    }
+    m->size += plain.n;
+    if (m->size > m->limit) {
+        ngx_wagw_media_fail(m, 413, "MEDIA_TOO_LARGE", "The file has more than %llu bytes",
+                            (unsigned long long)m->limit);
+        return false;
+    }
+    if (!m->judged) {
+        n = ngx_min(plain.n, WAGW_MEDIA_HEAD - m->head.n);
+        wagw_buf_add(&m->head, plain.p, n);
+        if (m->head.n == WAGW_MEDIA_HEAD) {
+            media_judge(m);
+            if (m->status) {
+                return false;
+            }
+        }
+    }
+    if (wagw_media_seal_add(m->seal, &m->cipher, plain) != WAGW_OK || m->head.failed) {
+        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
+        return false;
+    }
+    return m->cipher.n < 65536 || media_write(m);
+}
+
+/* ---- base64 ---- */
+
+typedef struct {
+    uint32_t bits;
+    unsigned n;
+    bool end, escape, begun;
+    wagw_buf_t out;
+    char prefix[160];
+    size_t nprefix;
+} media_base64_t;
+
+static int media_base64_value(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        return c - 'A';
+    }
+    if (c >= 'a' && c <= 'z') {
+        return c - 'a' + 26;
+    }
+    if (c >= '0' && c <= '9') {
+        return c - '0' + 52;
+    }
+    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+}
+
+static bool media_base64_char(media_base64_t *d, uint8_t c)
+{
+    int v;
+
+    if (c == '=') {
+        d->end = true;
+        return true;
+    }
+    if (c == '\n' || c == '\r' || c == ' ' || c == '\t') {
+        return true;
+    }
+    v = media_base64_value(c);
+    if (v < 0 || d->end) {
+        return false;
+    }
+    d->bits = d->bits << 6 | (uint32_t)v;
+    if (++d->n == 4) {
+        wagw_buf_be(&d->out, d->bits & 0xffffff, 3);
+        d->bits = d->n = 0;
+    }
+    return true;
+}
+
+static bool media_base64_last(media_base64_t *d)
+{
+    if (d->n == 1) {
+        return false;
+    }
+    if (d->n == 2) {
+        wagw_buf_u8(&d->out, (uint8_t)(d->bits >> 4));
+    } else if (d->n == 3) {
+        wagw_buf_be(&d->out, d->bits >> 2 & 0xffff, 2);
+    }
+    return true;
+}
+
+/* "data:image/png;base64," */
+static bool media_data_prefix(ngx_wagw_media_t *m, media_base64_t *d)
+{
+    char *semi;
+
+    d->prefix[d->nprefix] = '\0';
+    semi = strchr(d->prefix, ';');
+    if (semi == NULL || strstr(semi, ";base64") == NULL) {
+        return false;
+    }
+    *semi = '\0';
+    if (semi > d->prefix + 5) {
+        free(m->source_type);
+        m->source_type = strdup(d->prefix + 5);
+    }
+    return true;
+}
+
+static bool media_base64(ngx_wagw_media_t *m, media_base64_t *d, const uint8_t *p, size_t n)
+{
+    uint8_t c;
+
+    for (size_t i = 0; i < n; i++) {
+        c = p[i];
+        if (m->in_escaped && (c == '\\' || d->escape)) {
+            d->escape = !d->escape;
+            if (d->escape) {
+                continue;
+            }
+            c = c == 'n' || c == 'r' || c == 't' ? ' ' : c;
+        }
+        if (!d->begun) {
+            /* a data URL shows within its first five characters */
+            if (d->nprefix < 5 ? c != (uint8_t) "data:"[d->nprefix] : c == ',') {
+                d->begun = true;
+                if (d->nprefix >= 5) {
+                    if (!media_data_prefix(m, d)) {
+                        return false;
+                    }
+                    continue;
+                }
+                for (size_t k = 0; k < d->nprefix; k++) {
+                    (void)media_base64_char(d, (uint8_t)d->prefix[k]);
+                }
+            } else {
+                if (d->nprefix == sizeof(d->prefix) - 1) {
+                    return false;
+                }
+                d->prefix[d->nprefix++] = (char)c;
+                continue;
+            }
+        }
+        if (!media_base64_char(d, c)) {
+            return false;
+        }
+    }
+    return !d->out.failed;
+}
+
+static void media_from_base64(ngx_wagw_media_t *m)
+{
+    bool good = true;
+    size_t n, len = m->text ? strlen(m->text) : 0, at = 0;
+    ssize_t got;
+    uint8_t *chunk = malloc(MEDIA_CHUNK);
+    media_base64_t *d = calloc(1, sizeof(*d));
+
+    if (chunk == NULL || d == NULL) {
+        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
+        goto done;
+    }
+    while (good && (m->text ? at < len : m->in_left > 0)) {
+        if (m->text) {
+            n = ngx_min(MEDIA_CHUNK, len - at);
+            good = media_base64(m, d, (const uint8_t *)m->text + at, n);
+            at += n;
+        } else {
+            got = pread(m->in, chunk, (size_t)ngx_min((off_t)MEDIA_CHUNK, m->in_left), m->in_at);
+            if (got <= 0) {
+                ngx_wagw_media_fail(m, 500, "INTERNAL", "The body cannot be read");
+                goto done;
+            }
+            m->in_at += got;
+            m->in_left -= got;
+            good = media_base64(m, d, chunk, (size_t)got);
+        }
+        if (good && !ngx_wagw_media_take(m, wagw_buf_view(&d->out))) {
+            goto done;
+        }
+        wagw_buf_reset(&d->out);
+    }
+    if (good && !d->begun) {
+        /* shorter than the beginning of a data URL */
+        good = d->nprefix < 5;
+        for (size_t k = 0; good && k < d->nprefix; k++) {
+            good = media_base64_char(d, (uint8_t)d->prefix[k]);
+        }
+    }
+    if (!good || !media_base64_last(d)) {
+        ngx_wagw_media_fail(m, 400, "VALIDATION_FAILED", "must be base64 or a data URL with base64");
+        goto done;
+    }
+    (void)ngx_wagw_media_take(m, wagw_buf_view(&d->out));
+
+done:
+    if (d) {
+        wagw_buf_wipe(&d->out);
+    }
+    free(d);
+    free(chunk);
+}
+
+static void media_from_file(ngx_wagw_media_t *m)
+{
+    ssize_t n;
+    uint8_t *chunk = malloc(65536);
+
+    if (chunk == NULL) {
+        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
+        return;
+    }
+    while (m->in_left > 0) {
+        n = pread(m->in, chunk, (size_t)ngx_min((off_t)65536, m->in_left), m->in_at);
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            ngx_wagw_media_fail(m, 500, "INTERNAL", "The body cannot be read");
+            break;
+        }
+        m->in_at += n;
+        m->in_left -= n;
+        if (!ngx_wagw_media_take(m, wagw_str(chunk, (size_t)n))) {
+            break;
+        }
+    }
+    free(chunk);
+}
+
+/* ---- what the file says of itself ---- */
+
+static bool media_probe_read(void *data, uint64_t at, uint8_t *p, size_t n)
+{
+    bool ok = false;
+    wagw_str_t piece;
+    ngx_wagw_media_t *m = data;
+    ngx_wagw_media_reader_t *r;
+
+    if (at > m->sums.size || n > m->sums.size - at) {
+        return false;
+    }
+    r = malloc(sizeof(*r));
+    if (r == NULL || ngx_wagw_media_reader(r, m->out, &m->keys, at, at + n) != NGX_OK) {
+        free(r);
+        return false;
+    }
+    while (n && ngx_wagw_media_reader_next(r, &piece) && piece.n) {
+        memcpy(p, piece.p, piece.n);
+        p += piece.n;
+        n -= piece.n;
+    }
+    ok = n == 0;
+    ngx_wagw_media_reader_end(r);
+    free(r);
+    return ok;
+}
+
+void ngx_wagw_media_ingest(ngx_wagw_task_t *task)
+{
+    ngx_wagw_media_t *m = task->data;
+
+    m->out = ngx_wagw_media_file(m);
+    if (m->out == -1) {
+        ngx_wagw_media_fail(m, 503, "CAPACITY", "The file cannot be kept: %s", strerror(ngx_errno));
+        return;
+    }
+    if (RAND_bytes(m->key, sizeof(m->key)) != 1 || wagw_media_keys(&m->keys, m->type, m->key) != WAGW_OK ||
+        (m->seal = wagw_media_seal(m->type, m->key)) == NULL) {
+        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
+        return;
+    }
+
+    if (m->url) {
+        ngx_wagw_media_fetch(m);
+    } else if (m->text || m->in_base64) {
+        media_from_base64(m);
+    } else {
+        media_from_file(m);
+    }
+    if (m->in != -1) {
+        close(m->in);
+        m->in = -1;
+    }
+
+    if (m->status == 0 && m->size == 0) {
+        ngx_wagw_media_fail(m, 400, "VALIDATION_FAILED", "is empty");
+    }
+    if (m->status == 0 && !m->judged) {
+        media_judge(m);
+    }
+    if (m->status == 0 && wagw_media_seal_end(m->seal, &m->cipher, &m->sums) != WAGW_OK) {
+        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
+    }
+    if (m->status || !media_write(m)) {
+        return;
+    }
+    wagw_buf_wipe(&m->head);
+    ngx_memzero(&m->head, sizeof(m->head));
+
+    wagw_media_probe(&m->facts, m->sums.size, media_probe_read, m);
+    if (strcmp(m->kind, "image") == 0) {
+        ngx_wagw_media_picture(m);
+    } else if (strcmp(m->kind, "voice") == 0) {
+        ngx_wagw_media_voice(m);
+    }
+}

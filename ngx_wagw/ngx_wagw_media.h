@@ -1,0 +1,159 @@
+/*
+ * Media in the owner.  A transfer is one object that is moved from step to
+ * step: the loop decides, a thread does what blocks (files, HTTP, pictures).
+ *
+ *   ngx_wagw_media.c        the object; from the caller's file or address to an
+ *                           encrypted file of ours
+ *   ngx_wagw_media_http.c   libcurl: addresses of callers, WhatsApp's hosts
+ *   ngx_wagw_media_image.c  thumbnails
+ *   ngx_wagw_media_hosts.c  the list of hosts, kept per instance
+ *   ngx_wagw_calls_media.c  sending;  ngx_wagw_calls_media_get.c  getting
+ *   ngx_wagw_media_send.c   worker: such a file to the client
+ *
+ * While task runs the object is the thread's, but for `cancel`.
+ */
+
+#ifndef NGX_WAGW_MEDIA_H
+#define NGX_WAGW_MEDIA_H
+
+#include "ngx_wagw_owner.h"
+#include "ngx_wagw_calls.h"
+#include "../core/media/media.h"
+#include "../core/message/message.h"
+
+#include <curl/curl.h>
+
+#pragma GCC visibility push(hidden)
+
+typedef struct ngx_wagw_media_s ngx_wagw_media_t;
+
+/* A file that we encrypted or downloaded, as a stream of plaintext. */
+typedef struct {
+    ngx_fd_t fd;
+    wagw_media_keys_t keys;
+    wagw_media_open_t *open; /* NULL: not encrypted */
+    uint64_t at, end;
+    wagw_buf_t plain;
+    uint8_t cipher[16384];
+} ngx_wagw_media_reader_t;
+
+ngx_int_t ngx_wagw_media_reader(ngx_wagw_media_reader_t *r, ngx_fd_t fd, const wagw_media_keys_t *keys, uint64_t from,
+                                uint64_t to);
+/* The next piece, empty at the end; false: it cannot be read. */
+bool ngx_wagw_media_reader_next(ngx_wagw_media_reader_t *r, wagw_str_t *piece);
+void ngx_wagw_media_reader_end(ngx_wagw_media_reader_t *r);
+
+struct ngx_wagw_media_s {
+    ngx_wagw_task_t task;              /* data is the object */
+    void (*next)(ngx_wagw_media_t *m); /* loop: after a task, or when event runs */
+    ngx_event_t event;
+    ngx_wagw_call_t *call; /* NULL: it was answered, the object goes when nothing runs */
+    ngx_atomic_t cancel;   /* whoever waits for it has gone */
+    unsigned busy : 1;     /* task or event are under way */
+
+    /* of the configuration, because threads must not look there */
+    ngx_wagw_main_conf_t policy; /* outbound_allow only */
+    ngx_array_t allow;
+    char *cafile; /* NULL: the system's */
+    char *dir;    /* for our files */
+
+    /* what the caller gave */
+    const char *kind; /* image, video, gif, ptv, audio, voice, document, sticker */
+    const wagw_media_type_t *type;
+    const char *field; /* for complaints */
+    uint64_t limit;
+    ngx_fd_t in; /* -1 none */
+    off_t in_at, in_left;
+    unsigned in_base64 : 1;
+    unsigned in_escaped : 1; /* as written in JSON */
+    char *text;              /* base64 or data URL */
+    char *url;
+    char *mimetype, *file_name;
+    char *source_type, *source_name; /* what the source says of it */
+
+    /* encrypting (thread) */
+    wagw_media_seal_t *seal;
+    wagw_buf_t head, cipher;
+    unsigned judged : 1;
+
+    /* the file */
+    ngx_fd_t out; /* -1 none */
+    uint8_t key[32];
+    wagw_media_keys_t keys;
+    wagw_media_sums_t sums;
+    wagw_media_facts_t facts;
+    wagw_buf_t thumbnail;
+    uint8_t waveform[WAGW_WAVEFORM];
+    unsigned has_waveform : 1;
+    unsigned converted : 1;
+
+    /* hosts */
+    cJSON *conn;
+    wagw_media_walk_t walk;
+    long http; /* status of the last request, 0 none */
+    wagw_buf_t answer;
+    off_t sent;
+
+    /* getting */
+    wagw_media_check_t *check;
+    char *path; /* of the request, or where the file is */
+    uint64_t size;
+    wagw_message_file_t file; /* strings in arena */
+    wagw_arena_t arena;
+    unsigned tries;
+    unsigned named : 1; /* path is a file of ours that goes with the object */
+
+    /* the complaint; status 0: none */
+    ngx_uint_t status;
+    const char *code;
+    char error[256];
+    char details[256];
+};
+
+/* The object of a call; it ends with the call.  Answers and returns NULL without memory. */
+ngx_wagw_media_t *ngx_wagw_media_new(ngx_wagw_call_t *call);
+/* Runs `run` in a thread, then m->next on the loop (unless the call has ended). */
+void ngx_wagw_media_run(ngx_wagw_media_t *m, void (*run)(ngx_wagw_task_t *task), void (*next)(ngx_wagw_media_t *m));
+/* The loop's next turn: from an op of the engine. */
+void ngx_wagw_media_later(ngx_wagw_media_t *m, void (*next)(ngx_wagw_media_t *m));
+/* After so many milliseconds. */
+void ngx_wagw_media_wait(ngx_wagw_media_t *m, ngx_msec_t ms, void (*next)(ngx_wagw_media_t *m));
+/* Notes a complaint (thread or loop); the first one counts. */
+void ngx_wagw_media_fail(ngx_wagw_media_t *m, ngx_uint_t status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Answers with the complaint. */
+void ngx_wagw_media_answer(ngx_wagw_media_t *m);
+
+/* Thread: from the caller's file, text or address to `out`. */
+void ngx_wagw_media_ingest(ngx_wagw_task_t *task);
+/* Plaintext of the source: false when it is of no use any more (the complaint is noted). */
+bool ngx_wagw_media_take(ngx_wagw_media_t *m, wagw_str_t plain);
+/* A file without a name in our directory; -1. */
+ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m);
+
+/* Threads (ngx_wagw_media_http.c). */
+void ngx_wagw_media_fetch(ngx_wagw_media_t *m);      /* m->url into _take() */
+void ngx_wagw_media_upload(ngx_wagw_task_t *task);   /* out to the host walk.at; http, answer */
+void ngx_wagw_media_download(ngx_wagw_task_t *task); /* path (or url) from the host walk.at into out, through check */
+
+/* Thread: thumbnail and dimensions of a picture, when it can be decoded. */
+void ngx_wagw_media_picture(ngx_wagw_media_t *m);
+/* Thread: waveform of a voice note. */
+void ngx_wagw_media_voice(ngx_wagw_media_t *m);
+
+/* m->conn, then m->next; force: not from what is known.  Answers the call when
+ * WhatsApp does not say. */
+void ngx_wagw_media_hosts(ngx_wagw_media_t *m, ngx_uint_t force, void (*next)(ngx_wagw_media_t *m));
+const char *ngx_wagw_media_host(ngx_wagw_media_t *m, size_t i); /* NULL: no such */
+size_t ngx_wagw_media_nhosts(ngx_wagw_media_t *m);
+
+/* Owner start: makes the directory, empties it. */
+ngx_int_t ngx_wagw_media_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_media_done(void);
+/* The cache of downloaded files (ngx_wagw_calls_media_get.c). */
+void ngx_wagw_media_cache_init(ngx_cycle_t *cycle);
+void ngx_wagw_media_cache_done(void);
+
+#pragma GCC visibility pop
+
+#endif
