@@ -105,6 +105,9 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
         WAGW_TRY(wagw_devices_forget(t, &own));
         if (wagw_jid_is_group(&to)) {
             WAGW_TRY(wagw_group_stale(t, &to));
+            if (code == 421) {
+                WAGW_TRY(wagw_group_rotate(t, &to));    /* members know us by another name now */
+            }
         }
         return wagw_turn_then(t, acked_then, &a, sizeof(a));
     }

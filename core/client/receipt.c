@@ -58,19 +58,10 @@ wagw_receipt_delivery(wagw_turn_t *t, const wagw_incoming_t *in)
 int
 wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *participant, const wagw_str_t *ids, size_t n)
 {
-    wagw_jid_t    who;
     wagw_node_t  *r, *list;
-    wagw_group_t  g;
 
     if (n == 0) {
         return WAGW_OK;
-    }
-    if (participant && wagw_jid_is_group(chat)) {
-        WAGW_TRY(wagw_group_get(t, chat, &g));
-        if (g.fetched_ms) {
-            WAGW_TRY(wagw_lid_in(t, participant, g.lid, &who));
-            participant = &who;
-        }
     }
     r = receipt(t, ids[0], chat);
     wagw_node_attrc(&t->arena, r, "type", wagw_turn_me(t)->read_receipts_off ? "read-self" : "read");

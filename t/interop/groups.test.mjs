@@ -401,16 +401,49 @@ test('Baileys creates a group, changes it, and the gateway hears of everything',
   assert.equal(list[id].participants.length, 4);
 });
 
-test('a refusal for the wrong namespace: the metadata is read again and the message sent once more', async () => {
-  const g = await walk(['Anna', me.phone]);
-  await gw.send(me.id, g, 'known');
-  await a.message('known');
+test('a group that changed its addressing: 421, the metadata is read again and the message sent once more', async () => {
+  const g = await walk(['Anna', me.phone], { addressing: 'pn' });
+  const first = await gw.send(me.id, g, 'by number');
+  await a.message('by number');
+  await act(g, 'Mia', 'addressing', { value: 'lid' });
   const t = Date.now();
-  await sandbox.post('/ack-error', { device: me.entry.jid, code: 421, count: 1 });
-  const r = await gw.send(me.id, g, 'after 421');
+  const r = await gw.send(me.id, g, 'by LID after 421');
   assert.equal(r.status, 'sent');
-  await a.message('after 421');
+  await a.message('by LID after 421');
   assert.ok((await queries(t)).includes('w:g2'));
+  const [refused, sent] = await sentBy({ tag: 'message', id: r.messageId, min: 2 });
+  assert.equal(refused.attrs.addressing_mode, 'pn');
+  assert.equal(sent.attrs.addressing_mode, 'lid');
+  assert.ok(receivers(sent).length >= 3);
+  const [one] = await sentBy({ tag: 'message', id: first.messageId });
+  assert.notEqual(keyId(skmsg(sent)), keyId(skmsg(one)));
+  mismatches.push(r.messageId);
+  const m = await a.send(g, 'Anna by LID');
+  const e = await received(m.key.id);
+  assert.equal(e.data.participant, pn(a.phone));
+});
+
+test('a phone that echoes answers in the group', async () => {
+  await sandbox.post('/mock-user', { name: 'Echo', echo: true });
+  const g = await walk(['Echo', 'Anna', me.phone]);
+  const r = await gw.send(me.id, g, 'echo this');
+  const e = await gw.event('message.received', d => d.chatId === g && d.body === 'echo this');
+  assert.notEqual(e.data.messageId, r.messageId);
+  assert.equal((await a.message(m => textOf(m) === 'echo this' && m.key.id === e.data.messageId)).key.remoteJid, g);
+});
+
+test('who does not let everybody add him is invited', async () => {
+  const g = await a.sock.groupCreate('Invitations', [pn(me.phone)]);
+  await gw.event('group.v2.join', d => d.groupId === g.id);
+  await b.sock.updateGroupsAddPrivacy('contacts');
+  const [added] = await a.sock.groupParticipantsUpdate(g.id, [b.lidUser], 'add');
+  assert.equal(added.status, '403');
+  const { code, expiration } = added.content.content[0].attrs;
+  await b.sock.groupAcceptInviteV4(a.lidUser, { groupJid: g.id, inviteCode: code, inviteExpiration: Number(expiration) });
+  await b.sock.updateGroupsAddPrivacy('all');
+  await gw.event('group.v2.participants', d => d.groupId === g.id && d.action === 'add' && d.participants.includes(pn(b.phone)));
+  await gw.send(me.id, g.id, 'invited and here');
+  await b.message('invited and here');
 });
 
 test('what came while the gateway was away', async () => {
@@ -523,6 +556,28 @@ test('"your groups changed": they are read again, and who is gone without a word
   const [two] = await sentBy({ tag: 'message', id: r.messageId });
   assert.notEqual(keyId(skmsg(two)), keyId(skmsg(one)));
   assert.equal(receivers(two).some(j => j.startsWith(b.lidUser.split('@')[0])), false);
+});
+
+test('--test-group: who links is in it', async () => {
+  const other = await Sandbox.start(['--test-group', 'Everybody', '--group-addressing', 'pn']);
+  const c = new Client(other, 'Cleo');
+  const d = new Client(other, 'Dora');
+  try {
+    await c.pairByQr(other);
+    await d.pairByQr(other);
+    const [g] = await other.get('/groups');
+    assert.equal(g.subject, 'Everybody');
+    assert.equal(g.addressing, 'pn');
+    assert.deepEqual(g.participants.map(p => [p.name, p.role]), [['Cleo', 'superadmin'], ['Dora', 'member']]);
+    await c.send(g.id, 'hello everybody');
+    await d.message('hello everybody');
+    await d.send(g.id, 'hello Cleo');
+    await c.message('hello Cleo');
+  } finally {
+    await c.stop();
+    await d.stop();
+    await other.stop();
+  }
 });
 
 test('nothing was unhandled, and no protocol mistake was seen', async () => {

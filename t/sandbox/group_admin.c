@@ -222,7 +222,10 @@ int sbx_admin_group(sbx_req_t *r)
             wagw_arena_free(&a);
             return sbx_error(r, 404, "no group %s", name ? name : "");
         }
-        if (strcmp(action, "leave") == 0) {
+        if (strcmp(action, "addressing") == 0) {
+            g->lid = strcmp(sbx_arg(r, "value", b3) ? b3 : "lid", "pn") != 0;
+            code = 0;
+        } else if (strcmp(action, "leave") == 0) {
             op = wagw_node(&a, "leave");
             jid = sbx_group_jid(g);
             wagw_node_attr_jid(&a, wagw_node_child(&a, op, "group"), "id", &jid);
