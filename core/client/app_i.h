@@ -1,7 +1,7 @@
 /*
  * core/client: what the files about app state and history share.
  *
- *   app.c          fetching, keys, uploads: one request at a time
+ *   app.c          fetching, keys; app_upload.c  changes: one request at a time
  *   app_apply.c    what a verified mutation does to rows, credentials, events
  *   app_change.c   REST commands as changes
  *   history.c      chunks announced by the phone, worked off in slices
@@ -68,11 +68,29 @@ typedef struct {
 struct wagw_app_s {
     bool busy; /* a request or its blobs are on the way */
     unsigned tries[WAGW_APP_COLLECTIONS];
+    int64_t later[WAGW_APP_COLLECTIONS]; /* not fetched before */
     uint64_t serial;
     wagw_app_job_t *jobs, **jobs_last;
     wagw_app_held_t *held;
     uint64_t fetch; /* id of the blob that is on its way */
 };
+
+/* app.c, for the uploads */
+uint32_t wagw_app_bit(wagw_app_collection_t c);
+wagw_app_t *wagw_app_get(wagw_client_t *c); /* made when there is none; NULL without memory */
+wagw_node_t *wagw_app_iq(wagw_turn_t *t, wagw_app_collection_t c, wagw_node_t **collection);
+const wagw_node_t *wagw_app_answer(const wagw_node_t *iq, wagw_app_collection_t c);
+/* The error of an answer or of its collection, 0 none. */
+int wagw_app_answer_error(const wagw_node_t *iq, const wagw_node_t *collection, wagw_str_t *text);
+const wagw_node_t *wagw_app_next_patch(const wagw_node_t *collection, const wagw_node_t *patch);
+/* Applies an answer, now or once its blobs are here; ends the request. */
+int wagw_app_take(wagw_turn_t *t, wagw_app_collection_t c, const wagw_node_t *n);
+/* The request is over, others may follow; its collection after a pause. */
+int wagw_app_idle(wagw_turn_t *t, wagw_app_collection_t c, int64_t pause);
+void wagw_app_busy_then(wagw_client_t *c, void *arg);
+void wagw_app_pump_then(wagw_client_t *c, void *arg);
+int wagw_app_upload(wagw_turn_t *t, wagw_app_job_t *j, const wagw_app_meta_t *m);
+void wagw_app_job_free(wagw_app_job_t *j);
 
 /* Queues the changes once the turn succeeded. */
 int wagw_app_queue(wagw_turn_t *t, uint64_t command, wagw_app_collection_t c, const wagw_app_do_t *change, unsigned n,
@@ -80,19 +98,16 @@ int wagw_app_queue(wagw_turn_t *t, uint64_t command, wagw_app_collection_t c, co
 /* Serialised value in the arena, with the time in it. */
 wagw_str_t wagw_app_value(wagw_turn_t *t, Wa__SyncActionValue *v);
 
-/* app_apply.c.  emit: events too. */
+/* app_apply.c.  emit: events too.  What has to be loaded is collected, not
+ * waited for one by one: again says that the turn must run once more. */
 typedef struct {
     wagw_turn_t *t;
     bool emit;
     wagw_app_meta_t *meta;
+    int again;
 } wagw_app_apply_t;
 
 int wagw_app_apply(void *data, const wagw_app_mutation_t *m);
-int wagw_app_command(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
-/* Marks a chat as read on the other devices, when keys are there. */
-int wagw_app_mark_read(wagw_turn_t *t, wagw_str_t chat);
-/* "label|ID" and "labeled|CHAT|ID" records. */
-int wagw_app_chat_jid(wagw_turn_t *t, wagw_str_t text, wagw_jid_t *chat);
 
 /* ---- history ---- */
 
@@ -100,21 +115,18 @@ struct wagw_hist_s {
     char key[96]; /* META record that announces it */
     wagw_buf_t zlib;
     wagw_history_t *stream;
-    wagw_history_notice_t notice; /* numbers only: the views are gone */
-    char session[68];
-    unsigned pass; /* 0 check, 1 pairs, 2 everything else */
-    bool on_demand, quiet;
-    uint32_t chats, messages;
+    wagw_history_notice_t notice; /* its numbers: the views are gone */
+    unsigned pass;                /* 0 check, 1 pairs, 2 everything else */
+    bool end;                     /* of the pass */
+    bool refused;
     uint64_t fetch;
+    uint32_t chats, messages, slice_chats, slice_messages;
     wagw_arena_t arena; /* the entries of the slice */
     wagw_history_item_t *items;
     size_t nitems;
-    bool end;
-    int rc;
-    wagw_str_t first_own;
-    char own_buf[WAGW_JID_TEXT_MAX];
+    char own_user[WAGW_JID_TEXT_MAX]; /* first receipt of an own message of the conversation, pass 1 */
 };
 
-int wagw_history_apply(wagw_turn_t *t, struct wagw_hist_s *h, const wagw_history_item_t *it);
+int wagw_history_apply(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t *it);
 
 #endif

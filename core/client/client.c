@@ -123,6 +123,8 @@ wagw_client_destroy(wagw_client_t *c)
         free(ask);
     }
     wagw_send_free(c);
+    wagw_app_abort(c, &r);
+    wagw_history_free(c);
     wagw_pair_clear(c);
     if (c->noise) {
         wagw_noise_wipe(c->noise);
@@ -576,11 +578,12 @@ client_lost(wagw_client_t *c, int code, const char *reason)
     }
     wagw_buf_wipe(&c->rx);
     for (unsigned i = WAGW_TIMER_STATE; i < WAGW_TIMER_N; i++) {
-        if (i != WAGW_TIMER_PHONE) {
+        if (i != WAGW_TIMER_PHONE && i != WAGW_TIMER_HISTORY) {
             c->timers[i] = 0;
         }
     }
     wagw_iq_drop_all(c);
+    wagw_app_lost(c);
 
     if (again && c->creds && c->creds->paired) {
         /* 515: no report, no back-off */

@@ -58,6 +58,7 @@ typedef struct {
     bool         mark_read;             /* markReadOnReceive */
     bool         ignore_status, ignore_groups, ignore_channels;
     bool         full_history;
+    bool         no_history;            /* neither RECENT nor FULL chunks are taken over */
     bool         check_number;          /* checkNumberBeforeSend */
     bool         link_preview;
     uint32_t     timeout_ms;            /* wait for WhatsApp, 60000 */

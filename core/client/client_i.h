@@ -511,6 +511,7 @@ int wagw_app_changed(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJS
 int wagw_app_seen(wagw_turn_t *t, wagw_str_t chat);                      /* read on the other devices too */
 bool wagw_app_unwait(wagw_client_t *c, uint64_t command, bool *sent);    /* nobody waits any more */
 void wagw_app_abort(wagw_client_t *c, const wagw_result_t *r);           /* commands are answered, all is freed */
+void wagw_app_lost(wagw_client_t *c);                                    /* the connection is gone */
 bool wagw_app_fetched(wagw_client_t *c, uint64_t id, int rc, wagw_str_t bytes);
 uint64_t wagw_client_fetch(wagw_client_t *c, wagw_fetch_t *f);           /* 0: not possible */
 

@@ -189,6 +189,7 @@ command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
 
     rc = wagw_turn_chat(t, text, &row);
     if (rc == WAGW_OK && (row.unread || row.marked_unread)) {
+        WAGW_TRY(wagw_app_seen(t, text));
         row.unread = 0;
         row.marked_unread = false;
         WAGW_TRY(wagw_turn_chat_put(t, &row));
@@ -824,6 +825,21 @@ wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *param
 
     case WAGW_CMD_PRESENCE_SUBSCRIBE:
         return command_subscribe(t, id, params);
+
+    case WAGW_CMD_STAR:
+    case WAGW_CMD_ARCHIVE:
+    case WAGW_CMD_PIN_CHAT:
+    case WAGW_CMD_MUTE:
+    case WAGW_CMD_UNREAD:
+    case WAGW_CMD_CHAT_DELETE:
+    case WAGW_CMD_CHAT_CLEAR:
+    case WAGW_CMD_DELETE_FOR_ME:
+    case WAGW_CMD_CONTACT:
+    case WAGW_CMD_PUSH_NAME:
+        return wagw_app_changed(t, id, cmd, params);
+
+    case WAGW_CMD_HISTORY:
+        return wagw_history_command(t, id, params);
 
     case WAGW_CMD_MEDIA_CONN:
         return wagw_media_conn_command(t, id);

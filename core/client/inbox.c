@@ -123,7 +123,7 @@ command_take(wagw_client_t *c, uint64_t id, bool *sent, wagw_cmd_t *cmd)
         *sent = true;
         return true;
     }
-    return false;
+    return wagw_app_unwait(c, id, sent);
 }
 
 

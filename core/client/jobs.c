@@ -155,6 +155,8 @@ wagw_send_abort(wagw_client_t *c, const wagw_result_t *r)
         }
     }
     wagw_send_free(c);
+    wagw_app_abort(c, r);
+    wagw_history_free(c);
 }
 
 

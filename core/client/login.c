@@ -155,6 +155,8 @@ open_then(wagw_client_t *c, void *arg)
     wagw_client_wake_waits(c);
     (void) wagw_turn_later(c, wagw_send_pending, 0, true);
     (void) wagw_turn_later(c, wagw_send_pump, 0, true);
+    (void) wagw_turn_later(c, wagw_app_pump, 0, true);
+    (void) wagw_turn_later(c, wagw_history_begin, 0, false);
 }
 
 

@@ -228,6 +228,9 @@ wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
     if (wagw_str_is(type, "encrypt")) {
         return notify_encrypt(t, n);
     }
+    if (wagw_str_is(type, "server_sync")) {
+        return wagw_app_server_sync(t, n);
+    }
     if (wagw_str_is(type, "w:gp2")) {
         return wagw_group_notification(t, n);
     }

@@ -207,7 +207,7 @@ wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid
             }
         }
     }
-    if (!m->from_me && m->push_name.n && wagw_jid_is_person(chat)) {
+    if (!m->from_me && m->push_name.n && wagw_jid_is_person(chat) && m->t_ms >= c.last_ms) {
         c.name = m->push_name;
     } else if (c.name.n == 0 && wagw_jid_is_group(chat)) {
         WAGW_TRY(wagw_group_get(t, chat, &g));

@@ -87,7 +87,7 @@ key_share(wagw_turn_t *t, wagw_str_t bytes)
     }
     wagw_buf_free(&hex);
     protobuf_c_message_free_unpacked(&s->base, NULL);
-    return rc;
+    return rc == WAGW_OK ? wagw_app_keys_came(t) : rc;
 }
 
 
@@ -186,6 +186,8 @@ wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t 
         return lid_mappings(t, m->payload);
     case WAGW_IS_APP_STATE_KEY_SHARE:
         return key_share(t, m->payload);
+    case WAGW_IS_HISTORY_SYNC:
+        return in->sender.device == 0 ? wagw_history_announced(t, in, m->payload) : WAGW_OK;
     case WAGW_IS_PEER_RESPONSE:
         return in->sender.device == 0 ? peer_response(t, m->payload) : WAGW_OK;
     default:

@@ -31,16 +31,50 @@ wagw_status_name(wagw_status_t s)
 }
 
 
+/* The engine's columns of the instance. */
+int
+wagw_status_store(wagw_turn_t *t, unsigned status)
+{
+    int                   rc;
+    size_t                n;
+    char                  jid[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
+    wagw_buf_t            b = { 0 };
+    const wagw_creds_t   *me = wagw_turn_me(t);
+    wagw_row_instance_t   row;
+
+    memset(&row, 0, sizeof(row));
+    if (me && me->paired) {
+        n = wagw_jid_text(&me->jid, jid);
+        row.jid = wagw_str(jid, n);
+        if (!wagw_jid_empty(&me->lid)) {
+            n = wagw_jid_text(&me->lid, lid);
+            row.lid = wagw_str(lid, n);
+        }
+        row.push_name = wagw_cstr(me->push_name);
+        row.platform = wagw_cstr(me->platform);
+        row.business_name = wagw_cstr(me->business_name);
+    }
+    row.status = wagw_cstr(wagw_status_name(status));
+    row.connected_ms = t->c->connected_ms;
+    row.disconnect_code = t->c->disconnect_code;
+    row.disconnect_reason = wagw_cstr(t->c->disconnect_reason);
+    row.disconnect_ms = t->c->disconnect_ms;
+    rc = wagw_row_instance_encode(&b, &row);
+    if (rc == WAGW_OK) {
+        rc = wagw_txn_op(&t->txn, WAGW_OP_INSTANCE, WAGW_STR_NULL, wagw_buf_view(&b));
+    }
+    wagw_buf_free(&b);
+    return rc;
+}
+
+
 static int
 status_run(wagw_turn_t *t, wagw_item_t *item)
 {
-    size_t                n;
-    char                  jid[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
     wagw_buf_t            b = { 0 };
     wagw_json_t           j = wagw_json(&b);
     status_item_t        *s = (status_item_t *) item;
     const wagw_creds_t   *me = wagw_turn_me(t);
-    wagw_row_instance_t   row;
 
     wagw_json_open(&j, '{');
     wagw_json_kcstr(&j, "status", wagw_status_name(s->status));
@@ -62,31 +96,7 @@ status_run(wagw_turn_t *t, wagw_item_t *item)
     wagw_json_close(&j);
     WAGW_TRY(wagw_event_emit(t, "session.status", WAGW_STR_NULL, &b));
 
-    memset(&row, 0, sizeof(row));
-    if (me && me->paired) {
-        n = wagw_jid_text(&me->jid, jid);
-        row.jid = wagw_str(jid, n);
-        if (!wagw_jid_empty(&me->lid)) {
-            n = wagw_jid_text(&me->lid, lid);
-            row.lid = wagw_str(lid, n);
-        }
-        row.push_name = wagw_cstr(me->push_name);
-        row.platform = wagw_cstr(me->platform);
-        row.business_name = wagw_cstr(me->business_name);
-    }
-    row.status = wagw_cstr(wagw_status_name(s->status));
-    row.connected_ms = t->c->connected_ms;
-    row.disconnect_code = t->c->disconnect_code;
-    row.disconnect_reason = wagw_cstr(t->c->disconnect_reason);
-    row.disconnect_ms = t->c->disconnect_ms;
-    if (wagw_row_instance_encode(&b, &row) != WAGW_OK
-        || wagw_txn_op(&t->txn, WAGW_OP_INSTANCE, WAGW_STR_NULL, wagw_buf_view(&b)) != WAGW_OK)
-    {
-        wagw_buf_free(&b);
-        return WAGW_NOMEM;
-    }
-    wagw_buf_free(&b);
-    return WAGW_OK;
+    return wagw_status_store(t, s->status);
 }
 
 

@@ -129,6 +129,12 @@ wagw_client_tick(wagw_client_t *c, int64_t now)
     if (DUE(WAGW_TIMER_PHONE) && c->conn == WAGW_CONN_OPEN) {
         (void) wagw_turn_later(c, wagw_phone_ask, 0, true);
     }
+    if (DUE(WAGW_TIMER_APP) && c->conn == WAGW_CONN_OPEN) {
+        (void) wagw_turn_later(c, wagw_app_pump, 0, true);
+    }
+    if (DUE(WAGW_TIMER_HISTORY)) {
+        wagw_history_tick(c);
+    }
 #undef DUE
     wagw_iq_expire(c, now);
     wagw_send_expire(c, now);

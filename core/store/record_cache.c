@@ -665,6 +665,10 @@ int wagw_cache_apply(wagw_cache_t *c, uint32_t instance, uint64_t seq, const wag
             c->bytes += sizeof(wagw_cmerge_t) + m->from_len + m->to_len;
             break;
 
+        case WAGW_OP_CHAT_CLEAR:
+            wagw_cache_drop_chat(c, in, op->key);
+            break;
+
         default:
             break;
         }

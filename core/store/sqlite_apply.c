@@ -37,6 +37,8 @@ static int op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
         return op->event != NULL ? WAGW_OK : WAGW_MALFORMED;
     case WAGW_OP_CHAT_MERGE:
         return op->key.n != 0 && op->value.n != 0 ? WAGW_OK : WAGW_MALFORMED;
+    case WAGW_OP_CHAT_CLEAR:
+        return op->key.n != 0 ? WAGW_OK : WAGW_MALFORMED;
     case WAGW_OP_INSTANCE:
         return wagw_row_instance_decode(&row->instance, op->value);
     case WAGW_OP_DELIVERY:
@@ -249,6 +251,43 @@ static int op_instance(wagw_store_t *s, uint32_t inst, const wagw_row_instance_t
     return wagw_sql_run(s, st);
 }
 
+/* Messages of a chat, and what is said of them. */
+static int op_clear(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
+{
+    static const char *const rest[] = {
+        "DELETE FROM receipts WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)",
+        "DELETE FROM reactions WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)"};
+    uint8_t tag;
+    int64_t chat, until = 0, spared = 0;
+    uint64_t u;
+    wagw_str_t v;
+    wagw_tlv_t r = {.in = op->value};
+    sqlite3_stmt *st;
+    int rc;
+
+    while (wagw_tlv_next(&r, &tag, &u, &v) == WAGW_OK) {
+        if (tag == 1) {
+            until = wagw_tlv_i(u);
+        } else if (tag == 2 && u != 0) {
+            spared = WAGW_ROW_STARRED;
+        }
+    }
+    rc = wagw_chat_num(s, inst, op->key, false, &chat);
+    if (rc != WAGW_OK) {
+        return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+    }
+    /* what is not yet sent will be */
+    st = wagw_sql(s, "DELETE FROM messages WHERE chat = ?1 AND t_ms <= ?2 AND (flags & ?3) = 0 AND status <> 0");
+    wagw_sql_bind(st, "iii", chat, until, spared);
+    rc = wagw_sql_run(s, st);
+    for (size_t i = 0; i < 2 && rc == WAGW_OK; i++) {
+        st = wagw_sql(s, rest[i]);
+        wagw_sql_bind(st, "i", chat);
+        rc = wagw_sql_run(s, st);
+    }
+    return rc;
+}
+
 static int op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_t *row, const wagw_key3_t *key)
 {
     sqlite3_stmt *st;
@@ -264,6 +303,8 @@ static int op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_
         return wagw_sql_run(s, st);
     case WAGW_OP_CHAT_MERGE:
         return wagw_chat_merge(s, inst, op->key, op->value);
+    case WAGW_OP_CHAT_CLEAR:
+        return op_clear(s, inst, op);
     case WAGW_OP_EVENT:
         return op_event(s, inst, op->event);
     case WAGW_OP_DELIVERY:
