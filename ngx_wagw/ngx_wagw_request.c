@@ -247,7 +247,9 @@ static ngx_int_t request_body(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx)
     ngx_int_t rc;
 
     if (ctx->match.route->flags & NGX_WAGW_R_MEDIA) {
+        /* with a name, so that the owner can open it, until the request ends */
         r->request_body_in_file_only = 1;
+        r->request_body_in_persistent_file = 1;
         r->request_body_in_clean_file = 1;
     } else {
         r->request_body_in_single_buf = 1;

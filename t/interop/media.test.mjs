@@ -4,8 +4,9 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import http from 'node:http';
 import zlib from 'node:zlib';
-import { downloadMediaMessage } from '@whiskeysockets/baileys';
+import { downloadMediaMessage, generateMessageIDV2 } from '@whiskeysockets/baileys';
 import { Sandbox, Client } from './lib.mjs';
 import { Gateway } from './gateway.mjs';
 
@@ -13,7 +14,7 @@ import { Gateway } from './gateway.mjs';
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 process.removeAllListeners('warning');
 
-let sandbox, gw, me, a;
+let sandbox, gw, me, a, files;
 
 before(async () => {
   sandbox = await Sandbox.start();
@@ -21,11 +22,14 @@ before(async () => {
   a = new Client(sandbox, 'Anna');
   await a.pairByQr(sandbox);
   me = await gw.pairByQr('Gate');
+  files = await fileServer();
 });
 after(async () => {
   await a?.stop();
   await gw?.stop();
   await sandbox?.stop();
+  files?.server.closeAllConnections();
+  files?.server.close();
 });
 
 const pn = phone => `${phone}@s.whatsapp.net`;
@@ -62,18 +66,130 @@ function crc32(b) {
   return ~c >>> 0;
 }
 
+// ftyp, moov with mvhd (and tkhd when it has a picture), some bytes
+function mp4(seconds, width, height, size = 3000) {
+  const box = (type, ...parts) => {
+    const b = Buffer.concat(parts);
+    const head = Buffer.alloc(8);
+    head.writeUInt32BE(b.length + 8, 0);
+    head.write(type, 4);
+    return Buffer.concat([head, b]);
+  };
+  const mvhd = Buffer.alloc(100);
+  mvhd.writeUInt32BE(1000, 12);
+  mvhd.writeUInt32BE(seconds * 1000, 16);
+  const tkhd = Buffer.alloc(84);
+  tkhd.writeUInt16BE(width, 76);
+  tkhd.writeUInt16BE(height, 80);
+  return Buffer.concat([box('ftyp', Buffer.from('isom\0\0\0\0isommp42')),
+    box('moov', box('mvhd', mvhd), box('trak', box('tkhd', tkhd))), box('mdat', crypto.randomBytes(size))]);
+}
+
+// Ogg pages with Opus packets of 20 ms of silence
+function opus(packets) {
+  const table = Array.from({ length: 256 }, (_, i) => {
+    let r = i << 24;
+    for (let k = 0; k < 8; k++) r = r & 0x80000000 ? (r << 1) ^ 0x04c11db7 : r << 1;
+    return r >>> 0;
+  });
+  let seq = 0;
+  const page = (flags, granule, data) => {
+    const b = Buffer.alloc(28 + data.length);
+    b.write('OggS', 0);
+    b[5] = flags;
+    b.writeBigUInt64LE(BigInt(granule), 6);
+    b.writeUInt32LE(7, 14);
+    b.writeUInt32LE(seq++, 18);
+    b[26] = 1;
+    b[27] = data.length;
+    data.copy(b, 28);
+    let crc = 0;
+    for (const x of b) crc = ((crc << 8) ^ table[((crc >>> 24) ^ x) & 255]) >>> 0;
+    b.writeUInt32LE(crc, 22);
+    return b;
+  };
+  const head = Buffer.concat([Buffer.from('OpusHead'), Buffer.from([1, 1, 0x38, 1]), Buffer.from([0x80, 0xbb, 0, 0, 0, 0, 0])]);
+  const tags = Buffer.concat([Buffer.from('OpusTags'), Buffer.from([4, 0, 0, 0]), Buffer.from('wagw'), Buffer.alloc(4)]);
+  const out = [page(2, 0, head), page(0, 0, tags)];
+  for (let i = 1; i <= packets; i++) out.push(page(i === packets ? 4 : 0, i * 960, Buffer.from([0xf8, 0xff, 0xfe])));
+  return Buffer.concat(out);
+}
+
+const WEBP = Buffer.from('UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA', 'base64');
+const mp3 = frames => Buffer.concat(Array.from({ length: frames }, () => {
+  const f = Buffer.alloc(417);
+  f.set([0xff, 0xfb, 0x90, 0x00]);
+  return f;
+}));
+
+// what addresses lead to
+async function fileServer() {
+  const f = { at: {}, seen: 0 };
+  f.server = http.createServer((req, res) => {
+    f.seen++;
+    const what = f.at[req.url];
+    if (what === undefined) {
+      res.statusCode = 404;
+      res.end('not here');
+    } else if (typeof what === 'function') {
+      what(req, res);
+    } else {
+      res.setHeader('Content-Type', what.type);
+      res.end(what.body);
+    }
+  });
+  await new Promise(resolve => f.server.listen(0, '127.0.0.1', resolve));
+  f.url = path => `http://127.0.0.1:${f.server.address().port}${path}`;
+  return f;
+}
+
 const sha256 = b => crypto.createHash('sha256').update(b).digest('base64');
+const quiet = { info() {}, debug() {}, trace() {}, warn() {}, error() {} };
 
 // what Baileys got, downloaded by it
 async function downloaded(id, kind) {
   const m = await a.message(x => x.key.id === id, `${kind} ${id}`);
-  const bytes = await downloadMediaMessage(m, 'buffer', {}, { logger: { info() {}, debug() {}, trace() {}, error() {} } });
+  const bytes = await downloadMediaMessage(m, 'buffer', {}, { logger: quiet });
   return { m, bytes };
 }
 
-async function sendTo(path, body) {
-  return gw.ok('POST', `/api/message/send/${path}`, { instanceId: me.id, to: a.phone, ...body });
+async function sendTo(where, body) {
+  return gw.ok('POST', `/api/message/send/${where}`, { instanceId: me.id, to: a.phone, ...body });
 }
+
+// multipart: fields, then the file, then the fields behind it
+function multipart(where, fields, file, { name = 'file', fileName = 'x.bin', type = 'application/octet-stream', behind = {} } = {}) {
+  const boundary = `----b${crypto.randomBytes(8).toString('hex')}`;
+  const field = ([k, v]) => Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${k}"\r\n\r\n${v}\r\n`);
+  const body = Buffer.concat([
+    ...Object.entries(fields).map(field),
+    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${name}"; filename="${fileName}"\r\nContent-Type: ${type}\r\n\r\n`),
+    file, Buffer.from('\r\n'),
+    ...Object.entries(behind).map(field),
+    Buffer.from(`--${boundary}--\r\n`),
+  ]);
+  return raw('POST', `/api/message/send/${where}`, body, { 'Content-Type': `multipart/form-data; boundary=${boundary}` });
+}
+
+function raw(method, where, body, headers = {}) {
+  return new Promise((resolve, reject) => {
+    const req = http.request({
+      host: '127.0.0.1', port: gw.port, path: where, method,
+      headers: { 'X-API-Key': gw.key, ...(body ? { 'Content-Length': body.length } : {}), ...headers },
+    }, res => {
+      const parts = [];
+      res.on('data', d => parts.push(d));
+      res.on('end', () => {
+        const all = Buffer.concat(parts);
+        resolve({ status: res.statusCode, headers: res.headers, body: /json/.test(res.headers['content-type'] ?? '') ? JSON.parse(all) : all });
+      });
+    });
+    req.on('error', reject);
+    req.end(body);
+  });
+}
+
+// ---- to Baileys ----
 
 test('an image as base64 reaches Baileys, byte for byte, with its size and a thumbnail', async () => {
   const file = png(320, 200);
@@ -87,21 +203,249 @@ test('an image as base64 reaches Baileys, byte for byte, with its size and a thu
   assert.equal(i.width, 320);
   assert.equal(i.height, 200);
   assert.equal(Number(i.fileLength), file.length);
-  assert.equal(Buffer.from(i.jpegThumbnail).subarray(0, 2).toString('hex'), 'ffd8');
+  const thumb = Buffer.from(i.jpegThumbnail);
+  assert.equal(thumb.subarray(0, 2).toString('hex'), 'ffd8');
+  const [n] = await sandbox.nodes(a.jid, { dir: 'out', tag: 'message', id: r.messageId });
+  assert.equal(n.node.attrs.type, 'media');
+  assert.equal(n.node.content.find(c => c.tag === 'enc').attrs.mediatype, 'image');
+
+  // the thumbnail is a JPEG: sent in its turn, once to be seen, as a data URL
+  const r2 = await sendTo('image', { image: `data:image/jpeg;base64,${thumb.toString('base64')}`, viewOnce: true });
+  const two = await downloaded(r2.messageId, 'view-once image');
+  assert.ok(two.bytes.equals(thumb));
+  const once = two.m.message.viewOnceMessage?.message?.imageMessage ?? two.m.message.imageMessage;
+  assert.equal(once.viewOnce, true);
+  assert.equal(once.mimetype, 'image/jpeg');
+  assert.equal(once.width, 32);
+  assert.equal(once.height, 20);
 });
 
-test('an image from Baileys is told of and can be fetched', async () => {
-  const file = png(64, 48);
-  const m = await a.send(pn(me.phone), { image: file, caption: 'back', mimetype: 'image/png', jpegThumbnail: '' });
-  const e = await gw.event('message.received', d => d.messageId === m.key.id);
-  assert.equal(e.data.type, 'image');
-  assert.equal(e.data.body, 'back');
-  assert.equal(e.data.media.mimetype, 'image/png');
-  assert.equal(e.data.media.size, file.length);
-  assert.equal(e.data.media.sha256, sha256(file));
-  const got = await gw.call('GET', e.data.mediaUrl);
-  assert.equal(got.status, 200, e.data.mediaUrl + ' ' + (got.body.code ?? ''));
-  assert.equal(got.status, 200);
-  assert.equal(got.headers['content-type'], 'image/png');
-  assert.ok(got.body.equals(file));
+test('a document by multipart: name, type, caption; fields before and behind it', async () => {
+  const file = crypto.randomBytes(300001);
+  const r = await multipart('file', { instanceId: me.id, to: a.phone }, file,
+    { fileName: 'a "b" ação.pdf'.replace(/"/g, '\\"'), type: 'application/x-odd', behind: { caption: 'read it', ref: 'r-1' } });
+  assert.equal(r.status, 200, JSON.stringify(r.body));
+  assert.equal(r.body.data.ref, 'r-1');
+  const { m, bytes } = await downloaded(r.body.data.messageId, 'document');
+  assert.ok(bytes.equals(file));
+  const d = m.message.documentMessage ?? m.message.documentWithCaptionMessage.message.documentMessage;
+  assert.equal(d.fileName, 'a "b" ação.pdf');
+  assert.equal(d.mimetype, 'application/pdf');
+  assert.equal(d.caption, 'read it');
+});
+
+test('a document as long base64 in JSON, slashes escaped, does not pass through memory whole', async () => {
+  const file = crypto.randomBytes(3000000);
+  const text = JSON.stringify({ instanceId: me.id, to: a.phone, fileName: 'big.bin', caption: 'x'.repeat(20000),
+    file: { mimetype: 'application/x-big', base64: 'FILE' } }).replace('FILE', file.toString('base64').replace(/\//g, '\\/'));
+  const r = await raw('POST', '/api/message/send/document', Buffer.from(text), { 'Content-Type': 'application/json' });
+  assert.equal(r.status, 200, JSON.stringify(r.body));
+  const { m, bytes } = await downloaded(r.body.data.messageId, 'document');
+  assert.ok(bytes.equals(file));
+  assert.equal(m.message.documentMessage.mimetype, 'application/x-big');
+  assert.equal(m.message.documentMessage.caption.length, 20000);
+});
+
+test('an image by address, over a redirect', async () => {
+  const file = png(40, 40);
+  files.at['/p/ok.png'] = { type: 'image/png', body: file };
+  files.at['/moved'] = (req, res) => { res.writeHead(302, { Location: '/p/ok.png' }); res.end(); };
+  const r = await sendTo('image', { imageUrl: files.url('/moved') });
+  const { bytes } = await downloaded(r.messageId, 'image');
+  assert.ok(bytes.equals(file));
+});
+
+test('video, GIF, round video, audio, voice note, sticker', async () => {
+  const video = mp4(7, 640, 360);
+  let r = await sendTo('video', { videoBase64: video.toString('base64'), caption: 'moving' });
+  let got = await downloaded(r.messageId, 'video');
+  assert.ok(got.bytes.equals(video));
+  let v = got.m.message.videoMessage;
+  assert.deepEqual([v.seconds, v.width, v.height, v.caption, v.mimetype], [7, 640, 360, 'moving', 'video/mp4']);
+  assert.equal(v.streamingSidecar.length, 10);
+
+  r = await sendTo('video', { video: video.toString('base64'), gifPlayback: true });
+  got = await downloaded(r.messageId, 'gif');
+  assert.equal(got.m.message.videoMessage.gifPlayback, true);
+
+  r = await sendTo('video-note', { videoBase64: video.toString('base64') });
+  got = await downloaded(r.messageId, 'video note');
+  assert.ok(got.bytes.equals(video));
+  assert.equal(got.m.message.ptvMessage.seconds, 7);
+
+  const sound = mp3(100);
+  r = await sendTo('audio', { audioBase64: sound.toString('base64') });
+  got = await downloaded(r.messageId, 'audio');
+  assert.ok(got.bytes.equals(sound));
+  assert.deepEqual([got.m.message.audioMessage.mimetype, !!got.m.message.audioMessage.ptt, got.m.message.audioMessage.seconds],
+    ['audio/mpeg', false, 3]);
+
+  const voice = opus(130);
+  r = await sendTo('voice', { audioBase64: voice.toString('base64') });
+  got = await downloaded(r.messageId, 'voice note');
+  assert.ok(got.bytes.equals(voice));
+  const p = got.m.message.audioMessage;
+  assert.deepEqual([p.mimetype, p.ptt, p.seconds, p.waveform.length], ['audio/ogg; codecs=opus', true, 3, 64]);
+
+  r = await sendTo('sticker', { stickerBase64: WEBP.toString('base64') });
+  got = await downloaded(r.messageId, 'sticker');
+  assert.ok(got.bytes.equals(WEBP));
+  assert.equal(got.m.message.stickerMessage.mimetype, 'image/webp');
+
+  r = await sendTo('media', { type: 'document', media: { base64: sound.toString('base64'), filename: 'song.mp3' } });
+  got = await downloaded(r.messageId, 'generic');
+  assert.equal(got.m.message.documentMessage.fileName, 'song.mp3');
+  assert.equal(got.m.message.documentMessage.mimetype, 'audio/mpeg');
+});
+
+test('the upload goes on: the next host after an error, a new auth after 401', async () => {
+  const file = png(50, 50);
+  await sandbox.post('/media-fault', { op: 'upload', status: 500 });
+  let r = await sendTo('image', { imageBase64: file.toString('base64') });
+  assert.ok((await downloaded(r.messageId, 'image')).bytes.equals(file));
+  await sandbox.post('/media-fault', { op: 'upload', status: 401 });
+  r = await sendTo('image', { imageBase64: file.toString('base64') });
+  assert.ok((await downloaded(r.messageId, 'image')).bytes.equals(file));
+  await sandbox.post('/media-fault', { op: 'upload', status: 500, count: 5 });
+  const bad = await gw.call('POST', '/api/message/send/image', { instanceId: me.id, to: a.phone, imageBase64: file.toString('base64') });
+  assert.deepEqual([bad.status, bad.body.code], [502, 'WA_ERROR']);
+  await sandbox.post('/media-fault', { op: 'upload', count: 0 });
+});
+
+// ---- from Baileys ----
+
+test('every type from Baileys is told of and can be fetched', async () => {
+  const thumb = '';
+  const cases = [
+    ['image', png(64, 48), b => ({ image: b, caption: 'back', mimetype: 'image/png', jpegThumbnail: thumb }), 'image/png'],
+    ['video', mp4(3, 320, 240), b => ({ video: b, jpegThumbnail: thumb, seconds: 3 }), 'video/mp4'],
+    ['video', mp4(3, 320, 240), b => ({ video: b, gifPlayback: true, jpegThumbnail: thumb }), 'video/mp4'],
+    ['video', mp4(4, 240, 240), b => ({ video: b, ptv: true, jpegThumbnail: thumb }), 'video/mp4'],
+    ['audio', mp3(50), b => ({ audio: b, mimetype: 'audio/mpeg', seconds: 2 }), 'audio/mpeg'],
+    ['voice', opus(60), b => ({ audio: b, ptt: true, seconds: 2, mimetype: 'audio/ogg; codecs=opus' }), 'audio/ogg; codecs=opus'],
+    ['document', crypto.randomBytes(100000), b => ({ document: b, mimetype: 'text/html', fileName: 'ação.html', caption: 'doc' }), 'text/html'],
+    ['sticker', WEBP, b => ({ sticker: b, mimetype: 'image/webp' }), 'image/webp'],
+  ];
+  for (const [type, file, content, mimetype] of cases) {
+    const m = await a.send(pn(me.phone), content(file));
+    const e = await gw.event('message.received', d => d.messageId === m.key.id, type);
+    assert.equal(e.data.type, type);
+    assert.equal(e.data.media.mimetype, mimetype);
+    assert.equal(e.data.media.size, file.length);
+    assert.equal(e.data.media.sha256, sha256(file));
+    const got = await raw('GET', e.data.mediaUrl);
+    assert.equal(got.status, 200, `${type}: ${got.body.code}`);
+    assert.equal(got.headers['content-type'], mimetype);
+    assert.equal(Number(got.headers['content-length']), file.length);
+    assert.ok(got.body.equals(file), type);
+    if (type === 'document') {
+      assert.equal(e.data.media.fileName, 'ação.html');
+      assert.match(got.headers['content-disposition'], /^attachment; filename\*=UTF-8''a%C3%A7%C3%A3o\.html$/);
+      assert.equal(got.headers['x-content-type-options'], 'nosniff');
+    }
+  }
+});
+
+test('parts of it, and nothing when it is known', async () => {
+  const file = crypto.randomBytes(200003);
+  const m = await a.send(pn(me.phone), { document: file, mimetype: 'application/x-y', fileName: 'y' });
+  const url = (await gw.event('message.received', d => d.messageId === m.key.id)).data.mediaUrl;
+  const whole = await raw('GET', url);
+  assert.equal(whole.status, 200);
+  const { etag } = whole.headers;
+  assert.equal(etag, `"${Buffer.from(sha256(file), 'base64').toString('hex').slice(0, 32)}"`);
+  assert.equal(whole.headers['accept-ranges'], 'bytes');
+  for (const [range, from, to] of [['bytes=0-0', 0, 1], ['bytes=17-100000', 17, 100001], ['bytes=199990-', 199990, 200003],
+    ['bytes=-5', 199998, 200003], ['bytes=65536-65551', 65536, 65552], ['bytes=5-9999999', 5, 200003]]) {
+    const r = await raw('GET', url, null, { Range: range });
+    assert.equal(r.status, 206, range);
+    assert.equal(r.headers['content-range'], `bytes ${from}-${to - 1}/200003`);
+    assert.ok(r.body.equals(file.subarray(from, to)), range);
+  }
+  const over = await raw('GET', url, null, { Range: 'bytes=200003-' });
+  assert.equal(over.status, 416);
+  assert.equal(over.headers['content-range'], 'bytes */200003');
+  const head = await raw('HEAD', url);
+  assert.deepEqual([head.status, head.headers['content-length'], head.body.length], [200, '200003', 0]);
+  const same = await raw('GET', url, null, { 'If-None-Match': etag });
+  assert.deepEqual([same.status, same.body.length], [304, 0]);
+  const other = await raw('GET', url, null, { Range: 'bytes=0-3', 'If-Range': '"other"' });
+  assert.equal(other.status, 200);
+  const listed = await gw.ok('GET', `/api/message/${me.id}/${m.key.id}`);
+  assert.equal(listed.mediaUrl, url);
+  assert.equal(listed.media.fileName, 'y');
+});
+
+// ---- what is refused ----
+
+async function refused(where, body, status, code) {
+  const r = await gw.call('POST', `/api/message/send/${where}`, { instanceId: me.id, to: a.phone, ...body });
+  assert.deepEqual([r.status, r.body.code], [status, code], JSON.stringify(r.body));
+  return r.body;
+}
+
+test('bad files and bad addresses are refused with the code of the contract', async () => {
+  const b64 = b => Buffer.from(b).toString('base64');
+  await refused('image', {}, 400, 'VALIDATION_FAILED');
+  await refused('image', { imageBase64: b64('this is not an image at all') }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('image', { imageBase64: b64(png(30, 30).subarray(0, 20)) }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('image', { imageBase64: 'not//base64!!' }, 400, 'VALIDATION_FAILED');
+  await refused('image', { image: 'data:image/png,plain' }, 400, 'VALIDATION_FAILED');
+  await refused('image', { image: 'file:///etc/passwd' }, 400, 'VALIDATION_FAILED');
+  await refused('image', { image: { url: 'file:///etc/passwd' } }, 400, 'VALIDATION_FAILED');
+  await refused('image', { imageUrl: 'file:///etc/passwd' }, 400, 'VALIDATION_FAILED');
+  await refused('file', { _spool: { path: '/etc/passwd', parts: { file: { offset: 0, length: 10, base64: false } } } }, 400, 'VALIDATION_FAILED');
+  await refused('video', { videoBase64: b64(mp4(3, 10, 10).subarray(0, 60)) }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('voice', { audioBase64: b64(mp3(5)) }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('sticker', { stickerBase64: b64(png(10, 10)) }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('image', { mediaId: 'nothing' }, 404, 'NOT_FOUND');
+  const empty = await multipart('image', { instanceId: me.id, to: a.phone }, Buffer.alloc(0));
+  assert.deepEqual([empty.status, empty.body.code], [400, 'VALIDATION_FAILED']);
+  const large = await multipart('image', { instanceId: me.id, to: a.phone }, Buffer.concat([png(9, 9), Buffer.alloc(17 << 20)]));
+  assert.deepEqual([large.status, large.body.code], [413, 'MEDIA_TOO_LARGE']);
+  const odd = await raw('POST', '/api/message/send/image', Buffer.from('--x\r\nnothing'), { 'Content-Type': 'multipart/form-data; boundary=x' });
+  assert.deepEqual([odd.status, odd.body.code], [400, 'VALIDATION_FAILED']);
+
+  files.at['/gone'] = (req, res) => { res.statusCode = 410; res.end(); };
+  assert.equal((await refused('image', { imageUrl: files.url('/gone') }, 422, 'MEDIA_FETCH_FAILED')).details.status, 410);
+  files.at['/loop'] = (req, res) => { res.writeHead(302, { Location: '/loop' }); res.end(); };
+  await refused('image', { imageUrl: files.url('/loop') }, 422, 'MEDIA_FETCH_FAILED');
+  files.at['/away'] = (req, res) => { res.writeHead(302, { Location: 'http://169.254.169.254/latest' }); res.end(); };
+  assert.match((await refused('image', { imageUrl: files.url('/away') }, 422, 'MEDIA_FETCH_FAILED')).error, /policy/);
+  files.at['/local'] = (req, res) => { res.writeHead(302, { Location: 'file:///etc/passwd' }); res.end(); };
+  await refused('image', { imageUrl: files.url('/local') }, 422, 'MEDIA_FETCH_FAILED');
+  await refused('image', { imageUrl: 'http://[::1]:1/x.png' }, 422, 'MEDIA_FETCH_FAILED');
+  // a picture that does not end
+  let stopped = false;
+  files.at['/endless'] = (req, res) => {
+    res.on('close', () => { stopped = true; a.emit('change'); });
+    res.write(png(20, 20));
+    const more = () => { while (!stopped && res.write(Buffer.alloc(1 << 16))); };
+    res.on('drain', more);
+    more();
+  };
+  await refused('image', { imageUrl: files.url('/endless') }, 413, 'MEDIA_TOO_LARGE');
+  await a.until(() => stopped, 'end of the endless picture');
+});
+
+test('damaged media is not handed out; media that is gone is 410', async () => {
+  const m = await a.send(pn(me.phone), { image: png(70, 70), mimetype: 'image/png', jpegThumbnail: '' });
+  const image = m.message.imageMessage;
+  const relay = async change => {
+    const id = generateMessageIDV2(a.jid);
+    await a.sock.relayMessage(pn(me.phone), { imageMessage: { ...image, ...change } }, { messageId: id });
+    return (await gw.event('message.received', d => d.messageId === id)).data.mediaUrl;
+  };
+  for (const change of [{ mediaKey: crypto.randomBytes(32) }, { fileSha256: crypto.randomBytes(32) }]) {
+    const r = await raw('GET', await relay(change));
+    assert.deepEqual([r.status, r.body.code], [502, 'WA_ERROR']);
+  }
+  const elsewhere = await raw('GET', await relay({ directPath: '//127.0.0.1:1/x', url: 'https://127.0.0.1:1/x' }));
+  assert.equal(elsewhere.status, 502);
+  const nowhere = await raw('GET', await relay({ directPath: '/v/t62.7118-24/none_n.enc?x=1' }));
+  assert.deepEqual([nowhere.status, nowhere.body.code], [410, 'MEDIA_EXPIRED']);
+  const text = await a.send(pn(me.phone), 'no media here');
+  await gw.event('message.received', d => d.messageId === text.key.id);
+  const none = await raw('GET', `/api/message/${me.id}/${text.key.id}/media`);
+  assert.deepEqual([none.status, none.body.code], [404, 'MESSAGE_NOT_FOUND']);
 });

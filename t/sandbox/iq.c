@@ -229,6 +229,9 @@ static void sbx_iq_media(sbx_conn_t *c, const wagw_node_t *iq)
     h = wagw_node_child(&a, m, "host");
     wagw_node_attr(&a, h, "hostname", wagw_arena_printf(&a, "%s:%u", sbx.host, sbx.media_port));
     wagw_node_attrc(&a, h, "maxContentLengthBytes", "2147483648");
+    /* the same one under another name: clients that go on to the next host find it */
+    h = wagw_node_child(&a, m, "host");
+    wagw_node_attr(&a, h, "hostname", wagw_arena_printf(&a, "localhost:%u", sbx.media_port));
     sbx_send(c, n);
     wagw_arena_free(&a);
 }
