@@ -60,10 +60,9 @@ static void image_cell(const image_small_t *s, uint32_t y, uint32_t x, uint8_t r
 {
     uint32_t n;
 
-    while (x > 0 && s->count[y][x] == 0) {
+    for (n = s->count[y][x]; n == 0 && x > 0; n = s->count[y][x]) {
         x--;
     }
-    n = s->count[y][x];
     for (unsigned i = 0; i < 3; i++) {
         rgb[i] = n ? (uint8_t)(s->sum[y][x][i] / n) : 255;
     }

@@ -14,7 +14,7 @@
 typedef void (*wagw_random_pt)(void *data, uint8_t *p, size_t n);
 
 int wagw_sha256(uint8_t out[32], wagw_str_t in);
-int wagw_sha256_2(uint8_t out[32], wagw_str_t a, wagw_str_t b);     /* a || b */
+int wagw_sha256_2(uint8_t out[32], wagw_str_t a, wagw_str_t b); /* a || b */
 int wagw_md5(uint8_t out[16], wagw_str_t in);
 int wagw_hmac_sha256(uint8_t out[32], wagw_str_t key, wagw_str_t in);
 int wagw_hmac_sha512(uint8_t out[64], wagw_str_t key, wagw_str_t in);
@@ -38,8 +38,8 @@ int wagw_ctr(uint8_t *out, const uint8_t key[32], const uint8_t iv[16], wagw_str
 
 /* X25519.  An all-zero result is WAGW_CRYPTO.  Private keys are clamped. */
 typedef struct {
-    uint8_t  priv[32];
-    uint8_t  pub[32];
+    uint8_t priv[32];
+    uint8_t pub[32];
 } wagw_keypair_t;
 
 int wagw_x25519_keypair(wagw_keypair_t *kp, wagw_random_pt random, void *data);
@@ -56,8 +56,8 @@ int wagw_xeddsa_verify(const uint8_t sig[64], const uint8_t pub[32], wagw_str_t 
  */
 typedef struct wagw_digest_s wagw_digest_t;
 
-wagw_digest_t *wagw_digest_sha256(void);            /* NULL without memory */
-wagw_digest_t *wagw_digest_hmac(wagw_str_t key);    /* HMAC-SHA-256 */
+wagw_digest_t *wagw_digest_sha256(void);         /* NULL without memory */
+wagw_digest_t *wagw_digest_hmac(wagw_str_t key); /* HMAC-SHA-256 */
 int wagw_digest_add(wagw_digest_t *d, wagw_str_t in);
 /* The result of what was added; begins anew, with the same key. */
 int wagw_digest_end(wagw_digest_t *d, uint8_t out[32]);
@@ -68,7 +68,7 @@ void wagw_digest_free(wagw_digest_t *d);
 typedef struct wagw_cbc_s wagw_cbc_t;
 
 wagw_cbc_t *wagw_cbc_stream(bool encrypt, const uint8_t key[32], const uint8_t iv[16]);
-int wagw_cbc_add(wagw_cbc_t *c, wagw_buf_t *out, wagw_str_t in);    /* appends */
+int wagw_cbc_add(wagw_cbc_t *c, wagw_buf_t *out, wagw_str_t in); /* appends */
 int wagw_cbc_end(wagw_cbc_t *c, wagw_buf_t *out);
 void wagw_cbc_free(wagw_cbc_t *c);
 
