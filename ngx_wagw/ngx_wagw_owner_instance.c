@@ -9,7 +9,7 @@
 
 #define CACHE_BYTES (64 * 1024 * 1024)
 #define START_MS 25 /* every so often, */
-#define START_N 5   /* so many: 200 a second */
+#define START_N 6   /* so many: 240 a second */
 
 static struct {
     ngx_wagw_main_conf_t *wmcf;

@@ -12,6 +12,7 @@ typedef struct {
 typedef struct {
     uint8_t n;
     route_seg_t seg[NGX_WAGW_SEGMENTS];
+    ngx_uint_t same; /* the first row with this path */
 } route_path_t;
 
 static route_path_t *route_paths; /* parallel to ngx_wagw_routes, kept for the process's life */
@@ -40,6 +41,10 @@ static ngx_int_t route_prepare(void)
             paths[i].seg[k].p = (char *)seg[k].data + paths[i].seg[k].param;
             paths[i].seg[k].n = seg[k].len - paths[i].seg[k].param;
         }
+        for (k = 0; ngx_strcmp(ngx_wagw_routes[k].path, ngx_wagw_routes[i].path) != 0; k++) {
+            /* void */
+        }
+        paths[i].same = k;
     }
     route_paths = paths;
     return NGX_OK;
@@ -114,19 +119,21 @@ ngx_int_t ngx_wagw_route_match(ngx_str_t *path, ngx_str_t *method, ngx_wagw_matc
             continue;
         }
         fixed = 0;
-        for (k = 0; k < n; k++) {
-            if (rp->seg[k].param) {
-                if (seg[k].len == 0) {
+        /* from the end, where paths differ most */
+        for (k = n; k > 0; k--) {
+            if (rp->seg[k - 1].param) {
+                if (seg[k - 1].len == 0) {
                     break;
                 }
                 continue;
             }
-            if (rp->seg[k].n != seg[k].len || ngx_memcmp(rp->seg[k].p, seg[k].data, seg[k].len) != 0) {
+            if (rp->seg[k - 1].n != seg[k - 1].len ||
+                ngx_memcmp(rp->seg[k - 1].p, seg[k - 1].data, seg[k - 1].len) != 0) {
                 break;
             }
-            fixed |= 1u << (NGX_WAGW_SEGMENTS - k);
+            fixed |= 1u << (NGX_WAGW_SEGMENTS - (k - 1));
         }
-        if (k == n && (best == NULL || fixed > best_fixed)) {
+        if (k == 0 && (best == NULL || fixed > best_fixed)) {
             best = &ngx_wagw_routes[i];
             best_fixed = fixed;
         }
@@ -139,7 +146,7 @@ ngx_int_t ngx_wagw_route_match(ngx_str_t *path, ngx_str_t *method, ngx_wagw_matc
     want = method->len == 4 && ngx_memcmp(method->data, "HEAD", 4) == 0 ? "GET" : NULL;
     p = (u_char *)m->allow;
     for (i = 0; i < ngx_wagw_nroutes; i++) {
-        if (ngx_strcmp(ngx_wagw_routes[i].path, best->path) != 0) {
+        if (route_paths[i].same != route_paths[best - ngx_wagw_routes].same) {
             continue;
         }
         p = ngx_snprintf(p, (u_char *)m->allow + sizeof(m->allow) - 1 - p, "%s%s%s",
