@@ -193,7 +193,7 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
     /* the server's time; within the same second ours is the finer one, and the
      * listings' indexes stay as they are */
     if (wagw_node_get_u64(ack, "t", &at) == WAGW_OK && at && at < (1ull << 40) && (int64_t) at != row.t_ms / 1000) {
-        row.t_ms = (int64_t) at * 1000;
+        row.t_ms = wagw_server_ms(t->now, at);
     }
     WAGW_TRY(wagw_turn_message_put(t, &row));
 

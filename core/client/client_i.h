@@ -470,6 +470,7 @@ int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n);         /* presence and chatstate */
 int wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n);             /* dispatch */
 int wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error);
+int64_t wagw_server_ms(int64_t now, uint64_t t);                         /* of a server's time in seconds */
 
 /* A message as it is known after its envelope was read (04 section 12.1). */
 typedef struct {

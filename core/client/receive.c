@@ -156,6 +156,22 @@ received_then(wagw_client_t *c, void *arg)
 }
 
 
+/*
+ * The server tells whole seconds.  What is happening now is put where it is
+ * within its second, so that it sorts with what we do ourselves.
+ */
+int64_t
+wagw_server_ms(int64_t now, uint64_t t)
+{
+    int64_t  second = now / 1000;
+
+    if ((int64_t) t == second) {
+        return now;
+    }
+    return (int64_t) t * 1000 + ((int64_t) t == second - 1 ? 999 : 0);
+}
+
+
 /* 04 section 12.1.  WAGW_MALFORMED: nack 487. */
 static int
 envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
@@ -174,7 +190,7 @@ envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
     }
     in->t_ms = t->now;
     if (wagw_node_get_u64(n, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
-        in->t_ms = (int64_t) at * 1000;
+        in->t_ms = wagw_server_ms(t->now, at);
     }
     in->push_name = wagw_node_get(n, "notify");
     in->offline = wagw_node_has(n, "offline");
