@@ -359,18 +359,18 @@ static void delete_scoped(ngx_wagw_call_t *call)
 
     scope = ngx_wagw_param_str(call, "scope");
 
-    if (wagw_str_is(scope, "me")) {
-        ngx_wagw_call_fail(call, 501, "NOT_SUPPORTED", "Delete for me is not built yet", WAGW_STR_NULL);
-        return;
-    }
-
-    if (wagw_str_is(scope, "everyone")) {
+    if (wagw_str_is(scope, "me") || wagw_str_is(scope, "everyone")) {
         in = ngx_wagw_call_instance(call);
         wagw_client_info(in->client, &info);
 
         if (info.status != WAGW_STATUS_CONNECTED) {
             ngx_wagw_call_fail(call, 409, "INSTANCE_NOT_CONNECTED", "Instance not found or not connected",
                                WAGW_STR_NULL);
+            return;
+        }
+
+        if (wagw_str_is(scope, "me")) {
+            ngx_wagw_call_command_at(call, WAGW_CMD_DELETE_FOR_ME, "chatId");
             return;
         }
 

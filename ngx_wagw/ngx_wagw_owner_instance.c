@@ -3,7 +3,7 @@
  * An instance outlives its drop until the jobs and tasks that know it came back.
  */
 
-#include "ngx_wagw_owner.h"
+#include "ngx_wagw_media.h"
 
 #include <openssl/rand.h>
 
@@ -198,6 +198,7 @@ static void instance_settings(ngx_wagw_instance_t *in, wagw_client_conf_t *conf)
     conf->ignore_groups = conf_flag(s, "ignoreGroups", false);
     conf->ignore_channels = conf_flag(s, "ignoreChannels", false);
     conf->full_history = ngx_strcmp(conf_text(s, "syncHistory", "recent"), "full") == 0;
+    conf->no_history = ngx_strcmp(conf_text(s, "syncHistory", "recent"), "none") == 0;
     conf->check_number = conf_flag(s, "checkNumberBeforeSend", false);
     conf->link_preview = conf_flag(s, "linkPreview", true);
     conf->timeout_ms = 60000;
@@ -352,6 +353,7 @@ void ngx_wagw_instance_drop(ngx_wagw_instance_t *in)
 
     ngx_wagw_registry_remove(&in->id);
     ngx_wagw_socket_close(in);
+    ngx_wagw_media_blob_drop(in);
 
     if (in->works == 0) {
         wagw_client_destroy(in->client);

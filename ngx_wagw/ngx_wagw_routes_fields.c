@@ -273,6 +273,55 @@ const ngx_wagw_field_t ngx_wagw_fields_message_delete[] = {
     ENUM("scope", OPT, "local|me|everyone", "local", "where it is deleted"),
     END};
 
+const ngx_wagw_field_t ngx_wagw_fields_star[] = {
+    INSTANCE,
+    JID("chatId", OPT, NULL, "the chat; needed with messages"),
+    STR("messageId", OPT, NULL, 1, 64, "the message"),
+    {"messages", NGX_WAGW_T_ARR, F_OPT, NULL, 1, 20, NULL, NULL, "[{id}]: several at once"},
+    BOOL("star", "true", "false takes the star away"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_mute[] = {
+    CHAT,
+    INT("duration", -1, 315360000, NULL, "seconds; default, 0 and -1: for ever"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_delete[] = {
+    CHAT,
+    BOOL("local", "false", "only here, not on the phone"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_clear[] = {
+    CHAT,
+    BOOL("keepStarred", "false", "starred messages stay"),
+    END};
+
+#define CONTACT_NAMES                                                                                           \
+    STR("firstName", OPT, NULL, 1, 100, "first name"),                                                          \
+    STR("fullName", OPT, NULL, 1, 200, "full name"),                                                            \
+    STR("username", OPT, NULL, 1, 100, "user name")
+
+const ngx_wagw_field_t ngx_wagw_fields_contact_update[] = {
+    JID("phone", REQ, "phoneNumber", "the number"),
+    CONTACT_NAMES,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_contact_put[] = {
+    CHAT,
+    STR("name", OPT, NULL, 1, 200, "the name in the address book"),
+    CONTACT_NAMES,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_profile_name[] = {
+    STR("name", REQ, NULL, 1, 25, "the own name"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_history_sync[] = {
+    JID("chatId", OPT, NULL, "the chat"),
+    INT("count", 1, 500, "50", "how many messages"),
+    STR("before", OPT, NULL, 1, 64, "older than this message; default: the oldest stored"),
+    END};
+
 const ngx_wagw_field_t ngx_wagw_fields_chats_list[] = {
     ENUM("sortBy", OPT, "lastMessageAt|name|unreadCount", "lastMessageAt", "order"),
     ENUM("sortOrder", OPT, "asc|desc", NULL, "default: desc, by name asc"),

@@ -188,7 +188,7 @@ static int64_t range_ms(const Wa__SyncActionValue__SyncActionMessageRange *r, in
                : otherwise;
 }
 
-static int clear(wagw_turn_t *t, wagw_str_t chat, int64_t until, bool keep_starred)
+int wagw_app_clear(wagw_turn_t *t, wagw_str_t chat, int64_t until, bool keep_starred)
 {
     int rc;
     wagw_buf_t b = {0};
@@ -205,7 +205,7 @@ static int apply_clear(wagw_app_apply_t *a, wagw_row_chat_t *c, const wagw_app_m
 {
     int64_t until = range_ms(v->messagerange, a->t->now);
 
-    WAGW_TRY(clear(a->t, c->id, until, !(m->nparts > 2 && wagw_str_is(m->part[2], "1"))));
+    WAGW_TRY(wagw_app_clear(a->t, c->id, until, !(m->nparts > 2 && wagw_str_is(m->part[2], "1"))));
     if (c->last_ms <= until) {
         c->last_id = c->last_body = c->last_type = WAGW_STR_NULL;
         c->last_from_me = false;
@@ -222,7 +222,7 @@ static int apply_delete(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncA
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
 
-    WAGW_TRY(clear(a->t, c->id, until, false));
+    WAGW_TRY(wagw_app_clear(a->t, c->id, until, false));
     if (c->last_ms > until) {
         return WAGW_OK; /* something newer came meanwhile: the chat stays */
     }

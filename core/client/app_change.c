@@ -345,12 +345,13 @@ static int clear_chat(wagw_turn_t *t, uint64_t command, const cJSON *params)
 
 static int delete_chat(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
-    bool found;
+    bool found, local = wagw_param_bool(params, "local", false);
     wagw_buf_t b = {0};
     wagw_jid_t chat;
     wagw_str_t part[3] = {WAGW_STR("deleteChat"), WAGW_STR_NULL, WAGW_STR("1")};
     wagw_json_t j = wagw_json(&b);
     wagw_app_do_t ch = {.version = 6};
+    wagw_result_t r = {0};
     wagw_row_chat_t c;
     Wa__SyncActionValue v = WA__SYNC_ACTION_VALUE__INIT;
     Wa__SyncActionValue__DeleteChatAction a = WA__SYNC_ACTION_VALUE__DELETE_CHAT_ACTION__INIT;
@@ -359,10 +360,12 @@ static int delete_chat(wagw_turn_t *t, uint64_t command, const cJSON *params)
     if (!found) {
         return WAGW_OK;
     }
-    WAGW_TRY(chat_index(t, WAGW_APP_REGULAR_HIGH, part, 3, &chat, &ch.index));
-    WAGW_TRY(message_range(t, &c, part[1], &a.messagerange));
-    v.deletechataction = &a;
-    ch.value = wagw_app_value(t, &v);
+    if (!local) {
+        WAGW_TRY(chat_index(t, WAGW_APP_REGULAR_HIGH, part, 3, &chat, &ch.index));
+        WAGW_TRY(message_range(t, &c, part[1], &a.messagerange));
+        v.deletechataction = &a;
+        ch.value = wagw_app_value(t, &v);
+    }
     wagw_json_open(&j, '{');
     wagw_json_key(&j, "deleted");
     wagw_json_open(&j, '{');
@@ -370,7 +373,15 @@ static int delete_chat(wagw_turn_t *t, uint64_t command, const cJSON *params)
     wagw_json_kint(&j, "messages", wagw_param_int(params, "_messages", 0));
     wagw_json_close(&j);
     wagw_json_close(&j);
-    return wagw_app_queue(t, command, WAGW_APP_REGULAR_HIGH, &ch, 1, "Chat deleted successfully", data_of(t, &b));
+    r.status = 200;
+    r.message = "Chat deleted successfully";
+    r.data = data_of(t, &b);
+    if (local) {
+        WAGW_TRY(wagw_app_clear(t, c.id, t->now, false));
+        WAGW_TRY(wagw_txn_del(&t->txn, WAGW_REC_CHAT, c.id));
+        return wagw_turn_reply(t, command, &r);
+    }
+    return wagw_app_queue(t, command, WAGW_APP_REGULAR_HIGH, &ch, 1, r.message, r.data);
 }
 
 /* ---- messages ---- */

@@ -1,13 +1,13 @@
 /*
  * Changes of ours (07 section 8): one patch at a time, upon the state that is
- * stored; a conflict is answered once with a patch upon the newer state.
+ * stored; a conflict is answered with a patch upon the newer state.
  */
 
 #include "app_i.h"
 
 #include <stdlib.h>
 
-#define CONFLICTS_MAX 2 /* uploads of one change */
+#define CONFLICTS_MAX 5 /* uploads of one change */
 
 void wagw_app_job_free(wagw_app_job_t *j)
 {

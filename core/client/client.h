@@ -106,7 +106,7 @@ typedef enum {
     WAGW_CMD_PIN_CHAT,                  /* chatId, pin */
     WAGW_CMD_MUTE,                      /* chatId, mute, duration? s; {mutedUntil} */
     WAGW_CMD_UNREAD,                    /* chatId; {chatId, unreadCount} */
-    WAGW_CMD_CHAT_DELETE,               /* chatId, _messages?; {deleted} */
+    WAGW_CMD_CHAT_DELETE,               /* chatId, local?, _messages?; {deleted} */
     WAGW_CMD_CHAT_CLEAR,                /* chatId, keepStarred, _messages?; {deleted} */
     WAGW_CMD_DELETE_FOR_ME,             /* chatId, messageId */
     WAGW_CMD_CONTACT,                   /* chatId, fullName?, firstName?, username?, remove? */

@@ -803,6 +803,12 @@ wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *param
     case WAGW_CMD_LID_OF:
         return command_lid_of(t, id, params);
 
+    case WAGW_CMD_CHAT_DELETE:
+        if (wagw_param_bool(params, "local", false)) {
+            return wagw_app_changed(t, id, cmd, params);
+        }
+        break;
+
     default:
         break;
     }

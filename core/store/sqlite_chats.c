@@ -8,7 +8,7 @@
 
 /* The name a person reads: what the chat is called, else the contact. */
 #define DISPLAY                                                                                                        \
-    "coalesce(nullif(c.name, ''), nullif(k.name, ''), nullif(k.verified_name, ''), nullif(k.push_name, ''), '')"
+    "coalesce(nullif(k.name, ''), nullif(c.name, ''), nullif(k.verified_name, ''), nullif(k.push_name, ''), '')"
 
 static const wagw_str_t pn_server = {(const uint8_t *)"@s.whatsapp.net", 15};
 static const wagw_str_t lid_server = {(const uint8_t *)"@lid", 4};
@@ -306,6 +306,32 @@ done:
     sqlite3_finalize(st);
     wagw_query_free(&q);
     wagw_buf_free(&like);
+
+    return rc;
+}
+
+int wagw_store_chats_pinned(wagw_store_t *s, uint32_t num, wagw_str_t but, uint32_t *n)
+{
+    wagw_buf_t canonical = {0};
+    sqlite3_stmt *st;
+    bool exists;
+    int rc;
+
+    *n = 0;
+    rc = wagw_store_chat_resolve(s, num, but, &canonical, &exists);
+
+    if (rc == WAGW_OK || rc == WAGW_NOT_FOUND) {
+        st = wagw_sql(s, "SELECT COUNT(*) FROM chats WHERE inst = ?1 AND present = 1 AND pinned <> 0 AND chat <> ?2");
+        wagw_sql_bind(st, "us", num, canonical.n != 0 ? wagw_buf_view(&canonical) : but);
+
+        rc = wagw_sql_step(s, st);
+        if (rc == WAGW_OK) {
+            *n = (uint32_t)sqlite3_column_int64(st, 0);
+        }
+        wagw_sql_done(st);
+    }
+
+    wagw_buf_free(&canonical);
 
     return rc;
 }

@@ -487,6 +487,29 @@ static int message_find(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str
     return rc;
 }
 
+int wagw_store_message_oldest(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *id)
+{
+    sqlite3_stmt *st;
+    int64_t chat_num;
+    int rc;
+
+    rc = chat_by_any(s, num, chat, &chat_num);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "SELECT id FROM messages WHERE chat = ?1 AND hidden = 0 ORDER BY t_ms LIMIT 1");
+    wagw_sql_bind(st, "i", chat_num);
+
+    rc = wagw_sql_step(s, st);
+    if (rc == WAGW_OK) {
+        rc = wagw_buf_str(id, wagw_sql_str(st, 0));
+    }
+    wagw_sql_done(st);
+
+    return rc;
+}
+
 int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
                            bool with_chat, wagw_buf_t *json)
 {

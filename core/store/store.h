@@ -92,6 +92,10 @@ typedef struct {
 int wagw_store_messages(wagw_store_t *s, uint32_t num, const wagw_message_filter_t *f, wagw_buf_t *json,
                         uint32_t *count, uint64_t *total, bool *more, wagw_buf_t *next_cursor);
 /* One message object by id (chat may be empty); WAGW_NOT_FOUND. */
+/* How many chats are pinned, `but` apart. */
+int wagw_store_chats_pinned(wagw_store_t *s, uint32_t num, wagw_str_t but, uint32_t *n);
+/* The id of the oldest message of a chat, by any of its ids; WAGW_NOT_FOUND. */
+int wagw_store_message_oldest(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *id);
 int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
                            bool with_chat, wagw_buf_t *json);
 /* The content alone: a serialised Message. */
