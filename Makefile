@@ -29,7 +29,7 @@ UNIT_LIB  = $(BUILD)/unit-aux/libunit.a
 
 SANDBOX_SRC := $(wildcard t/sandbox/*.c)
 SANDBOX_OBJ  = $(SANDBOX_SRC:%.c=$(BUILD)/%.o)
-SANDBOX      = $(BUILD)/wagw-sandbox
+SANDBOX_BIN  = $(BUILD)/wagw-sandbox
 
 # as many jobs as the machine has cores, unless told otherwise
 ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
@@ -40,7 +40,7 @@ endif
 .PHONY: default deps core unit clean
 .SECONDARY:
 
-default: deps core $(SANDBOX) module
+default: deps core $(SANDBOX_BIN) module
 
 deps: build/.deps
 build/.deps: .ci/deps
@@ -94,7 +94,7 @@ $(BUILD)/t/sandbox/%.o: t/sandbox/%.c | $(GEN)
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -MMD -MP -c $< -o $@
 
-$(SANDBOX): $(SANDBOX_OBJ) $(CORE_LIB)
+$(SANDBOX_BIN): $(SANDBOX_OBJ) $(CORE_LIB)
 	$(CC) $(SANFLAGS) -o $@ $(SANDBOX_OBJ) $(CORE_LIB) -levent -levent_openssl $(LIBS)
 
 include ngx_wagw/module.mk

@@ -2,7 +2,7 @@
 # of what the test programs printed themselves.
 
 PERL       ?= perl
-NGINX      ?= /usr/sbin/nginx
+WAGW_NGINX ?= /usr/sbin/nginx
 VECTORS    ?= t/vectors
 
 # one name of an nginx for tests: with the sanitizers the module needs their
@@ -18,15 +18,19 @@ C_FILES       = $(wildcard core/*/*.[ch] ngx_wagw/*.[ch] ngx_wagw/*/*.[ch] t/*/*
 
 export TEST_NGINX_BINARY = $(TEST_NGINX)
 export TEST_NGINX_LOAD_MODULES = $(abspath $(MODULE))
-export WAGW_SANDBOX = $(abspath $(SANDBOX))
+export WAGW_SANDBOX = $(abspath $(SANDBOX_BIN))
 export WAGW_REPORTS = $(REPORTS)
 
 include t/fuzz/fuzz.mk
 
-.PHONY: run test test-full test-programs vectors lint
+.PHONY: run stop test test-full test-programs vectors lint
 
-run: default
-	@examples/run
+# under the sanitizers too, so that a person can try a suspicion
+run: default $(TEST_NGINX)
+	@WAGW_NGINX=$(TEST_NGINX) WAGW_MODULE=$(abspath $(MODULE)) examples/run
+
+stop:
+	@examples/run stop
 
 # ---- tests -----------------------------------------------------------------
 
@@ -54,9 +58,9 @@ $(TEST_NGINX): t/test.mk
 	@mkdir -p $(@D)
 ifeq ($(SANITIZE),1)
 	@printf '#!/bin/sh\nexport LD_PRELOAD="%s %s"\nexport ASAN_OPTIONS="detect_leaks=0:log_path=%s/nginx"\nexport UBSAN_OPTIONS="print_stacktrace=1:log_path=%s/nginx"\nexec %s "$$@"\n' \
-	    "$$($(CC) -print-file-name=libasan.so)" "$$($(CC) -print-file-name=libubsan.so)" $(REPORTS) $(REPORTS) $(NGINX) > $@
+	    "$$($(CC) -print-file-name=libasan.so)" "$$($(CC) -print-file-name=libubsan.so)" $(REPORTS) $(REPORTS) $(WAGW_NGINX) > $@
 else
-	@printf '#!/bin/sh\nexec %s "$$@"\n' $(NGINX) > $@
+	@printf '#!/bin/sh\nexec %s "$$@"\n' $(WAGW_NGINX) > $@
 endif
 	@chmod 755 $@
 
