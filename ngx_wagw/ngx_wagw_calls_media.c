@@ -48,8 +48,8 @@ static ngx_int_t source_part(ngx_wagw_media_t *m, const char *name)
     }
     at = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(part, "offset"));
     left = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(part, "length"));
-    m->in = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (m->in == -1 || fstat(m->in, &st) == -1 || !S_ISREG(st.st_mode) || !(at >= 0 && left >= 0) ||
+    m->in_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (m->in_fd == -1 || fstat(m->in_fd, &st) == -1 || !S_ISREG(st.st_mode) || !(at >= 0 && left >= 0) ||
         at + left > (double)st.st_size) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno, "wagw: the body in \"%s\" cannot be read", path);
         ngx_wagw_media_fail(m, 500, "INTERNAL", "The body cannot be read");

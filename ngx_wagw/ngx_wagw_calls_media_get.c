@@ -10,7 +10,6 @@
  */
 
 #define GET_LIMIT (2ULL * 1024 * 1024 * 1024 + 65536)
-#define GET_TRIES 3
 #define CACHE_BYTES (512ULL * 1024 * 1024)
 #define CACHE_FILES 256
 #define CACHE_MS 120000 /* unused for so long */
@@ -198,41 +197,32 @@ static void get_download(ngx_wagw_media_t *m);
 
 static void get_downloaded(ngx_wagw_media_t *m)
 {
-    char *path = NULL;
-    ngx_uint_t hosts = ngx_wagw_media_nhosts(m);
+    char *path;
 
-    if (m->status) {
-        goto failed;
-    }
-    if (m->http == 200) {
+    switch (ngx_wagw_media_got(m)) {
+    case NGX_WAGW_GET_DONE:
         path = cache_path(m);
-        if (path == NULL || rename(m->path, path) == -1) {
-            ngx_wagw_media_fail(m, 503, "CAPACITY", "The file cannot be kept");
-            goto failed;
+        if (path && rename(m->path, path) == 0) {
+            cache_add(path, (uint64_t)m->sent, m->size);
+            get_answer(m, path, m->size);
+            free(path);
+            return;
         }
-        cache_add(path, (uint64_t)m->sent, m->size);
-        get_answer(m, path, m->size);
         free(path);
-        return;
-    }
-    if (m->http == 403 || m->http == 404 || m->http == 410) {
-        ngx_wagw_media_fail(m, 410, "MEDIA_EXPIRED", "The media is no longer on WhatsApp's servers");
-        goto failed;
-    }
-    if (++m->tries < GET_TRIES && (m->http == 0 || m->http == 429 || m->http >= 500)) {
-        ngx_wagw_media_wait(m, m->tries * 1000, get_download);
-        return;
-    }
-    m->tries = 0;
-    if (++m->walk.at < hosts) {
-        get_download(m);
-        return;
-    }
-    snprintf(m->details, sizeof(m->details), "{\"code\":%ld,\"text\":\"download failed on all hosts\"}", m->http);
-    ngx_wagw_media_fail(m, 502, "WA_ERROR", "The media could not be downloaded");
+        ngx_wagw_media_fail(m, 503, "CAPACITY", "The file cannot be kept");
+        break;
 
-failed:
-    free(path);
+    case NGX_WAGW_GET_AGAIN:
+        ngx_wagw_media_wait(m, m->wait, get_download);
+        return;
+
+    case NGX_WAGW_GET_GONE:
+        ngx_wagw_media_fail(m, 410, "MEDIA_EXPIRED", "The media is no longer on WhatsApp's servers");
+        break;
+
+    default:
+        break;
+    }
     ngx_wagw_media_answer(m);
 }
 

@@ -79,10 +79,10 @@ ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m)
 
 /* ---- the object ---- */
 
-static void media_free(ngx_wagw_media_t *m)
+void ngx_wagw_media_free(ngx_wagw_media_t *m)
 {
-    if (m->in != -1) {
-        close(m->in);
+    if (m->in_fd != -1) {
+        close(m->in_fd);
     }
     if (m->out != -1) {
         close(m->out);
@@ -119,6 +119,7 @@ static void media_call_ended(void *data)
     ngx_wagw_media_t *m = data;
 
     m->call = NULL;
+    m->ended = 1;
     if (m->event.posted) {
         ngx_delete_posted_event(&m->event);
         m->busy = 0;
@@ -130,20 +131,19 @@ static void media_call_ended(void *data)
     if (m->busy) {
         __atomic_store_n(&m->cancel, 1, __ATOMIC_RELAXED);
     } else {
-        media_free(m);
+        ngx_wagw_media_free(m);
     }
 }
 
-ngx_wagw_media_t *ngx_wagw_media_new(ngx_wagw_call_t *call)
+ngx_wagw_media_t *ngx_wagw_media_make(void)
 {
-    ngx_array_t *list = media.wmcf->outbound_allow;
+    ngx_array_t *list;
     ngx_wagw_media_t *m = calloc(1, sizeof(*m));
-    ngx_pool_cleanup_t *cln = ngx_pool_cleanup_add(call->pool, 0);
 
-    if (m == NULL || cln == NULL) {
-        goto failed;
+    if (m == NULL) {
+        return NULL;
     }
-    m->in = m->out = -1;
+    m->in_fd = m->out = -1;
     m->task.data = m;
     m->dir = media.dir ? strdup(media.dir) : NULL;
     if (m->dir == NULL) {
@@ -155,6 +155,7 @@ ngx_wagw_media_t *ngx_wagw_media_new(ngx_wagw_call_t *call)
             goto failed;
         }
     }
+    list = media.wmcf->outbound_allow;
     if (list && list->nelts) {
         m->allow.elts = malloc(list->nelts * sizeof(ngx_cidr_t));
         if (m->allow.elts == NULL) {
@@ -164,17 +165,26 @@ ngx_wagw_media_t *ngx_wagw_media_new(ngx_wagw_call_t *call)
         m->allow.nelts = list->nelts;
         m->policy.outbound_allow = &m->allow;
     }
+    return m;
+
+failed:
+    ngx_wagw_media_free(m);
+    return NULL;
+}
+
+ngx_wagw_media_t *ngx_wagw_media_new(ngx_wagw_call_t *call)
+{
+    ngx_pool_cleanup_t *cln = ngx_pool_cleanup_add(call->pool, 0);
+    ngx_wagw_media_t *m = cln ? ngx_wagw_media_make() : NULL;
+
+    if (m == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return NULL;
+    }
     m->call = call;
     cln->handler = media_call_ended;
     cln->data = m;
     return m;
-
-failed:
-    if (m) {
-        media_free(m);
-    }
-    ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
-    return NULL;
 }
 
 static void media_task_done(ngx_wagw_task_t *task)
@@ -182,8 +192,8 @@ static void media_task_done(ngx_wagw_task_t *task)
     ngx_wagw_media_t *m = task->data;
 
     m->busy = 0;
-    if (m->call == NULL) {
-        media_free(m);
+    if (m->ended) {
+        ngx_wagw_media_free(m);
     } else {
         m->next(m);
     }
@@ -198,7 +208,8 @@ void ngx_wagw_media_run(ngx_wagw_media_t *m, void (*run)(ngx_wagw_task_t *task),
     m->busy = 1;
     if (ngx_wagw_task_post(&m->task) != NGX_OK) {
         m->busy = 0;
-        ngx_wagw_call_fail_retry(m->call, 503, "CAPACITY", "No thread for this transfer", WAGW_STR_NULL, NULL, 1);
+        ngx_wagw_media_fail(m, 503, "CAPACITY", "No thread for this transfer");
+        ngx_wagw_media_later(m, next);
     }
 }
 
@@ -551,7 +562,7 @@ static void media_from_base64(ngx_wagw_media_t *m)
             good = media_base64(m, d, (const uint8_t *)m->text + at, n);
             at += n;
         } else {
-            got = pread(m->in, chunk, (size_t)ngx_min((off_t)MEDIA_CHUNK, m->in_left), m->in_at);
+            got = pread(m->in_fd, chunk, (size_t)ngx_min((off_t)MEDIA_CHUNK, m->in_left), m->in_at);
             if (got <= 0) {
                 ngx_wagw_media_fail(m, 500, "INTERNAL", "The body cannot be read");
                 goto done;
@@ -596,7 +607,7 @@ static void media_from_file(ngx_wagw_media_t *m)
         return;
     }
     while (m->in_left > 0) {
-        n = pread(m->in, chunk, (size_t)ngx_min((off_t)65536, m->in_left), m->in_at);
+        n = pread(m->in_fd, chunk, (size_t)ngx_min((off_t)65536, m->in_left), m->in_at);
         if (n == -1 && ngx_errno == NGX_EINTR) {
             continue;
         }
@@ -663,9 +674,9 @@ void ngx_wagw_media_ingest(ngx_wagw_task_t *task)
     } else {
         media_from_file(m);
     }
-    if (m->in != -1) {
-        close(m->in);
-        m->in = -1;
+    if (m->in_fd != -1) {
+        close(m->in_fd);
+        m->in_fd = -1;
     }
 
     if (m->status == 0 && m->size == 0) {

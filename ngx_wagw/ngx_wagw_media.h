@@ -8,6 +8,7 @@
  *   ngx_wagw_media_image.c  thumbnails
  *   ngx_wagw_media_hosts.c  the list of hosts, kept per instance
  *   ngx_wagw_calls_media.c  sending;  ngx_wagw_calls_media_get.c  getting
+ *   ngx_wagw_media_blob.c   what an engine wants: history, app state
  *   ngx_wagw_media_send.c   worker: such a file to the client
  *
  * While task runs the object is the thread's, but for `cancel`.
@@ -47,9 +48,11 @@ struct ngx_wagw_media_s {
     ngx_wagw_task_t task;              /* data is the object */
     void (*next)(ngx_wagw_media_t *m); /* loop: after a task, or when event runs */
     ngx_event_t event;
-    ngx_wagw_call_t *call; /* NULL: it was answered, the object goes when nothing runs */
-    ngx_atomic_t cancel;   /* whoever waits for it has gone */
-    unsigned busy : 1;     /* task or event are under way */
+    ngx_wagw_call_t *call;   /* NULL: for an engine, or `ended` */
+    ngx_wagw_instance_t *in; /* for an engine: held by its `works` */
+    ngx_atomic_t cancel;     /* whoever waits for it has gone */
+    unsigned ended : 1;      /* the call was answered: the object goes when nothing runs */
+    unsigned busy : 1;       /* task or event are under way */
 
     /* of the configuration, because threads must not look there */
     ngx_wagw_main_conf_t policy; /* outbound_allow only */
@@ -62,7 +65,7 @@ struct ngx_wagw_media_s {
     const wagw_media_type_t *type;
     const char *field; /* for complaints */
     uint64_t limit;
-    ngx_fd_t in; /* -1 none */
+    ngx_fd_t in_fd; /* -1 none */
     off_t in_at, in_left;
     unsigned in_base64 : 1;
     unsigned in_escaped : 1; /* as written in JSON */
@@ -101,6 +104,9 @@ struct ngx_wagw_media_s {
     wagw_message_file_t file; /* strings in arena */
     wagw_arena_t arena;
     unsigned tries;
+    ngx_msec_t wait;
+    uint64_t serial, fetch_id; /* of an engine: our command, its fetch */
+    ngx_queue_t queue;
     unsigned named : 1; /* path is a file of ours that goes with the object */
 
     /* the complaint; status 0: none */
@@ -110,6 +116,9 @@ struct ngx_wagw_media_s {
     char details[256];
 };
 
+/* An object of nobody, and its end.  NULL without memory. */
+ngx_wagw_media_t *ngx_wagw_media_make(void);
+void ngx_wagw_media_free(ngx_wagw_media_t *m);
 /* The object of a call; it ends with the call.  Answers and returns NULL without memory. */
 ngx_wagw_media_t *ngx_wagw_media_new(ngx_wagw_call_t *call);
 /* Runs `run` in a thread, then m->next on the loop (unless the call has ended). */
@@ -136,6 +145,12 @@ void ngx_wagw_media_fetch(ngx_wagw_media_t *m);      /* m->url into _take() */
 void ngx_wagw_media_upload(ngx_wagw_task_t *task);   /* out to the host walk.at; http, answer */
 void ngx_wagw_media_download(ngx_wagw_task_t *task); /* path (or url) from the host walk.at into out, through check */
 
+/* What a download came to, and what to do about it: again after m->wait ms,
+ * with the present or the next host; it is no longer there; or it failed. */
+typedef enum { NGX_WAGW_GET_DONE = 0, NGX_WAGW_GET_AGAIN, NGX_WAGW_GET_GONE, NGX_WAGW_GET_FAILED } ngx_wagw_get_t;
+
+ngx_wagw_get_t ngx_wagw_media_got(ngx_wagw_media_t *m);
+
 /* Thread: thumbnail and dimensions of a picture, when it can be decoded. */
 void ngx_wagw_media_picture(ngx_wagw_media_t *m);
 /* Thread: waveform of a voice note. */
@@ -144,8 +159,19 @@ void ngx_wagw_media_voice(ngx_wagw_media_t *m);
 /* m->conn, then m->next; force: not from what is known.  Answers the call when
  * WhatsApp does not say. */
 void ngx_wagw_media_hosts(ngx_wagw_media_t *m, ngx_uint_t force, void (*next)(ngx_wagw_media_t *m));
+/* An engine's answer to the command `serial` of such an object; m->conn stays
+ * NULL when there is none.  Runs inside an op. */
+void ngx_wagw_media_hosts_told(ngx_wagw_media_t *m, const wagw_result_t *r);
 const char *ngx_wagw_media_host(ngx_wagw_media_t *m, size_t i); /* NULL: no such */
 size_t ngx_wagw_media_nhosts(ngx_wagw_media_t *m);
+
+/* The driver's fetch op, and replies to commands of its own. */
+#define NGX_WAGW_BLOB_SERIAL (1ULL << 63)
+void ngx_wagw_media_blob(ngx_wagw_instance_t *in, const wagw_fetch_t *f);
+void ngx_wagw_media_blob_ask(ngx_wagw_media_t *m);
+/* The instance is being dropped: its engine answers no more. */
+void ngx_wagw_media_blob_drop(ngx_wagw_instance_t *in);
+void ngx_wagw_media_blob_reply(uint64_t serial, const wagw_result_t *r);
 
 /* Owner start: makes the directory, empties it. */
 ngx_int_t ngx_wagw_media_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);

@@ -67,28 +67,32 @@ static void hosts_keep(uint32_t num, const cJSON *conn)
     hosts.n++;
 }
 
-static void hosts_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+void ngx_wagw_media_hosts_told(ngx_wagw_media_t *m, const wagw_result_t *r)
 {
-    ngx_wagw_media_t *m = call->data;
-    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
+    ngx_wagw_instance_t *in = m->call ? ngx_wagw_call_instance(m->call) : m->in;
 
-    call->reply = NULL;
-    if (r->status != 200) {
-        ngx_wagw_call_result(call, r);
-        return;
-    }
     cJSON_Delete(m->conn);
-    m->conn = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
+    m->conn = r->status == 200 ? cJSON_ParseWithLength((const char *)r->data.p, r->data.n) : NULL;
     if (in && m->conn) {
         hosts_keep(in->num, m->conn);
     }
     ngx_wagw_media_later(m, m->next);
 }
 
+static void hosts_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    call->reply = NULL;
+    if (r->status != 200) {
+        ngx_wagw_call_result(call, r);
+        return;
+    }
+    ngx_wagw_media_hosts_told(call->data, r);
+}
+
 void ngx_wagw_media_hosts(ngx_wagw_media_t *m, ngx_uint_t force, void (*next)(ngx_wagw_media_t *m))
 {
     hosts_t *h;
-    ngx_wagw_instance_t *in = ngx_wagw_call_instance(m->call);
+    ngx_wagw_instance_t *in = m->call ? ngx_wagw_call_instance(m->call) : m->in;
 
     m->next = next;
     h = in && !force ? hosts_find(in->num) : NULL;
@@ -98,9 +102,13 @@ void ngx_wagw_media_hosts(ngx_wagw_media_t *m, ngx_uint_t force, void (*next)(ng
         next(m);
         return;
     }
-    m->call->data = m;
-    m->call->reply = hosts_reply;
-    ngx_wagw_call_command(m->call, WAGW_CMD_MEDIA_CONN);
+    if (m->call) {
+        m->call->data = m;
+        m->call->reply = hosts_reply;
+        ngx_wagw_call_command(m->call, WAGW_CMD_MEDIA_CONN);
+    } else {
+        ngx_wagw_media_blob_ask(m);
+    }
 }
 
 const char *ngx_wagw_media_host(ngx_wagw_media_t *m, size_t i)

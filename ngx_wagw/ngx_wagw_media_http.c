@@ -271,7 +271,12 @@ static size_t http_downloaded(char *p, size_t size, size_t n, void *data)
         return 0;
     }
     m->sent += (off_t)n;
-    if ((uint64_t)m->sent > m->limit || wagw_media_check_add(m->check, wagw_str(p, n)) != WAGW_OK) {
+    if ((uint64_t)m->sent > m->limit) {
+        ngx_wagw_media_fail(m, 413, "MEDIA_TOO_LARGE", "The file has more than %llu bytes",
+                            (unsigned long long)m->limit);
+        return 0;
+    }
+    if (wagw_media_check_add(m->check, wagw_str(p, n)) != WAGW_OK) {
         return 0;
     }
     while (at < n) {
@@ -335,4 +340,33 @@ done:
     curl_easy_cleanup(e);
     curl_slist_free_all(headers);
     wagw_buf_free(&url);
+}
+
+#define HTTP_TRIES 3 /* of one host, for what may pass */
+
+ngx_wagw_get_t ngx_wagw_media_got(ngx_wagw_media_t *m)
+{
+    if (m->status) {
+        return NGX_WAGW_GET_FAILED;
+    }
+    if (m->http == 200) {
+        return NGX_WAGW_GET_DONE;
+    }
+    if (m->http == 403 || m->http == 404 || m->http == 410) {
+        return NGX_WAGW_GET_GONE;
+    }
+    if (m->http == 0 || m->http == 429 || m->http >= 500) {
+        if (++m->tries < HTTP_TRIES) {
+            m->wait = m->tries * 1000;
+            return NGX_WAGW_GET_AGAIN;
+        }
+    }
+    m->tries = 0;
+    m->wait = 1;
+    if (++m->walk.at < ngx_wagw_media_nhosts(m)) {
+        return NGX_WAGW_GET_AGAIN;
+    }
+    snprintf(m->details, sizeof(m->details), "{\"code\":%ld,\"text\":\"download failed on all hosts\"}", m->http);
+    ngx_wagw_media_fail(m, 502, "WA_ERROR", "The media could not be downloaded");
+    return NGX_WAGW_GET_FAILED;
 }

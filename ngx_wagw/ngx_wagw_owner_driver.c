@@ -4,7 +4,7 @@
  * given from an event of the loop, never from within an op.
  */
 
-#include "ngx_wagw_owner.h"
+#include "ngx_wagw_media.h"
 
 typedef struct {
     ngx_wagw_job_t job;
@@ -223,6 +223,11 @@ static void op_reply(void *d, uint64_t command, const wagw_result_t *r)
 {
     (void)d;
 
+    if (command & NGX_WAGW_BLOB_SERIAL) {
+        ngx_wagw_media_blob_reply(command, r);
+        return;
+    }
+
     ngx_wagw_calls_reply(command, r);
 }
 
@@ -324,6 +329,11 @@ static void op_log(void *d, wagw_log_t level, const char *text)
     ngx_log_error(levels[level], ngx_cycle->log, 0, "wagw instance %V: %s", &in->id, text);
 }
 
+static void op_fetch(void *d, const wagw_fetch_t *f)
+{
+    ngx_wagw_media_blob(d, f);
+}
+
 const wagw_client_ops_t ngx_wagw_driver_ops = {
     .connect = op_connect,
     .close = op_close,
@@ -335,6 +345,7 @@ const wagw_client_ops_t ngx_wagw_driver_ops = {
     .work = op_work,
     .changed = op_changed,
     .log = op_log,
+    .fetch = op_fetch,
 };
 
 ngx_uint_t ngx_wagw_instances_waiting(void)
