@@ -339,7 +339,7 @@ void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
     const wagw_node_t *k, *enc, *parts = wagw_node_find(n, "participants");
 
     assert_int_equal(wagw_node_get_jid(n, "to", &to), WAGW_OK);
-    if (w->orders.lose_messages) {
+    if (w->orders.lose_messages && parts) {
         w->orders.lose_messages--;
         return;
     }

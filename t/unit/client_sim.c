@@ -382,10 +382,18 @@ static void perform(sim_t *w, sim_task_t *t)
     wagw_arena_free(&a);
 }
 
+/* A load is ordered behind the commits that were issued before it. */
 static bool is_held(const sim_task_t *t)
 {
     if (t->life != t->e->life) {
         return false;
+    }
+    if (t->kind == TASK_LOAD && t->e->hold_commits) {
+        for (const sim_task_t *h = t->e->w->held; h; h = h->next) {
+            if (h->e == t->e && h->kind == TASK_COMMIT) {
+                return true;
+            }
+        }
     }
     return (t->e->hold_commits && (t->kind == TASK_COMMIT || t->kind == TASK_COMMITTED)) ||
            (t->e->hold_loads && t->kind == TASK_LOAD) || (t->e->hold_work && t->kind == TASK_WORK);

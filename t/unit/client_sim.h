@@ -254,7 +254,7 @@ typedef struct {         /* what the server is told to do; counts are used up */
     bool no_otks;          /* bundles come without one-time key */
     bool no_bundles;       /* 404 for every device */
     bool silent;           /* nothing is answered at all */
-    bool eat_receipts;     /* receipts of clients are lost: neither relayed nor an acknowledgement */
+    bool eat_receipts;     /* receipts and acks of clients are lost */
     bool no_success;
     size_t chop;         /* bytes go out in pieces of this size */
     const char *routing; /* ib edge_routing after login */
