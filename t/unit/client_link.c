@@ -264,6 +264,30 @@ static sim_account_t *copy_account(sim_t *w, const sim_account_t *from, sim_engi
     return a;
 }
 
+void sim_group(sim_t *w, ...)
+{
+    const char *lid;
+    bool first = true;
+    wagw_jid_t j;
+    wagw_node_t *g = sim_node(&w->arena, "group", "id", "120363000000000001", "subject", "Friends", "creation",
+                              "1700000000", "addressing_mode", "lid", NULL);
+    va_list ap;
+    sim_account_t *acc;
+
+    va_start(ap, w);
+    while ((lid = va_arg(ap, const char *)) != NULL) {
+        j = wagw_jid_make(lid, WAGW_SRV_LID, 0);
+        acc = sim_find_account(w, &j);
+        assert_non_null(acc);
+        sim_add(&w->arena, g, "participant", "jid", (const char *)wagw_jid_str(&w->arena, &j).p, "phone_number",
+                (const char *)wagw_arena_printf(&w->arena, "%s@s.whatsapp.net", acc->pn).p, "type",
+                first ? "superadmin" : "", NULL);
+        first = false;
+    }
+    va_end(ap);
+    w->orders.group = g;
+}
+
 /* Linking makes many keys, so it is done once in a process and copied. */
 sim_two_t sim_two(uint64_t seed)
 {

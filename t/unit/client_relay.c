@@ -14,8 +14,8 @@ struct sim_seen_s {
 
 typedef struct sim_ratchet_s {
     struct sim_ratchet_s *next;
-    const sim_device_t *from, *to;
-    uint64_t counter;
+    const sim_device_t *from, *to; /* to NULL: a sender key */
+    uint64_t counter, key_id;
     wagw_str_t key, body;
 } ratchet_t;
 
@@ -86,6 +86,35 @@ static void ratchet(sim_device_t *from, sim_device_t *to, const wagw_node_t *enc
     r->to = to;
     r->counter = counter;
     r->key = wagw_arena_str(&w->arena, key);
+    r->body = wagw_arena_str(&w->arena, body);
+    r->next = w->ratchets;
+    w->ratchets = r;
+}
+
+/* The same for a sender key: one content per iteration. */
+static void group_ratchet(sim_device_t *from, const wagw_node_t *enc)
+{
+    uint64_t id = 0, iteration = 0;
+    sim_t *w = from->acc->w;
+    ratchet_t *r;
+    wagw_str_t body = wagw_node_data(enc);
+
+    assert_true(wagw_node_attr_is(enc, "type", "skmsg") && body.n > 65 && body.p[0] == 0x33);
+    (void)field(wagw_str(body.p + 1, body.n - 65), 1, &id);
+    (void)field(wagw_str(body.p + 1, body.n - 65), 2, &iteration);
+    for (r = w->ratchets; r; r = r->next) {
+        if (r->from == from && r->to == NULL && r->counter == iteration && r->key_id == id) {
+            if (!wagw_str_eq(r->body, body)) {
+                fail_msg("iteration %llu of a sender key was used twice", (unsigned long long)iteration);
+            }
+            return;
+        }
+    }
+    r = wagw_arena_zalloc(&w->arena, sizeof(*r));
+    assert_non_null(r);
+    r->from = from;
+    r->counter = iteration;
+    r->key_id = id;
     r->body = wagw_arena_str(&w->arena, body);
     r->next = w->ratchets;
     w->ratchets = r;
@@ -257,7 +286,7 @@ static bool seen(sim_conn_t *c, wagw_str_t id)
  * ciphertext, when there is one, and the common one. */
 void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *group)
 {
-    bool lid = true, listed;
+    bool lid = true, listed, damage;
     wagw_jid_t member, device, j;
     wagw_arena_t a = {0};
     sim_t *w = c->e->w;
@@ -267,6 +296,7 @@ void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *grou
 
     assert_non_null(w->orders.group);
     assert_non_null(common);
+    group_ratchet(c->dev, common);
     for (p = wagw_node_find(w->orders.group, "participant"); p; p = wagw_node_find_next(p, "participant")) {
         assert_int_equal(wagw_node_get_jid(p, "jid", &member), WAGW_OK);
         lid = wagw_jid_is_lid(&member);
@@ -292,7 +322,9 @@ void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *grou
             if (enc) {
                 copy_enc(&a, m, enc, false);
             }
-            copy_enc(&a, m, common, false);
+            damage = w->orders.damage > 0 && w->orders.damage_to && strcmp(text(&a, &device), w->orders.damage_to) == 0;
+            w->orders.damage -= damage;
+            copy_enc(&a, m, common, damage);
             if (enc && wagw_node_attr_is(enc, "type", "pkmsg")) {
                 assert_non_null(wagw_node_find(n, "device-identity"));
             }
@@ -315,6 +347,7 @@ void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *grou
 static void resent_in_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *group, const wagw_jid_t *device,
                             const wagw_node_t *enc)
 {
+    bool damage;
     wagw_jid_t j;
     wagw_arena_t a = {0};
     sim_device_t *d = sim_find(c->e->w, device);
@@ -324,8 +357,11 @@ static void resent_in_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_
     ratchet(c->dev, d, enc);
     sim_jid_of(c->dev, wagw_jid_is_lid(device), &j);
     m = sim_node(&a, "message", "id", sim_attr(n, "id"), "from", text(&a, group), "participant", text(&a, &j), "type",
-                 sim_attr(n, "type"), "t", stamp(&a, c->e->w), NULL);
-    copy_enc(&a, m, enc, false);
+                 sim_attr(n, "type"), "t", stamp(&a, c->e->w), "edit", sim_attr(n, "edit"), NULL);
+    damage = c->e->w->orders.damage > 0 && c->e->w->orders.damage_to &&
+             strcmp(text(&a, device), c->e->w->orders.damage_to) == 0;
+    c->e->w->orders.damage -= damage;
+    copy_enc(&a, m, enc, damage);
     sim_queue(d, m);
     wagw_arena_free(&a);
 }

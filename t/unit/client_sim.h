@@ -306,6 +306,10 @@ typedef struct { /* Ann (49100, LID 9100) with engine a, Bea (49200, LID 9200) w
 #define SIM_A "49100@s.whatsapp.net"
 #define SIM_B "49200@s.whatsapp.net"
 
+#define SIM_GROUP "120363000000000001@g.us"
+/* The server knows a group of these (user parts of LIDs, the first an admin), NULL at the end. */
+void sim_group(sim_t *w, ...) __attribute__((sentinel));
+
 /* Both linked and connected; _linked does it all anew. */
 sim_two_t sim_two(uint64_t seed);
 sim_two_t sim_two_linked(uint64_t seed);

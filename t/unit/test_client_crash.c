@@ -16,7 +16,7 @@ typedef struct {
     const char *kind; /* of command */
     const char *id, *json;
     uint64_t command;
-    bool done;
+    bool group;
 } line_t;
 
 typedef struct {
@@ -156,12 +156,16 @@ static void end(play_t *y)
             assert_int_equal(events(from, "message.sent", l->id), 1);
             assert_int_equal(events(to, "message.received", l->id), 1);
             unread[!l->from_b]++;
-            assert_true(sim_message(to, l->from_b ? SIM_B : SIM_A, l->id, l->from_b ? SIM_B : SIM_A, &m));
+            assert_true(sim_message(to,
+                                    l->group    ? SIM_GROUP
+                                    : l->from_b ? SIM_B
+                                                : SIM_A,
+                                    l->id, l->from_b ? SIM_B : SIM_A, &m));
         }
     }
-    assert_true(sim_chat(y->p.a, SIM_B, &chat));
+    assert_true(sim_chat(y->p.a, y->lines->group ? SIM_GROUP : SIM_B, &chat));
     assert_int_equal(chat.unread, unread[0]);
-    assert_true(sim_chat(y->p.b, SIM_A, &chat));
+    assert_true(sim_chat(y->p.b, y->lines->group ? SIM_GROUP : SIM_A, &chat));
     assert_int_equal(chat.unread, unread[1]);
     assert_int_equal(sim_events(y->p.a, "message.undecryptable"), 0);
     assert_int_equal(sim_events(y->p.b, "message.undecryptable"), 0);
@@ -198,6 +202,9 @@ static bool play(line_t *lines, size_t n, uint64_t at, bool crash_b, way_t way, 
 
     y.p = sim_two(500);
     y.p.aa->listed = y.p.ba->listed = false; /* no phones: less to encrypt */
+    if (lines->group) {
+        sim_group(y.p.w, "9100", "9200", NULL);
+    }
     if (at_once) {
         /* all lines are said before anything is answered */
         for (size_t i = 0; i < n; i++) {
@@ -230,6 +237,17 @@ static line_t talk[] = {
     {.from_b = true, .kind = "send", .id = "3EB0000000000002", .json = "\"to\":\"49100\",\"message\":\"two\""},
     {.kind = "send", .id = "3EB0000000000003", .json = "\"to\":\"49200\",\"message\":\"three\""},
     {.from_b = true, .kind = "send", .id = "3EB0000000000004", .json = "\"to\":\"49100\",\"message\":\"four\""},
+};
+
+static line_t group[] = {
+    {.group = true, .kind = "send", .id = "3EB0000000000001", .json = "\"to\":\"" SIM_GROUP "\",\"message\":\"one\""},
+    {.group = true,
+     .from_b = true,
+     .kind = "send",
+     .id = "3EB0000000000002",
+     .json = "\"to\":\"" SIM_GROUP "\",\"message\":\"two\""},
+    {.group = true, .kind = "send", .id = "3EB0000000000003", .json = "\"to\":\"" SIM_GROUP "\",\"message\":\"three\""},
+    {.group = true, .kind = "send", .id = "3EB0000000000004", .json = "\"to\":\"" SIM_GROUP "\",\"message\":\"four\""},
 };
 
 static line_t about[] = {
@@ -285,12 +303,19 @@ static void about_messages(void **state)
     matrix(about, 4, false, 13, "reaction and edit");
 }
 
+static void in_group(void **state)
+{
+    (void)state;
+    matrix(group, 4, false, 13, "in a group");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_turn),
         cmocka_unit_test(at_once),
         cmocka_unit_test(about_messages),
+        cmocka_unit_test(in_group),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
