@@ -67,6 +67,10 @@ static inline wagw_str_t wagw_pb_view(const ProtobufCBinaryData *d)
     return wagw_str(d->data, d->len);
 }
 
+/* JSON under protobuf names, as in message.h, of any type. */
+int wagw_pb_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, wagw_str_t bytes);
+int wagw_pb_from_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, const cJSON *json, const char **field);
+
 /* NUL-terminated copies for string fields; NULL in: NULL out. */
 char *wagw_pb_dup(wagw_arena_t *a, wagw_str_t s);
 

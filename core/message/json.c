@@ -147,10 +147,15 @@ static void wagw_pbjson_object(wagw_json_t *j, const ProtobufCMessage *m, unsign
 
 int wagw_message_json(wagw_buf_t *out, wagw_str_t bytes)
 {
+    return wagw_pb_json(out, &wa__message__descriptor, bytes);
+}
+
+int wagw_pb_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, wagw_str_t bytes)
+{
     int rc;
     wagw_arena_t a = {0};
     wagw_json_t j;
-    ProtobufCMessage *m = wagw_pb_unpack(&a, &wa__message__descriptor, bytes, &rc);
+    ProtobufCMessage *m = wagw_pb_unpack(&a, d, bytes, &rc);
 
     if (m) {
         j = wagw_json(out);
@@ -409,6 +414,11 @@ static int wagw_pbjson_fill(wagw_pbjson_in_t *in, ProtobufCMessage *m, const cJS
 
 int wagw_message_from_json(wagw_buf_t *out, const cJSON *json, const char **field)
 {
+    return wagw_pb_from_json(out, &wa__message__descriptor, json, field);
+}
+
+int wagw_pb_from_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, const cJSON *json, const char **field)
+{
     int rc;
     const char *unused = NULL;
     wagw_arena_t a = {0};
@@ -422,7 +432,7 @@ int wagw_message_from_json(wagw_buf_t *out, const cJSON *json, const char **fiel
         return WAGW_MALFORMED;
     }
 
-    m = WAGW_PB_NEW(&a, message);
+    m = wagw_pb_new(&a, d);
     rc = m ? wagw_pbjson_fill(&in, m, json, 0) : WAGW_NOMEM;
 
     if (rc == WAGW_OK) {

@@ -494,6 +494,7 @@ static int sbx_admin_config(sbx_req_t *r)
     int64_t n;
 
     sbx.history = sbx_arg_bool(r, "history", sbx.history);
+    sbx.snapshots = sbx_arg_bool(r, "appStateSnapshots", sbx.snapshots);
     n = sbx_arg_int(r, "logNodes", sbx.log_nodes);
     if (n < 0 || n > 1000000) {
         return sbx_error(r, 400, "logNodes: 0 to 1000000");
@@ -501,6 +502,7 @@ static int sbx_admin_config(sbx_req_t *r)
     sbx.log_nodes = (uint32_t)n;
     wagw_json_open(&r->j, '{');
     wagw_json_kbool(&r->j, "history", sbx.history);
+    wagw_json_kbool(&r->j, "appStateSnapshots", sbx.snapshots);
     wagw_json_kint(&r->j, "logNodes", sbx.log_nodes);
     wagw_json_close(&r->j);
     return 200;
@@ -543,6 +545,11 @@ static const struct {
     {"POST", "/mock-phone/unlink", sbx_admin_unlink},
     {"GET", "/mock-phone/inbox", sbx_admin_inbox},
     {"POST", "/mock-phone/options", sbx_admin_phone_options},
+    {"POST", "/mock-phone/share-keys", sbx_admin_phone_share_keys},
+    {"POST", "/mock-phone/history", sbx_admin_phone_history},
+    {"POST", "/mock-phone/app-state", sbx_admin_phone_app_state},
+    {"POST", "/mock-phone/peer", sbx_admin_phone_peer},
+    {"GET", "/app-state", sbx_admin_app_state},
     {"GET", "/mock-phone/events", sbx_admin_phone_events},
     {"POST", "/mock-user", sbx_admin_user},
     {"POST", "/mock-user/send", sbx_admin_user_send},

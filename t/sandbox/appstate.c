@@ -1,9 +1,14 @@
 /*
  * App state as the server sees it: versions and patches it cannot read.  A
- * patch on another version than the newest is refused with 409.
+ * patch on another version than the newest is refused with 409.  The phone,
+ * which has the keys, reads every patch and complains of those that are wrong.
  */
 
 #include "sandbox.h"
+
+#include "../../core/appstate/appstate.h"
+#include "../../core/media/media.h"
+#include "../../core/message/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +24,8 @@ typedef struct {
     uint64_t version;
     sbx_patch_t *patches;
     sbx_patch_t *last;
+    cJSON *records; /* index JSON -> {index, value, version}: what the phone reads */
+    bool broken;    /* a patch did not verify: the phone reads no further */
 } sbx_collection_t;
 
 static sbx_map_t sbx_collections; /* "<pn>|<name>" */
@@ -53,18 +60,22 @@ void sbx_app_state_reset(void)
             wagw_buf_free(&p->bytes);
             free(p);
         }
+        if (c != NULL) {
+            cJSON_Delete(c->records);
+        }
         free(c);
     }
     sbx_map_free(&sbx_collections);
 }
 
-static void sbx_server_sync(sbx_device_t *except, const char *name, uint64_t version)
+/* To every companion but the one that wrote; except NULL: the phone wrote. */
+static void sbx_server_sync(sbx_account_t *acc, const sbx_device_t *except, const char *name, uint64_t version)
 {
     wagw_node_t *n, *k;
     wagw_arena_t a = {0};
     sbx_device_t *d;
 
-    for (d = except->account->devices->next; d != NULL; d = d->next) {
+    for (d = acc->devices->next; d != NULL; d = d->next) {
         if (d == except) {
             continue;
         }
@@ -82,8 +93,96 @@ static void sbx_server_sync(sbx_device_t *except, const char *name, uint64_t ver
     wagw_arena_free(&a);
 }
 
+/* ---- the phone reads ---- */
+
+typedef struct {
+    wagw_app_collection_t c;
+    sbx_collection_t *col;
+    wagw_str_t patch;
+    wagw_arena_t arena;
+    wagw_app_error_t err;
+    wagw_app_change_t change;
+    wagw_buf_t out;
+    wagw_buf_t snapshot;
+} sbx_reader_t;
+
+static int sbx_read_mutation(void *data, const wagw_app_mutation_t *m)
+{
+    char *index = (char *)m->index.p;
+    cJSON *o;
+    sbx_reader_t *r = data;
+    wagw_buf_t json = {0};
+
+    if (!m->last) {
+        return WAGW_OK;
+    }
+    index = sbx_alloc(m->index.n + 1);
+    memcpy(index, m->index.p, m->index.n);
+    cJSON_DeleteItemFromObjectCaseSensitive(r->col->records, index);
+    if (!m->remove) {
+        o = cJSON_CreateObject();
+        cJSON_AddItemToObject(o, "index", cJSON_Parse(index));
+        if (wagw_pb_json(&json, &wa__sync_action_value__descriptor, m->value) == WAGW_OK) {
+            cJSON_AddItemToObject(o, "value", cJSON_ParseWithLength((char *)json.p, json.n));
+        }
+        cJSON_AddNumberToObject(o, "version", m->version);
+        cJSON_AddItemToObject(r->col->records, index, o);
+        wagw_buf_free(&json);
+    }
+    free(index);
+    return WAGW_OK;
+}
+
+/* The phone's keys as records of its store. */
+static int sbx_put_key(sbx_account_t *a)
+{
+    int rc;
+    wagw_buf_t id = {0}, v = {0};
+
+    wagw_hex_encode(&id, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
+    sbx_pb_bytes(&v, 1, wagw_str(a->app_key, sizeof(a->app_key)));
+    sbx_pb_uint(&v, 3, 1);
+    rc = wagw_txn_put(sbx.txn, WAGW_REC_APP_KEY, wagw_buf_view(&id), wagw_buf_view(&v));
+    wagw_buf_free(&id);
+    wagw_buf_wipe(&v);
+    return rc;
+}
+
+static int sbx_turn_read(sbx_account_t *a, void *data)
+{
+    int rc;
+    sbx_reader_t *r = data;
+
+    rc = sbx_put_key(a);
+    return rc == WAGW_OK
+               ? wagw_app_patch(sbx.txn, &r->arena, r->c, r->patch, WAGW_STR_NULL, 1, sbx_read_mutation, r, &r->err)
+               : rc;
+}
+
+static void sbx_phone_reads(sbx_account_t *a, const sbx_device_t *by, const char *name, sbx_collection_t *col,
+                            wagw_str_t patch)
+{
+    int rc;
+    sbx_reader_t r = {.col = col, .patch = patch};
+
+    if (col->records == NULL) {
+        col->records = cJSON_CreateObject();
+    }
+    if (col->broken || wagw_app_find(wagw_cstr(name), &r.c) != WAGW_OK) {
+        return;
+    }
+    rc = sbx_turn(a, sbx_turn_read, &r);
+    if (rc != WAGW_OK) {
+        col->broken = true;
+        sbx_fault((sbx_device_t *)by, "app state %s: the phone cannot read the patch: %s", name,
+                  r.err.why ? r.err.why : wagw_rc_name(rc));
+    }
+    wagw_arena_free(&r.arena);
+}
+
 /* The patch with its version (field 1 {1}) in front, as readers expect it. */
-static void sbx_patch_store(sbx_collection_t *c, wagw_str_t bytes)
+static void sbx_patch_store(sbx_account_t *a, const sbx_device_t *by, const char *name, sbx_collection_t *c,
+                            wagw_str_t bytes)
 {
     wagw_buf_t v = {0};
     sbx_patch_t *p;
@@ -100,6 +199,143 @@ static void sbx_patch_store(sbx_collection_t *c, wagw_str_t bytes)
         c->patches = p;
     }
     c->last = p;
+    sbx_phone_reads(a, by, name, c, wagw_buf_view(&p->bytes));
+}
+
+/* ---- snapshots, made by the phone (config appStateSnapshots) ---- */
+
+/* SyncdSnapshot of what the patches left, with the phone's newest key. */
+static int sbx_turn_snapshot(sbx_account_t *a, void *data)
+{
+    int rc;
+    uint8_t mac[32];
+    wagw_buf_t b = {0}, part = {0};
+    sbx_patch_t *p;
+    sbx_reader_t *r = data;
+    wagw_wire_t w, in;
+    wagw_app_keys_t k;
+    wagw_app_state_t s;
+    wagw_wire_field_t f, g, blob;
+    sbx_map_t latest = {0};
+    size_t i;
+
+    wagw_buf_reset(&r->snapshot);
+    rc = wagw_app_state(sbx.txn, r->c, &s);
+    if (rc == WAGW_OK) {
+        rc = wagw_app_key(sbx.txn, wagw_str(a->app_key_id, sizeof(a->app_key_id)), &k);
+    }
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+    sbx_pb_uint(&part, 1, s.version);
+    sbx_pb_bytes(&r->snapshot, 1, wagw_buf_view(&part));
+
+    /* the last record of each index MAC, unless it is a REMOVE */
+    for (p = r->col->patches; p != NULL; p = p->next) {
+        w = wagw_wire(wagw_buf_view(&p->bytes));
+        while (wagw_wire_next(&w, &f) == WAGW_OK) {
+            char hex[80];
+            bool removed = false;
+            wagw_str_t record = WAGW_STR_NULL, *copy, mac_of;
+
+            if (f.num != 2 || f.type != 2) {
+                continue;
+            }
+            in = wagw_wire(f.val);
+            while (wagw_wire_next(&in, &g) == WAGW_OK) {
+                if (g.num == 1 && g.type == 0) {
+                    removed = g.u != 0;
+                } else if (g.num == 2 && g.type == 2) {
+                    record = g.val;
+                }
+            }
+            if (wagw_wire_find(record, 1, &g) != WAGW_OK || wagw_wire_find(g.val, 1, &blob) != WAGW_OK) {
+                continue;
+            }
+            mac_of = blob.val;
+            wagw_buf_reset(&b);
+            wagw_hex_encode(&b, mac_of);
+            snprintf(hex, sizeof(hex), "%.*s", (int)b.n, (char *)b.p);
+            free(sbx_map_get(&latest, hex));
+            sbx_map_del(&latest, hex);
+            if (!removed) {
+                copy = sbx_alloc(sizeof(*copy));
+                *copy = record;
+                sbx_map_put(&latest, hex, copy);
+            }
+        }
+    }
+    for (i = 0; i < latest.cap; i++) {
+        if (latest.slots[i].value != NULL) {
+            sbx_pb_bytes(&r->snapshot, 2, *(wagw_str_t *)latest.slots[i].value);
+            free(latest.slots[i].value);
+        }
+    }
+    sbx_map_free(&latest);
+
+    wagw_buf_reset(&b);
+    wagw_buf_add(&b, s.hash, sizeof(s.hash));
+    wagw_buf_be(&b, s.version, 8);
+    wagw_buf_cstr(&b, wagw_app_name(r->c));
+    rc = wagw_hmac_sha256(mac, wagw_str(k.snapshot_mac, 32), wagw_buf_view(&b));
+    sbx_pb_bytes(&r->snapshot, 3, wagw_str(mac, 32));
+    wagw_buf_reset(&part);
+    sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
+    sbx_pb_bytes(&r->snapshot, 4, wagw_buf_view(&part));
+    wagw_wipe(&k, sizeof(k));
+    wagw_buf_free(&b);
+    wagw_buf_free(&part);
+    return rc;
+}
+
+void sbx_phone_upload(sbx_upload_t *u, const char *type, wagw_str_t plain)
+{
+    wagw_buf_t enc = {0};
+    wagw_media_sums_t sums = {0};
+    wagw_media_seal_t *seal;
+
+    memset(u, 0, sizeof(*u));
+    sbx_random(NULL, u->key, sizeof(u->key));
+    seal = wagw_media_seal(wagw_media_type(type), u->key);
+    if (seal == NULL || wagw_media_seal_add(seal, &enc, plain) != WAGW_OK ||
+        wagw_media_seal_end(seal, &enc, &sums) != WAGW_OK) {
+        abort();
+    }
+    wagw_media_seal_free(seal);
+    memcpy(u->sha256, sums.sha256, 32);
+    memcpy(u->enc_sha256, sums.enc_sha256, 32);
+    u->size = sums.size;
+    u->path = sbx_media_put(wagw_buf_view(&enc));
+    wagw_buf_free(&sums.sidecar);
+    wagw_buf_free(&enc);
+}
+
+/* An ExternalBlobReference into n. */
+static bool sbx_snapshot(sbx_account_t *a, sbx_collection_t *col, const char *name, wagw_arena_t *arena, wagw_node_t *n)
+{
+    int rc;
+    sbx_reader_t r = {.col = col};
+    sbx_upload_t u;
+    wagw_buf_t ref = {0};
+
+    if (col->version == 0 || col->broken || wagw_app_find(wagw_cstr(name), &r.c) != WAGW_OK) {
+        return false;
+    }
+    rc = sbx_turn(a, sbx_turn_snapshot, &r);
+    if (rc == WAGW_OK) {
+        sbx_phone_upload(&u, "md-app-state", wagw_buf_view(&r.snapshot));
+        sbx_pb_bytes(&ref, 1, wagw_str(u.key, 32));
+        sbx_pb_bytes(&ref, 2, wagw_cstr(u.path));
+        sbx_pb_uint(&ref, 4, u.size);
+        sbx_pb_bytes(&ref, 5, wagw_str(u.sha256, 32));
+        sbx_pb_bytes(&ref, 6, wagw_str(u.enc_sha256, 32));
+        wagw_node_bytes_copy(arena, wagw_node_child(arena, n, "snapshot"), wagw_buf_view(&ref));
+        free(u.path);
+    }
+    wagw_buf_free(&ref);
+    wagw_buf_free(&r.snapshot);
+    wagw_arena_free(&r.arena);
+    return rc == WAGW_OK;
 }
 
 static void sbx_collection_iq(sbx_conn_t *c, wagw_arena_t *a, wagw_node_t *out, const wagw_node_t *in)
@@ -136,12 +372,16 @@ static void sbx_collection_iq(sbx_conn_t *c, wagw_arena_t *a, wagw_node_t *out, 
             wagw_node_attrc(a, k, "code", "409");
             wagw_node_attrc(a, k, "text", "conflict");
         } else {
-            sbx_patch_store(col, wagw_node_data(patch));
-            sbx_server_sync(c->device, name, col->version);
+            sbx_patch_store(c->device->account, c->device, name, col, wagw_node_data(patch));
+            sbx_server_sync(c->device->account, c->device, name, col->version);
             version = col->version;
         }
     }
     wagw_node_attr_int(a, n, "version", (int64_t)col->version);
+    if (sbx.snapshots && patch == NULL && wagw_node_attr_is(in, "return_snapshot", "true") &&
+        sbx_snapshot(c->device->account, col, name, a, n)) {
+        return;
+    }
 
     for (k = NULL, p = col->patches; p != NULL; p = p->next) {
         if (p->version > version) {
@@ -172,103 +412,166 @@ void sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq)
     wagw_arena_free(&a);
 }
 
-/* ---- what the phone itself writes: the push name, as version 1 ---- */
+/* ---- the phone writes ---- */
 
-static void sbx_u64(wagw_buf_t *b, uint64_t v)
+static int sbx_turn_write(sbx_account_t *a, void *data)
 {
-    wagw_buf_be(b, v, 8);
+    int rc;
+    sbx_reader_t *r = data;
+
+    rc = sbx_put_key(a);
+    wagw_buf_reset(&r->out);
+    return rc == WAGW_OK ? wagw_app_encode(sbx.txn, &r->arena, r->c, wagw_str(a->app_key_id, sizeof(a->app_key_id)),
+                                           &r->change, 1, &r->out, &r->err)
+                         : rc;
 }
 
-static void sbx_hmac_of(uint8_t mac[32], const uint8_t key[32], const wagw_buf_t *b)
+static int sbx_phone_writes(sbx_account_t *a, const char *name, bool remove, wagw_str_t index, wagw_str_t value,
+                            int32_t version)
 {
-    wagw_hmac_sha256(mac, wagw_str(key, 32), wagw_buf_view(b));
-}
+    int rc;
+    sbx_reader_t r = {.col = sbx_collection(a, name)};
 
-/* SyncdRecord of a SET and its value MAC. */
-static void sbx_record(wagw_buf_t *record, uint8_t value_mac[32], const sbx_account_t *a, const uint8_t keys[160],
-                       wagw_str_t index, wagw_str_t data)
-{
-    uint8_t iv[16], mac[64], index_mac[32];
-    wagw_buf_t enc = {0}, b = {0}, part = {0};
-
-    wagw_hmac_sha256(index_mac, wagw_str(keys, 32), index);
-    sbx_random(NULL, iv, sizeof(iv));
-    wagw_buf_add(&enc, iv, sizeof(iv));
-    wagw_cbc_encrypt(&enc, keys + 32, iv, data);
-
-    wagw_buf_u8(&b, 1);
-    wagw_buf_add(&b, a->app_key_id, sizeof(a->app_key_id));
-    wagw_buf_str(&b, wagw_buf_view(&enc));
-    sbx_u64(&b, 1 + sizeof(a->app_key_id));
-    wagw_hmac_sha512(mac, wagw_str(keys + 64, 32), wagw_buf_view(&b));
-    memcpy(value_mac, mac, 32);
-    wagw_buf_add(&enc, mac, 32);
-
-    sbx_pb_bytes(&part, 1, wagw_str(index_mac, 32));
-    sbx_pb_bytes(record, 1, wagw_buf_view(&part));
-    wagw_buf_reset(&part);
-    sbx_pb_bytes(&part, 1, wagw_buf_view(&enc));
-    sbx_pb_bytes(record, 2, wagw_buf_view(&part));
-    wagw_buf_reset(&part);
-    sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
-    sbx_pb_bytes(record, 3, wagw_buf_view(&part));
-
-    wagw_buf_free(&enc);
-    wagw_buf_free(&b);
-    wagw_buf_free(&part);
+    if (wagw_app_find(wagw_cstr(name), &r.c) != WAGW_OK) {
+        return WAGW_NOT_FOUND;
+    }
+    r.change.remove = remove;
+    r.change.index = index;
+    r.change.value = value;
+    r.change.version = version;
+    sbx_random(NULL, r.change.iv, sizeof(r.change.iv));
+    sbx_app_key(a);
+    rc = sbx_turn(a, sbx_turn_write, &r);
+    if (rc == WAGW_OK) {
+        sbx_patch_store(a, NULL, name, r.col, wagw_buf_view(&r.out));
+    }
+    wagw_buf_free(&r.out);
+    wagw_arena_free(&r.arena);
+    return rc;
 }
 
 void sbx_app_state_push_name(sbx_account_t *a)
 {
-    uint8_t keys[160], lt[128], value_mac[32], snapshot[32], patch_mac[32];
-    wagw_buf_t data = {0}, value = {0}, part = {0}, record = {0}, patch = {0}, b = {0};
-    sbx_collection_t *c;
-    static const char name[] = "critical_block";
+    wagw_buf_t part = {0}, value = {0};
 
-    c = sbx_collection(a, name);
-    if (c->version != 0) {
+    if (sbx_collection(a, "critical_block")->version != 0) {
         return;
     }
-    wagw_hkdf(keys, sizeof(keys), wagw_str(a->app_key, 32), WAGW_STR_NULL, WAGW_STR("WhatsApp Mutation Keys"));
-
     sbx_pb_bytes(&part, 1, wagw_cstr(a->name));
     sbx_pb_uint(&value, 1, (uint64_t)sbx_now_ms());
     sbx_pb_bytes(&value, 7, wagw_buf_view(&part));
-    sbx_pb_bytes(&data, 1, WAGW_STR("[\"setting_pushName\"]"));
-    sbx_pb_bytes(&data, 2, wagw_buf_view(&value));
-    sbx_pb_bytes(&data, 3, WAGW_STR(""));
-    sbx_pb_uint(&data, 4, 1);
-    sbx_record(&record, value_mac, a, keys, WAGW_STR("[\"setting_pushName\"]"), wagw_buf_view(&data));
-
-    /* the first record of an empty collection: its expansion is the hash */
-    wagw_hkdf(lt, sizeof(lt), wagw_str(value_mac, 32), WAGW_STR_NULL, WAGW_STR("WhatsApp Patch Integrity"));
-    wagw_buf_add(&b, lt, sizeof(lt));
-    sbx_u64(&b, 1);
-    wagw_buf_cstr(&b, name);
-    sbx_hmac_of(snapshot, keys + 96, &b);
-    wagw_buf_reset(&b);
-    wagw_buf_add(&b, snapshot, 32);
-    wagw_buf_add(&b, value_mac, 32);
-    sbx_u64(&b, 1);
-    wagw_buf_cstr(&b, name);
-    sbx_hmac_of(patch_mac, keys + 128, &b);
-
-    wagw_buf_reset(&part);
-    sbx_pb_uint(&part, 1, 0);
-    sbx_pb_bytes(&part, 2, wagw_buf_view(&record));
-    sbx_pb_bytes(&patch, 2, wagw_buf_view(&part));
-    sbx_pb_bytes(&patch, 4, wagw_str(snapshot, 32));
-    sbx_pb_bytes(&patch, 5, wagw_str(patch_mac, 32));
-    wagw_buf_reset(&part);
-    sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
-    sbx_pb_bytes(&patch, 6, wagw_buf_view(&part));
-    sbx_patch_store(c, wagw_buf_view(&patch));
-
-    wagw_wipe(keys, sizeof(keys));
-    wagw_buf_free(&data);
-    wagw_buf_free(&value);
+    sbx_phone_writes(a, "critical_block", false, WAGW_STR("[\"setting_pushName\"]"), wagw_buf_view(&value), 1);
     wagw_buf_free(&part);
-    wagw_buf_free(&record);
-    wagw_buf_free(&patch);
-    wagw_buf_free(&b);
+    wagw_buf_free(&value);
+}
+
+/* ---- admin ---- */
+
+static sbx_account_t *sbx_named_account(sbx_req_t *r, int *status)
+{
+    char buf[64];
+    const char *phone = sbx_arg(r, "phone", buf);
+    sbx_account_t *a = phone ? sbx_account_find(phone) : NULL;
+
+    if (a == NULL) {
+        *status = sbx_error(r, phone ? 404 : 400, phone ? "no such account" : "phone is needed");
+    }
+    return a;
+}
+
+static void sbx_collection_json(wagw_json_t *j, const sbx_account_t *a, const char *name)
+{
+    char *text;
+    const cJSON *o;
+    sbx_collection_t *c = sbx_collection(a, name);
+
+    wagw_json_open(j, '{');
+    wagw_json_kcstr(j, "collection", name);
+    wagw_json_kint(j, "version", (int64_t)c->version);
+    wagw_json_kbool(j, "verified", !c->broken);
+    wagw_json_key(j, "records");
+    wagw_json_open(j, '[');
+    cJSON_ArrayForEach(o, c->records)
+    {
+        text = cJSON_PrintUnformatted(o);
+        wagw_json_raw(j, wagw_cstr(text));
+        free(text);
+    }
+    wagw_json_close(j);
+    wagw_json_close(j);
+}
+
+int sbx_admin_app_state(sbx_req_t *r)
+{
+    int status;
+    char buf[64];
+    const char *name;
+    sbx_account_t *a = sbx_named_account(r, &status);
+    wagw_app_collection_t c;
+
+    if (a == NULL) {
+        return status;
+    }
+    name = sbx_arg(r, "collection", buf);
+    if (name != NULL && wagw_app_find(wagw_cstr(name), &c) != WAGW_OK) {
+        return sbx_error(r, 400, "collection: no such one");
+    }
+    if (name != NULL) {
+        sbx_collection_json(&r->j, a, name);
+        return 200;
+    }
+    wagw_json_open(&r->j, '[');
+    for (size_t i = 0; i < 5; i++) {
+        sbx_collection_json(&r->j, a, sbx_collection_names[i]);
+    }
+    wagw_json_close(&r->j);
+    return 200;
+}
+
+int sbx_admin_phone_app_state(sbx_req_t *r)
+{
+    int rc, status;
+    char buf[64], buf2[64], *index;
+    bool remove;
+    cJSON *made;
+    wagw_buf_t value = {0};
+    const char *name, *op, *field = NULL;
+    const cJSON *json;
+    sbx_account_t *a = sbx_named_account(r, &status);
+    wagw_app_collection_t c;
+
+    if (a == NULL) {
+        return status;
+    }
+    name = sbx_arg(r, "collection", buf);
+    if (name == NULL || wagw_app_find(wagw_cstr(name), &c) != WAGW_OK) {
+        return sbx_error(r, 400, "collection: no such one");
+    }
+    if (!cJSON_IsArray(sbx_arg_json(r, "index"))) {
+        return sbx_error(r, 400, "index: an array of texts is needed");
+    }
+    op = sbx_arg(r, "operation", buf2);
+    remove = op != NULL && strcmp(op, "REMOVE") == 0;
+    json = sbx_arg_json(r, "value");
+    made = cJSON_IsObject(json) ? cJSON_Duplicate(json, true) : cJSON_CreateObject();
+    if (cJSON_GetObjectItemCaseSensitive(made, "timestamp") == NULL) {
+        cJSON_AddNumberToObject(made, "timestamp", (double)sbx_now_ms());
+    }
+    rc = wagw_pb_from_json(&value, &wa__sync_action_value__descriptor, made, &field);
+    cJSON_Delete(made);
+    if (rc != WAGW_OK) {
+        wagw_buf_free(&value);
+        return sbx_error(r, 400, "value: %s cannot be encoded", field ? field : "it");
+    }
+    index = cJSON_PrintUnformatted(sbx_arg_json(r, "index"));
+    rc = sbx_phone_writes(a, name, remove, wagw_cstr(index), wagw_buf_view(&value),
+                          (int32_t)sbx_arg_int(r, "version", 1));
+    free(index);
+    wagw_buf_free(&value);
+    if (rc != WAGW_OK) {
+        return sbx_error(r, 500, "%s", wagw_rc_name(rc));
+    }
+    sbx_server_sync(a, NULL, name, sbx_collection(a, name)->version);
+    sbx_collection_json(&r->j, a, name);
+    return 200;
 }

@@ -172,6 +172,32 @@ static void sbx_media_upload(sbx_conn_t *c, const char *path, const cJSON *query
     sbx_media_json(c, 200, &b, keep);
 }
 
+char *sbx_media_put(wagw_str_t enc)
+{
+    sbx_blob_t *b = sbx_alloc(sizeof(sbx_blob_t) + enc.n);
+
+    wagw_sha256(b->hash, enc);
+    b->n = enc.n;
+    memcpy(b->data, enc.p, enc.n);
+    return sbx_media_path(b);
+}
+
+char *sbx_media_again(wagw_str_t enc_sha256)
+{
+    wagw_buf_t token = {0};
+    sbx_blob_t *b;
+
+    wagw_base64url_encode(&token, enc_sha256);
+    wagw_buf_u8(&token, 0);
+    b = sbx_map_get(&sbx_hashes, (char *)token.p);
+    wagw_buf_free(&token);
+    if (b == NULL) {
+        return NULL;
+    }
+    b->gone = false;
+    return sbx_media_path(b);
+}
+
 /* "bytes=a-b" or "bytes=a-" within n bytes. */
 static bool sbx_media_range(wagw_str_t range, size_t n, size_t *from, size_t *to)
 {

@@ -5,7 +5,7 @@
 
 #include "sandbox.h"
 
-#include "wa.pb-c.h"
+#include "../../core/message/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,16 +30,21 @@ static void sbx_peer(sbx_device_t *d, wagw_buf_t *protocol)
     wagw_buf_reset(protocol);
 }
 
+void sbx_app_key(sbx_account_t *a)
+{
+    if (sbx_be_read(a->app_key_id + 2, 4) == 0) {
+        sbx_be(a->app_key_id + 2, 1 + (sbx_random_u32() & 0xffff), 4);
+        sbx_random(NULL, a->app_key, sizeof(a->app_key));
+    }
+}
+
 static void sbx_key_share(sbx_device_t *d)
 {
     sbx_account_t *a;
     wagw_buf_t p = {0}, share = {0}, key = {0}, part = {0}, fp = {0};
 
     a = d->account;
-    if (sbx_be_read(a->app_key_id + 2, 4) == 0) {
-        sbx_be(a->app_key_id + 2, 1 + (sbx_random_u32() & 0xffff), 4);
-        sbx_random(NULL, a->app_key, sizeof(a->app_key));
-    }
+    sbx_app_key(a);
 
     sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
     sbx_pb_bytes(&key, 1, wagw_buf_view(&part));
@@ -63,23 +68,40 @@ static void sbx_key_share(sbx_device_t *d)
     wagw_buf_free(&fp);
 }
 
-static void sbx_history(sbx_device_t *d, unsigned type, wagw_buf_t *sync)
+/* One chunk, in the message itself or as a blob on the media host. */
+static void sbx_history_chunk(sbx_device_t *d, unsigned type, unsigned chunk, unsigned progress, bool blob,
+                              const char *session, wagw_str_t sync)
 {
     uLongf n;
     wagw_buf_t z = {0}, note = {0}, p = {0};
+    sbx_upload_t u;
 
-    n = compressBound((uLong)sync->n);
+    n = compressBound((uLong)sync.n);
     wagw_buf_reserve(&z, n);
-    if (z.failed || compress(z.p, &n, sync->p, (uLong)sync->n) != Z_OK) {
+    if (z.failed || compress(z.p, &n, sync.p, (uLong)sync.n) != Z_OK) {
         wagw_buf_free(&z);
         return;
     }
     z.n = n;
 
+    if (blob) {
+        sbx_phone_upload(&u, "md-msg-hist", wagw_buf_view(&z));
+        sbx_pb_bytes(&note, 1, wagw_str(u.sha256, 32));
+        sbx_pb_uint(&note, 2, u.size);
+        sbx_pb_bytes(&note, 3, wagw_str(u.key, 32));
+        sbx_pb_bytes(&note, 4, wagw_str(u.enc_sha256, 32));
+        sbx_pb_bytes(&note, 5, wagw_cstr(u.path));
+        free(u.path);
+    }
     sbx_pb_uint(&note, 6, type);
-    sbx_pb_uint(&note, 7, 1);
-    sbx_pb_uint(&note, 9, 100);
-    sbx_pb_bytes(&note, 11, wagw_buf_view(&z));
+    sbx_pb_uint(&note, 7, chunk);
+    sbx_pb_uint(&note, 9, progress);
+    if (!blob) {
+        sbx_pb_bytes(&note, 11, wagw_buf_view(&z));
+    }
+    if (session != NULL) {
+        sbx_pb_bytes(&note, 12, wagw_cstr(session));
+    }
     sbx_pb_uint(&p, 2, 5);
     sbx_pb_bytes(&p, 6, wagw_buf_view(&note));
     sbx_peer(d, &p);
@@ -87,6 +109,11 @@ static void sbx_history(sbx_device_t *d, unsigned type, wagw_buf_t *sync)
     wagw_buf_free(&z);
     wagw_buf_free(&note);
     wagw_buf_free(&p);
+}
+
+static void sbx_history(sbx_device_t *d, unsigned type, wagw_buf_t *sync)
+{
+    sbx_history_chunk(d, type, 1, 100, false, NULL, wagw_buf_view(sync));
     wagw_buf_reset(sync);
 }
 
@@ -188,6 +215,58 @@ static void sbx_resend_placeholders(sbx_device_t *d, const char *id,
     wagw_buf_free(&info);
 }
 
+/* The same person or group, whichever address is written. */
+static bool sbx_same_chat(const char *a, const char *b)
+{
+    wagw_jid_t ja, jb;
+
+    if (strcmp(a, b) == 0) {
+        return true;
+    }
+    return wagw_jid_parse(&ja, wagw_cstr(a)) == WAGW_OK && wagw_jid_parse(&jb, wagw_cstr(b)) == WAGW_OK &&
+           sbx_account_jid(&ja) != NULL && sbx_account_jid(&ja) == sbx_account_jid(&jb);
+}
+
+/* What the phone has of the chat before that message, newest first. */
+static void sbx_history_on_demand(sbx_device_t *d, const char *id,
+                                  const Wa__Message__PeerDataOperationRequestMessage__HistorySyncOnDemandRequest *q)
+{
+    int left = q->has_ondemandmsgcount ? q->ondemandmsgcount : 50;
+    size_t n = 0;
+    wagw_buf_t sync = {0}, conv = {0}, msg = {0}, info = {0};
+    const sbx_inbox_t *e, **older;
+
+    if (q->chatjid == NULL || q->oldestmsgid == NULL) {
+        return;
+    }
+    sbx_phone_read(d->account);
+    older = sbx_alloc((d->account->inbox_count + 1) * sizeof(*older));
+    for (e = d->account->inbox; e != NULL && strcmp(e->id, q->oldestmsgid) != 0; e = e->next) {
+        if (e->bytes.n != 0 && sbx_same_chat(e->chat, q->chatjid)) {
+            older[n++] = e;
+        }
+    }
+    sbx_pb_bytes(&conv, 1, wagw_cstr(q->chatjid));
+    while (n > 0 && left-- > 0) {
+        wagw_buf_reset(&info);
+        wagw_buf_reset(&msg);
+        sbx_web_message(&info, older[--n]);
+        sbx_pb_bytes(&msg, 1, wagw_buf_view(&info));
+        sbx_pb_bytes(&conv, 2, wagw_buf_view(&msg));
+    }
+    sbx_pb_uint(&conv, 11, n > 0 ? 2 : 1);
+    sbx_pb_uint(&sync, 1, 6);
+    sbx_pb_bytes(&sync, 2, wagw_buf_view(&conv));
+    sbx_pb_uint(&sync, 5, 1);
+    sbx_pb_uint(&sync, 6, 100);
+    sbx_history_chunk(d, 6, 1, 100, false, id, wagw_buf_view(&sync));
+    free(older);
+    wagw_buf_free(&sync);
+    wagw_buf_free(&conv);
+    wagw_buf_free(&msg);
+    wagw_buf_free(&info);
+}
+
 void sbx_phone_asked(sbx_device_t *d, const char *id, wagw_str_t message)
 {
     Wa__Message *m;
@@ -206,6 +285,111 @@ void sbx_phone_asked(sbx_device_t *d, const char *id, wagw_str_t message)
         if (q->n_placeholdermessageresendrequest != 0) {
             sbx_resend_placeholders(d, id, q);
         }
+        if (q->historysyncondemandrequest != NULL) {
+            sbx_history_on_demand(d, id, q->historysyncondemandrequest);
+        }
     }
     wa__message__free_unpacked(m, NULL);
+}
+
+/* ---- admin ---- */
+
+static sbx_device_t *sbx_companion(sbx_req_t *r, int *status)
+{
+    char buf[64];
+    const char *name = sbx_arg(r, "device", buf);
+    sbx_device_t *d = name ? sbx_device_find(name) : NULL;
+
+    if (d == NULL || d->id == 0) {
+        *status = sbx_error(r, name ? 404 : 400, name ? "no such companion" : "device is needed");
+        return NULL;
+    }
+    return d;
+}
+
+int sbx_admin_phone_share_keys(sbx_req_t *r)
+{
+    int status;
+    sbx_device_t *d = sbx_companion(r, &status);
+    sbx_account_t *a;
+
+    if (d == NULL) {
+        return status;
+    }
+    a = d->account;
+    if (sbx_arg_bool(r, "rotate", false)) {
+        sbx_app_key(a);
+        sbx_be(a->app_key_id + 2, 1 + (uint32_t)sbx_be_read(a->app_key_id + 2, 4), 4);
+        sbx_random(NULL, a->app_key, sizeof(a->app_key));
+    }
+    if (sbx_arg_bool(r, "share", true)) {
+        for (d = a->devices->next; d != NULL; d = d->next) {
+            sbx_key_share(d);
+        }
+    }
+    wagw_json_open(&r->j, '{');
+    wagw_json_key(&r->j, "keyId");
+    wagw_json_open(&r->j, '{');
+    wagw_json_key(&r->j, "$hex");
+    wagw_buf_u8(r->j.out, '"');
+    wagw_hex_encode(r->j.out, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
+    wagw_buf_u8(r->j.out, '"');
+    r->j.comma = true;
+    wagw_json_close(&r->j);
+    wagw_json_close(&r->j);
+    return 200;
+}
+
+int sbx_admin_phone_history(sbx_req_t *r)
+{
+    int status;
+    wagw_buf_t sync = {0};
+    const char *field = NULL;
+    const cJSON *type, *json = sbx_arg_json(r, "sync");
+    sbx_device_t *d = sbx_companion(r, &status);
+
+    if (d == NULL) {
+        return status;
+    }
+    if (!cJSON_IsObject(json)) {
+        return sbx_error(r, 400, "sync: a HistorySync is needed");
+    }
+    if (wagw_pb_from_json(&sync, &wa__history_sync__descriptor, json, &field) != WAGW_OK) {
+        wagw_buf_free(&sync);
+        return sbx_error(r, 400, "sync: %s cannot be encoded", field ? field : "it");
+    }
+    type = cJSON_GetObjectItemCaseSensitive(json, "syncType");
+    sbx_history_chunk(d, cJSON_IsNumber(type) ? (unsigned)type->valueint : 3, (unsigned)sbx_arg_int(r, "chunk", 1),
+                      (unsigned)sbx_arg_int(r, "progress", 100), !sbx_arg_bool(r, "inline", true), NULL,
+                      wagw_buf_view(&sync));
+    wagw_buf_free(&sync);
+    wagw_json_open(&r->j, '{');
+    wagw_json_close(&r->j);
+    return 200;
+}
+
+int sbx_admin_phone_peer(sbx_req_t *r)
+{
+    int status;
+    char id[64];
+    wagw_buf_t message = {0};
+    const char *field = NULL;
+    const cJSON *json = sbx_arg_json(r, "message");
+    sbx_device_t *d = sbx_companion(r, &status);
+    sbx_send_how_t how = {.category = "peer"};
+
+    if (d == NULL) {
+        return status;
+    }
+    if (!cJSON_IsObject(json) || wagw_message_from_json(&message, json, &field) != WAGW_OK) {
+        wagw_buf_free(&message);
+        return sbx_error(r, 400, "message: %s cannot be encoded", field ? field : "it");
+    }
+    how.only = d;
+    sbx_phone_send(d->account, d->account, wagw_buf_view(&message), &how, id);
+    wagw_buf_free(&message);
+    wagw_json_open(&r->j, '{');
+    wagw_json_kcstr(&r->j, "id", id);
+    wagw_json_close(&r->j);
+    return 200;
 }

@@ -59,6 +59,7 @@ int sbx_turn(sbx_account_t *a, sbx_turn_pt fn, void *data)
         wagw_txn_begin(&t, sbx.cache, a->index);
         t.scans_asked = asked;
         wagw_signal_bind(sbx.signal, &t, &self);
+        sbx.txn = &t;
         rc = fn(a, data);
         if (rc == WAGW_OK) {
             break;

@@ -502,7 +502,13 @@ const char *sbx_media_auth(void);
 /* Answers a request to the media host; false: it is none. */
 bool sbx_media(sbx_conn_t *c, wagw_str_t method, const char *path, const cJSON *query, wagw_str_t range,
                wagw_str_t body, bool keep);
+/* What a phone uploads: its direct path, malloc'ed. */
+char *sbx_media_put(wagw_str_t enc);
+/* Uploads again what has this hash: its new direct path, malloc'ed; NULL when it never was here. */
+char *sbx_media_again(wagw_str_t enc_sha256);
 void sbx_media_reset(void);
+/* A companion cannot get the media of a message: its phone uploads it again. */
+void sbx_media_retry(sbx_device_t *from, const wagw_node_t *receipt);
 int sbx_admin_media_fault(sbx_req_t *r);
 int sbx_admin_media_expire(sbx_req_t *r);
 
@@ -512,6 +518,22 @@ void sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq);
 /* The phone writes its push name, once per account. */
 void sbx_app_state_push_name(sbx_account_t *a);
 void sbx_app_state_reset(void);
+int sbx_admin_app_state(sbx_req_t *r);
+int sbx_admin_phone_app_state(sbx_req_t *r);
+
+typedef struct {
+    uint8_t key[32], sha256[32], enc_sha256[32];
+    uint64_t size;
+    char *path; /* malloc'ed */
+} sbx_upload_t;
+
+/* What a phone puts on the media host, of a core/media type. */
+void sbx_phone_upload(sbx_upload_t *u, const char *type, wagw_str_t plain);
+/* peer.c: the app-state key, made when there is none. */
+void sbx_app_key(sbx_account_t *a);
+int sbx_admin_phone_share_keys(sbx_req_t *r);
+int sbx_admin_phone_history(sbx_req_t *r);
+int sbx_admin_phone_peer(sbx_req_t *r);
 
 struct sbx_s {
     struct event_base *base;
@@ -520,6 +542,8 @@ struct sbx_s {
     unsigned media_port;
     bool plain;
     bool history;
+    bool snapshots;         /* app state: return_snapshot="true" is answered with one */
+    wagw_txn_t *txn;        /* of the running sbx_turn */
     bool group_pn;          /* new groups are in phone number addressing */
     const char *test_group; /* subject, or NULL */
     uint32_t log_nodes;
