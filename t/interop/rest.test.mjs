@@ -109,7 +109,7 @@ test('sends that cannot be', async () => {
     assert.equal(e.details.fields[0].field, field);
   }
   await fails(404, 'INSTANCE_NOT_FOUND', ...text({ instanceId: 'nope' }));
-  await fails(501, 'NOT_SUPPORTED', 'POST', '/api/message/send/image', { instanceId: a.id, to: b.phone, imageUrl: 'http://x/' });
+  await fails(501, 'NOT_SUPPORTED', 'POST', '/api/message/send/product', { instanceId: a.id, to: b.phone, businessJid: b.phone, productId: '1' });
 });
 
 test('reaction, edit, forward, revoke', async () => {
