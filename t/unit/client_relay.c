@@ -368,6 +368,7 @@ static void resent_in_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_
 
 void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
 {
+    bool whole; /* not a resend for one device */
     wagw_jid_t to, device, chat;
     wagw_arena_t a = {0};
     sim_t *w = c->e->w;
@@ -375,13 +376,14 @@ void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
     const wagw_node_t *k, *enc, *parts = wagw_node_find(n, "participants");
 
     assert_int_equal(wagw_node_get_jid(n, "to", &to), WAGW_OK);
-    if (w->orders.lose_messages && parts) {
+    whole = parts || (wagw_jid_is_group(&to) && !wagw_node_has(n, "participant"));
+    if (w->orders.lose_messages && whole) {
         w->orders.lose_messages--;
         return;
     }
     ack = sim_node(&a, "ack", "class", "message", "id", sim_attr(n, "id"), "from", sim_attr(n, "to"), "t", stamp(&a, w),
                    NULL);
-    if (w->orders.ack_errors && parts) {
+    if (w->orders.ack_errors && whole) {
         w->orders.ack_errors--;
         wagw_node_attr_int(&a, ack, "error", w->orders.ack_error);
         sim_send(c, ack);
@@ -426,7 +428,7 @@ void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
     if (w->orders.drop_acks) {
         w->orders.drop_acks--;
     } else {
-        if (w->orders.ack_phash && parts) {
+        if (w->orders.ack_phash && whole) {
             wagw_node_attrc(&a, ack, "phash", w->orders.ack_phash);
         }
         sim_send(c, ack);

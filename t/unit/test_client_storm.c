@@ -13,7 +13,7 @@
 
 typedef struct {
     char id[24];
-    bool from_b;
+    bool from_b, group;
     uint64_t command;
 } line_t;
 
@@ -40,7 +40,10 @@ static void say(storm_t *s, line_t *l, bool again)
     sim_engine_t *e = l->from_b ? s->p.b : s->p.a;
 
     snprintf(json, sizeof(json), "{\"to\":\"%s\",\"message\":\"text of %s\",\"_id\":\"%s\",\"_resume\":%s}",
-             l->from_b ? "49100" : "49200", l->id, l->id, again ? "true" : "false");
+             l->group    ? SIM_GROUP
+             : l->from_b ? "49100"
+                         : "49200",
+             l->id, l->id, again ? "true" : "false");
     l->command = sim_command(e, WAGW_CMD_SEND, json);
 }
 
@@ -53,6 +56,7 @@ static void one_more(storm_t *s)
     }
     l = &s->lines[s->n++];
     l->from_b = dice(s, 2);
+    l->group = dice(s, 3) == 0;
     snprintf(l->id, sizeof(l->id), "3EB0%012u", s->n);
     say(s, l, false);
 }
@@ -94,7 +98,7 @@ static void op(storm_t *s)
         if (s->damaged < 2 && !s->lossy) {
             s->damaged++;
             o->damage++;
-            o->damage_to = NULL;
+            o->damage_to = e == s->p.a ? "9100:5@lid" : "9200:5@lid";
         }
         break;
     case 7:
@@ -168,9 +172,11 @@ static void calm(storm_t *s)
 {
     sim_engine_t *both[] = {s->p.a, s->p.b};
     unsigned refs = s->p.w->orders.refs;
+    const wagw_node_t *group = s->p.w->orders.group;
 
     memset(&s->p.w->orders, 0, sizeof(s->p.w->orders));
     s->p.w->orders.refs = refs;
+    s->p.w->orders.group = group;
     for (unsigned i = 0; i < 2; i++) {
         both[i]->fail_commits = both[i]->fail_loads = both[i]->refuse_connects = 0;
         sim_release(both[i]);
@@ -210,7 +216,8 @@ static void storm(uint64_t seed)
     unsigned to_b = 0, failed = 0;
 
     s.p = sim_two(900 + seed);
-    s.p.aa->listed = s.p.ba->listed = false;
+    s.p.aa->listed = s.p.ba->listed = seed % 4 == 0; /* phones cost time */
+    sim_group(s.p.w, "9100", "9200", NULL);
     for (unsigned i = 0; i < OPS; i++) {
         op(&s);
         for (unsigned k = dice(&s, 40); k > 0; k--) {
@@ -222,7 +229,7 @@ static void storm(uint64_t seed)
         line_t *l = &s.lines[i];
         sim_engine_t *from = l->from_b ? s.p.b : s.p.a, *to = l->from_b ? s.p.a : s.p.b;
 
-        to_b += !l->from_b;
+        to_b += !l->from_b && !l->group;
         if (count(from, l->id, true) != 1 || count(to, l->id, false) != 1 || events(from, "message.sent", l->id) != 1 ||
             events(to, "message.received", l->id) != 1) {
             print_message("seed %llu: %s of %s: %u, %u rows, %u sent, %u received\n", (unsigned long long)seed, l->id,
