@@ -7,25 +7,20 @@
 
 #include "client_i.h"
 
-
 static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
 static int apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
 static int apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
 static int apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
 
-
-static wagw_str_t
-jid_text(wagw_turn_t *t, const wagw_jid_t *j)
+static wagw_str_t jid_text(wagw_turn_t *t, const wagw_jid_t *j)
 {
     return wagw_jid_empty(j) ? WAGW_STR_NULL : wagw_jid_str(&t->arena, j);
 }
 
-
 /* Who did it, for events: the author, or ourselves. */
-static wagw_str_t
-actor(wagw_turn_t *t, const wagw_incoming_t *in)
+static wagw_str_t actor(wagw_turn_t *t, const wagw_incoming_t *in)
 {
-    wagw_jid_t  own;
+    wagw_jid_t own;
 
     if (!in->from_me) {
         return jid_text(t, &in->author);
@@ -34,16 +29,14 @@ actor(wagw_turn_t *t, const wagw_incoming_t *in)
     return wagw_jid_str(&t->arena, &own);
 }
 
-
-int
-wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
+int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
 {
-    int                rc;
-    wagw_jid_t         j;
-    wagw_str_t         group;
-    wagw_content_t     m;
-    wagw_signal_t     *s;
-    wagw_incoming_t    in = *given;
+    int rc;
+    wagw_jid_t j;
+    wagw_str_t group;
+    wagw_content_t m;
+    wagw_signal_t *s;
+    wagw_incoming_t in = *given;
     wagw_signal_addr_t addr;
 
     WAGW_TRY(wagw_message_read(&m, &t->arena, plain));
@@ -100,7 +93,7 @@ wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
         return WAGW_OK;
 
     case WAGW_IS_EPHEMERAL_SETTING: {
-        wagw_row_chat_t  chat;
+        wagw_row_chat_t chat;
 
         rc = wagw_turn_chat(t, jid_text(t, &in.chat), &chat);
         if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
@@ -125,14 +118,12 @@ wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
     return WAGW_OK;
 }
 
-
-static int
-apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
+static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
-    bool                 ignored;
-    unsigned             unread;
-    wagw_str_t           id = in->id;
-    wagw_row_message_t   row;
+    bool ignored;
+    unsigned unread;
+    wagw_str_t id = in->id;
+    wagw_row_message_t row;
 
     ignored = (in->status && t->c->conf.ignore_status) || (in->group && t->c->conf.ignore_groups);
     if (ignored) {
@@ -177,23 +168,21 @@ apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m
         return wagw_event_message(t, "message.sent", &row, "app");
     }
     if (t->c->conf.mark_read && !in->status && in->node) {
-        wagw_jid_t  participant = wagw_jid_user(&in->sender);
+        wagw_jid_t participant = wagw_jid_user(&in->sender);
 
         WAGW_TRY(wagw_receipt_read(t, &in->wire_chat, in->group ? &participant : NULL, &id, 1));
     }
     return wagw_event_message(t, in->status ? "status.received" : "message.received", &row, NULL);
 }
 
-
 /*
  * The target of a reaction, edit or revoke.  A key is written from its
  * sender's view (05 section 3.1): fromMe means the sender's own message.
  */
-static int
-target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, wagw_row_message_t *row)
+static int target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, wagw_row_message_t *row)
 {
-    wagw_jid_t  p, author = { 0 };      /* empty: we */
-    wagw_str_t  chat = jid_text(t, &in->chat);
+    wagw_jid_t p, author = {0}; /* empty: we */
+    wagw_str_t chat = jid_text(t, &in->chat);
 
     if (!k->present || k->id.n == 0) {
         return WAGW_NOT_FOUND;
@@ -216,30 +205,26 @@ target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, w
                                    : wagw_turn_message_by(t, chat, k->id, &author, row);
 }
 
-
 /* The message is by whom speaks. */
-static bool
-same_author(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_row_message_t *row)
+static bool same_author(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_row_message_t *row)
 {
     if (row->from_me != in->from_me) {
         return false;
     }
-    return in->from_me || wagw_str_eq(row->sender, jid_text(t, &in->author))
-        || (in->author_alt.server != WAGW_SRV_NONE && wagw_str_eq(row->sender, jid_text(t, &in->author_alt)));
+    return in->from_me || wagw_str_eq(row->sender, jid_text(t, &in->author)) ||
+           (in->author_alt.server != WAGW_SRV_NONE && wagw_str_eq(row->sender, jid_text(t, &in->author_alt)));
 }
 
-
-static int
-apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
+static int apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
-    int                   rc;
-    char                  key[WAGW_KEY_MAX];
-    size_t                n;
-    wagw_buf_t            b = { 0 };
-    wagw_str_t            chat = jid_text(t, &in->chat), user;
-    wagw_json_t           j;
-    wagw_row_message_t    row;
-    wagw_row_reaction_t   r;
+    int rc;
+    char key[WAGW_KEY_MAX];
+    size_t n;
+    wagw_buf_t b = {0};
+    wagw_str_t chat = jid_text(t, &in->chat), user;
+    wagw_json_t j;
+    wagw_row_message_t row;
+    wagw_row_reaction_t r;
 
     rc = target(t, in, &m->key, &row);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
@@ -283,16 +268,14 @@ apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *
     return wagw_event_emit(t, "message.reaction", chat, &b);
 }
 
-
-static int
-apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
+static int apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
-    int                  rc;
-    int64_t              at = m->target_ms ? m->target_ms : in->t_ms;
-    wagw_buf_t           b = { 0 };
-    wagw_str_t           old;
-    wagw_json_t          j;
-    wagw_row_message_t   row;
+    int rc;
+    int64_t at = m->target_ms ? m->target_ms : in->t_ms;
+    wagw_buf_t b = {0};
+    wagw_str_t old;
+    wagw_json_t j;
+    wagw_row_message_t row;
 
     rc = target(t, in, &m->key, &row);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
@@ -304,7 +287,7 @@ apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
         return WAGW_OK;
     }
     if (row.edited_ms && at < row.edited_ms) {
-        return WAGW_OK;         /* an older edit came late */
+        return WAGW_OK; /* an older edit came late */
     }
     old = row.body;
     row.body = m->edited_body;
@@ -329,15 +312,13 @@ apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
     return wagw_event_emit(t, "message.edited", row.chat, &b);
 }
 
-
-static int
-apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
+static int apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
-    int                  rc;
-    wagw_buf_t           b = { 0 };
-    wagw_str_t           chat = jid_text(t, &in->chat);
-    wagw_json_t          j;
-    wagw_row_message_t   row;
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_str_t chat = jid_text(t, &in->chat);
+    wagw_json_t j;
+    wagw_row_message_t row;
 
     rc = target(t, in, &m->key, &row);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
