@@ -10,6 +10,7 @@
  */
 
 #define GET_LIMIT (2ULL * 1024 * 1024 * 1024 + 65536)
+#define GET_RETRY_MS 30000
 #define CACHE_BYTES (512ULL * 1024 * 1024)
 #define CACHE_FILES 256
 #define CACHE_MS 120000 /* unused for so long */
@@ -194,6 +195,61 @@ static void get_answer(ngx_wagw_media_t *m, const char *path, uint64_t size)
 /* ---- the steps ---- */
 
 static void get_download(ngx_wagw_media_t *m);
+static void get_retry(ngx_wagw_media_t *m);
+
+/* ---- the phone is asked to upload it again ---- */
+
+static void get_retried(ngx_wagw_media_t *m)
+{
+    if (m->status) {
+        ngx_wagw_media_answer(m);
+        return;
+    }
+    m->walk.at = 0;
+    m->tries = 0;
+    get_download(m);
+}
+
+static void get_retry_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    cJSON *d;
+    ngx_wagw_media_t *m = call->data;
+    const char *path;
+
+    call->reply = NULL;
+    d = r->status == 200 ? cJSON_ParseWithLength((const char *)r->data.p, r->data.n) : NULL;
+    path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "directPath"));
+    if (path) {
+        m->file.direct_path = wagw_arena_str(&m->arena, wagw_cstr(path));
+    } else {
+        ngx_wagw_media_fail(m, 410, "MEDIA_EXPIRED", "The media is gone, and the phone cannot send it again");
+    }
+    cJSON_Delete(d);
+    ngx_wagw_media_later(m, get_retried);
+}
+
+/* The phone is off, or does not care. */
+static void get_retry_over(ngx_wagw_media_t *m)
+{
+    ngx_wagw_call_t *call = m->call;
+    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
+
+    if (in) {
+        wagw_client_forget(in->client, call->serial);
+    }
+    ngx_wagw_media_fail(m, 410, "MEDIA_EXPIRED", "The media is gone, and the phone did not answer");
+    ngx_wagw_media_answer(m);
+}
+
+static void get_retry(ngx_wagw_media_t *m)
+{
+    m->retried = 1;
+    ngx_wagw_param_set(m->call, "chatId", m->chat);
+    ngx_wagw_param_set(m->call, "_path", (const char *)m->file.direct_path.p);
+    m->call->reply = get_retry_reply;
+    ngx_wagw_media_wait(m, ngx_min(GET_RETRY_MS, m->call->timeout / 2), get_retry_over);
+    ngx_wagw_call_command(m->call, WAGW_CMD_MEDIA_RETRY);
+}
 
 static void get_downloaded(ngx_wagw_media_t *m)
 {
@@ -217,6 +273,10 @@ static void get_downloaded(ngx_wagw_media_t *m)
         return;
 
     case NGX_WAGW_GET_GONE:
+        if (!m->retried && m->file.key.n && m->chat) {
+            get_retry(m);
+            return;
+        }
         ngx_wagw_media_fail(m, 410, "MEDIA_EXPIRED", "The media is no longer on WhatsApp's servers");
         break;
 
@@ -276,7 +336,7 @@ static void get_begin(ngx_wagw_media_t *m)
 typedef struct {
     uint32_t num;
     wagw_str_t id;
-    wagw_buf_t content;
+    wagw_buf_t content, chat;
 } get_row_t;
 
 static int get_row_run(wagw_store_t *s, ngx_wagw_job_t *job)
@@ -284,7 +344,7 @@ static int get_row_run(wagw_store_t *s, ngx_wagw_job_t *job)
     ngx_wagw_call_t *call = job->data;
     get_row_t *g = call->data;
 
-    return wagw_store_message_content(s, g->num, WAGW_STR_NULL, g->id, &g->content);
+    return wagw_store_message_content(s, g->num, WAGW_STR_NULL, g->id, &g->content, &g->chat);
 }
 
 static void get_row_done(ngx_wagw_job_t *job)
@@ -293,10 +353,11 @@ static void get_row_done(ngx_wagw_job_t *job)
     ngx_wagw_call_t *call = job->data;
     ngx_wagw_media_t *m;
     get_row_t *g = call->data;
-    wagw_buf_t content = g->content;
+    wagw_buf_t content = g->content, chat = g->chat;
 
-    if (job->rc != WAGW_OK || content.failed) {
+    if (job->rc != WAGW_OK || content.failed || chat.failed) {
         wagw_buf_free(&content);
+        wagw_buf_free(&chat);
         if (job->rc == WAGW_NOT_FOUND) {
             ngx_wagw_call_fail(call, 404, "MESSAGE_NOT_FOUND", "Message not found", WAGW_STR_NULL);
         } else {
@@ -307,9 +368,12 @@ static void get_row_done(ngx_wagw_job_t *job)
     m = ngx_wagw_media_new(call);
     if (m == NULL) {
         wagw_buf_wipe(&content);
+        wagw_buf_free(&chat);
         return;
     }
     call->data = m;
+    m->chat = wagw_str_dup(wagw_buf_view(&chat));
+    wagw_buf_free(&chat);
     rc = wagw_message_file(&m->file, &m->arena, wagw_buf_view(&content));
     wagw_buf_wipe(&content);
     m->type = rc == WAGW_OK ? wagw_media_type(m->file.type) : NULL;

@@ -105,6 +105,7 @@ void ngx_wagw_media_free(ngx_wagw_media_t *m)
     free(m->file_name);
     free(m->source_type);
     free(m->source_name);
+    free(m->chat);
     if (m->named && m->path) {
         unlink(m->path);
     }
@@ -223,6 +224,10 @@ static void media_event(ngx_event_t *ev)
 
 static void media_event_set(ngx_wagw_media_t *m, void (*next)(ngx_wagw_media_t *m))
 {
+    /* what was waited for came before the time was over */
+    if (m->event.timer_set) {
+        ngx_del_timer(&m->event);
+    }
     m->next = next;
     m->busy = 1;
     m->event.handler = media_event;

@@ -105,6 +105,8 @@ struct ngx_wagw_media_s {
     wagw_arena_t arena;
     unsigned tries;
     ngx_msec_t wait;
+    char *chat;                /* of the message */
+    unsigned retried : 1;      /* the phone was asked */
     uint64_t serial, fetch_id; /* of an engine: our command, its fetch */
     ngx_queue_t queue;
     unsigned named : 1; /* path is a file of ours that goes with the object */

@@ -122,6 +122,7 @@ wagw_client_destroy(wagw_client_t *c)
         c->asks = ask->next;
         free(ask);
     }
+    wagw_media_free(c, &r);
     wagw_send_free(c);
     wagw_app_abort(c, &r);
     wagw_history_free(c);

@@ -98,6 +98,7 @@ typedef enum {
     WAGW_CMD_QR,                        /* waits for the first QR: {raw, expiresIn, attempt} */
     WAGW_CMD_LOGOUT,                    /* {remote} */
     WAGW_CMD_LID_OF,                    /* phoneNumber: local, else usync; {lid, pn, phoneNumber} */
+    WAGW_CMD_MEDIA_RETRY,               /* chatId, messageId, _path (gone): the phone uploads it again; {directPath}, else 410 */
     WAGW_CMD_MEDIA_CONN,                /* {auth, ttl s, hosts[]}: where media goes and comes from */
 
     /* app state (app_change.c): 503 APP_STATE_NOT_READY without a key */

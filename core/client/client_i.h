@@ -301,7 +301,6 @@ struct wagw_job_s {
     wagw_job_t        *next;
 };
 
-int wagw_media_conn_command(wagw_turn_t *t, uint64_t command);
 int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params);
 int wagw_send_pump(wagw_turn_t *t, uint64_t unused);            /* goes on with the first job */
 int wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack);
@@ -543,6 +542,24 @@ int wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused);
 int wagw_presence_send(wagw_turn_t *t, bool available);
 
 
+/* ---- media (media.c; 06 sections 5 and 9) ------------------------------------------------------ */
+
+typedef struct wagw_media_wait_s  wagw_media_wait_t;
+struct wagw_media_wait_s {              /* a command that waits for the phone */
+    uint64_t            command;
+    int64_t             asked_ms;
+    char                id[68];
+    char                chat[WAGW_JID_TEXT_MAX];
+    wagw_media_wait_t  *next;
+};
+
+int wagw_media_conn_command(wagw_turn_t *t, uint64_t command);
+int wagw_media_retry_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
+int wagw_media_retried(wagw_turn_t *t, const wagw_node_t *n);           /* notification mediaretry */
+bool wagw_media_unwait(wagw_client_t *c, uint64_t command);
+void wagw_media_free(wagw_client_t *c, const wagw_result_t *r);         /* waiting commands are answered */
+
+
 /* ---- the engine ---------------------------------------------------------------------------------------- */
 
 typedef struct wagw_wait_s  wagw_wait_t;
@@ -644,6 +661,7 @@ struct wagw_client_s {
     int64_t         uploaded_ms;
 
     wagw_wait_t    *waits;
+    wagw_media_wait_t  *media_waits;
     wagw_pairing_t *pairing;
     wagw_ask_t     *asks;
     wagw_jid_t      chatstate_to;       /* composing that ends by itself */

@@ -847,6 +847,9 @@ wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *param
     case WAGW_CMD_HISTORY:
         return wagw_history_command(t, id, params);
 
+    case WAGW_CMD_MEDIA_RETRY:
+        return wagw_media_retry_command(t, id, params);
+
     case WAGW_CMD_MEDIA_CONN:
         return wagw_media_conn_command(t, id);
 

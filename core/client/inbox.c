@@ -123,6 +123,10 @@ command_take(wagw_client_t *c, uint64_t id, bool *sent, wagw_cmd_t *cmd)
         *sent = true;
         return true;
     }
+    if (wagw_media_unwait(c, id)) {
+        *sent = true;
+        return true;
+    }
     return wagw_app_unwait(c, id, sent);
 }
 

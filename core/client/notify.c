@@ -234,6 +234,9 @@ wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
     if (wagw_str_is(type, "w:gp2")) {
         return wagw_group_notification(t, n);
     }
+    if (wagw_str_is(type, "mediaretry")) {
+        return wagw_media_retried(t, n);
+    }
     if (wagw_str_is(type, "privacy_token")) {
         return wagw_token_received(t, n);
     }

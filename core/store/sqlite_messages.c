@@ -533,7 +533,8 @@ int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id
     return rc == WAGW_OK && json->failed ? WAGW_NOMEM : rc;
 }
 
-int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *content)
+int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *content,
+                               wagw_buf_t *in_chat)
 {
     wagw_arena_t a = {0};
     wagw_row_message_t m;
@@ -557,6 +558,9 @@ int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, w
     rc = wagw_message_row(s, st, num, &a, &m);
     if (rc == WAGW_OK) {
         rc = m.flags & WAGW_ROW_REVOKED ? WAGW_NOT_FOUND : wagw_buf_str(content, m.content);
+    }
+    if (rc == WAGW_OK && in_chat) {
+        rc = wagw_buf_str(in_chat, m.chat);
     }
 
     wagw_sql_done(st);

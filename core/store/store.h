@@ -98,8 +98,9 @@ int wagw_store_chats_pinned(wagw_store_t *s, uint32_t num, wagw_str_t but, uint3
 int wagw_store_message_oldest(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_buf_t *id);
 int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id, wagw_str_t chat, wagw_str_t id,
                            bool with_chat, wagw_buf_t *json);
-/* The content alone: a serialised Message. */
-int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *content);
+/* The content alone: a serialised Message, and its canonical chat (may be NULL). */
+int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *content,
+                               wagw_buf_t *in_chat);
 int wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted);
 int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 int wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);

@@ -442,10 +442,38 @@ test('damaged media is not handed out; media that is gone is 410', async () => {
   }
   const elsewhere = await raw('GET', await relay({ directPath: '//127.0.0.1:1/x', url: 'https://127.0.0.1:1/x' }));
   assert.equal(elsewhere.status, 502);
-  const nowhere = await raw('GET', await relay({ directPath: '/v/t62.7118-24/none_n.enc?x=1' }));
+  const nowhere = await raw('GET', await relay({ directPath: '/v/t62.7118-24/none_n.enc?x=1', fileEncSha256: crypto.randomBytes(32) }));
   assert.deepEqual([nowhere.status, nowhere.body.code], [410, 'MEDIA_EXPIRED']);
   const text = await a.send(pn(me.phone), 'no media here');
   await gw.event('message.received', d => d.messageId === text.key.id);
   const none = await raw('GET', `/api/message/${me.id}/${text.key.id}/media`);
   assert.deepEqual([none.status, none.body.code], [404, 'MESSAGE_NOT_FOUND']);
+});
+
+test('what is gone is uploaded again by the phone; what the phone has not is 410', async () => {
+  const file = png(90, 60);
+  const m = await a.send(pn(me.phone), { image: file, mimetype: 'image/png', jpegThumbnail: '' });
+  const url = (await gw.event('message.received', d => d.messageId === m.key.id)).data.mediaUrl;
+  await sandbox.post('/media-expire');
+  const [one, two] = await Promise.all([raw('GET', url), raw('GET', url)]);
+  assert.equal(one.status, 200, JSON.stringify(one.body));
+  assert.ok(one.body.equals(file));
+  assert.equal(two.status, 200);
+  const asked = await sandbox.nodes(me.entry.jid, { dir: 'in', tag: 'receipt', type: 'server-error', id: m.key.id });
+  assert.equal(asked.length, 1, 'asked once for both');
+  const rmr = asked[0].node.content.find(c => c.tag === 'rmr');
+  assert.equal(rmr.attrs.from_me, 'false');
+
+  // an own message too
+  const r = await sendTo('image', { imageBase64: png(91, 61).toString('base64') });
+  await sandbox.post('/media-expire');
+  const own = await raw('GET', `/api/message/${me.id}/${r.messageId}/media`);
+  assert.equal(own.status, 200);
+  assert.ok(own.body.equals(png(91, 61)));
+});
+
+test('nothing was unhandled, and no protocol mistake was seen', async () => {
+  const { unhandled, faults } = await sandbox.complaints();
+  assert.deepEqual(unhandled, []);
+  assert.deepEqual(faults, []);
 });

@@ -387,6 +387,10 @@ void sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n)
     if (wagw_str_is(type, "retry") || wagw_str_is(type, "sender") || wagw_str_is(type, "peer_msg") ||
         wagw_str_is(type, "hist_sync") || wagw_str_is(type, "server-error")) {
         d = sbx_device_get(acc, to.device);
+        if (d != NULL && d == sbx_phone(from->account) && wagw_str_is(type, "server-error")) {
+            sbx_media_retry(from, n);
+            return;
+        }
         if (d != NULL && d != from) {
             sbx_receipt_copy(from, d, lid, has_recipient ? &recipient : NULL, n);
         }
