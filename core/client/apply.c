@@ -286,8 +286,8 @@ static int apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_cont
         wagw_client_log(t->c, WAGW_LOG_INFO, "an edit of an unknown message or by somebody else is ignored");
         return WAGW_OK;
     }
-    if (row.edited_ms && at < row.edited_ms) {
-        return WAGW_OK; /* an older edit came late */
+    if ((row.flags & WAGW_ROW_REVOKED) || (row.edited_ms && at < row.edited_ms)) {
+        return WAGW_OK; /* taken back meanwhile, or an older edit came late */
     }
     old = row.body;
     row.body = m->edited_body;
