@@ -93,7 +93,7 @@ typedef struct {
 #define NGX_WAGW_R_CONNECTED 0x02    /* needs status connected: else 409 INSTANCE_NOT_CONNECTED */
 #define NGX_WAGW_R_LOCAL 0x04        /* answered in the worker, handler unused: ping, /health, ... */
 #define NGX_WAGW_R_IDEMPOTENT 0x08   /* honours Idempotency-Key (every POST, PUT, DELETE of ours) */
-#define NGX_WAGW_R_MEDIA        0x20    /* the body may hold a file: it is not read into memory */
+#define NGX_WAGW_R_MEDIA 0x20        /* the body may hold a file: it is not read into memory */
 #define NGX_WAGW_R_OPTIONAL_KEY 0x10 /* public call that shows more with a key */
 
 extern const ngx_wagw_route_t ngx_wagw_routes[];

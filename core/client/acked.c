@@ -8,18 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-
 typedef struct {
-    char  id[68];
-    bool  again;
+    char id[68];
+    bool again;
 } acked_t;
 
-
-static void
-acked_then(wagw_client_t *c, void *arg)
+static void acked_then(wagw_client_t *c, void *arg)
 {
-    acked_t     *a = arg;
-    wagw_job_t  *j = wagw_unacked_unlink(c, wagw_cstr(a->id));
+    acked_t *a = arg;
+    wagw_job_t *j = wagw_unacked_unlink(c, wagw_cstr(a->id));
 
     if (j == NULL) {
         return;
@@ -41,14 +38,12 @@ acked_then(wagw_client_t *c, void *arg)
     if (j->next == NULL) {
         c->jobs_last = &j->next;
     }
-    (void) wagw_turn_later(c, wagw_send_pump, 0, true);
+    (void)wagw_turn_later(c, wagw_send_pump, 0, true);
 }
 
-
-static void
-count_then(wagw_client_t *c, void *arg)
+static void count_then(wagw_client_t *c, void *arg)
 {
-    if (*(bool *) arg) {
+    if (*(bool *)arg) {
         c->sent++;
     } else {
         c->failed++;
@@ -56,16 +51,14 @@ count_then(wagw_client_t *c, void *arg)
     c->ops->changed(c->driver);
 }
 
-
-static int
-ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
+static int ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
 {
-    bool            again = false, no = false;
-    wagw_jid_t      to, twin;
-    wagw_buf_t      b = { 0 };
-    wagw_json_t     j;
-    wagw_creds_t   *creds;
-    wagw_result_t   r = { 0 };
+    bool again = false, no = false;
+    wagw_jid_t to, twin;
+    wagw_buf_t b = {0};
+    wagw_json_t j;
+    wagw_creds_t *creds;
+    wagw_result_t r = {0};
 
     if (wagw_jid_parse(&to, row->to) != WAGW_OK) {
         return WAGW_OK;
@@ -97,8 +90,8 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
         }
     }
     if (again) {
-        acked_t     a = { .again = true };
-        wagw_jid_t  own = wagw_jid_user(&t->c->creds->jid);
+        acked_t a = {.again = true};
+        wagw_jid_t own = wagw_jid_user(&t->c->creds->jid);
 
         memcpy(a.id, job->id, sizeof(a.id));
         WAGW_TRY(wagw_devices_forget(t, &to));
@@ -106,17 +99,17 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
         if (wagw_jid_is_group(&to)) {
             WAGW_TRY(wagw_group_stale(t, &to));
             if (code == 421) {
-                WAGW_TRY(wagw_group_rotate(t, &to));    /* members know us by another name now */
+                WAGW_TRY(wagw_group_rotate(t, &to)); /* members know us by another name now */
             }
         }
         return wagw_turn_then(t, acked_then, &a, sizeof(a));
     }
 
     if (wagw_jid_is_group(&to) && (code == 403 || code == 404)) {
-        WAGW_TRY(wagw_group_forget(t, &to));        /* we are no member, or no admin, any more */
+        WAGW_TRY(wagw_group_forget(t, &to)); /* we are no member, or no admin, any more */
     }
     row->status = WAGW_MSG_FAILED;
-    row->error = (uint32_t) code;
+    row->error = (uint32_t)code;
     row->stanza = WAGW_STR_NULL;
     WAGW_TRY(wagw_turn_message_put(t, row));
 
@@ -149,7 +142,7 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
     WAGW_TRY(wagw_event_emit(t, "message.failed", row->chat, &b));
     WAGW_TRY(wagw_turn_then(t, count_then, &no, sizeof(no)));
     if (job) {
-        acked_t  a = { .again = false };
+        acked_t a = {.again = false};
 
         memcpy(a.id, job->id, sizeof(a.id));
         return wagw_turn_then(t, acked_then, &a, sizeof(a));
@@ -157,19 +150,17 @@ ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, int code)
     return WAGW_OK;
 }
 
-
-int
-wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
+int wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
 {
-    int                  rc;
-    bool                 yes = true;
-    acked_t              a = { .again = false };
-    uint64_t             at, error;
-    wagw_str_t           id = wagw_node_get(ack, "id");
-    wagw_jid_t           from, chat;
-    wagw_job_t          *job;
-    wagw_incoming_t      in;
-    wagw_row_message_t   row;
+    int rc;
+    bool yes = true;
+    acked_t a = {.again = false};
+    uint64_t at, error;
+    wagw_str_t id = wagw_node_get(ack, "id");
+    wagw_jid_t from, chat;
+    wagw_job_t *job;
+    wagw_incoming_t in;
+    wagw_row_message_t row;
 
     if (id.n == 0 || id.n >= sizeof(a.id) || wagw_node_get_jid(ack, "from", &from) != WAGW_OK) {
         return WAGW_OK;
@@ -177,7 +168,7 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
     WAGW_TRY(wagw_chat_canonical(t, &from, &chat));
     rc = wagw_turn_message(t, wagw_jid_str(&t->arena, &chat), id, WAGW_STR(""), &row);
     if (rc == WAGW_NOT_FOUND) {
-        return WAGW_OK;             /* a peer message, a retry: nothing waits */
+        return WAGW_OK; /* a peer message, a retry: nothing waits */
     }
     WAGW_TRY(rc);
     if (row.status != WAGW_MSG_PENDING) {
@@ -185,14 +176,14 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
     }
     job = wagw_unacked_find(t->c, id);
     if (wagw_node_get_u64(ack, "error", &error) == WAGW_OK && error > 0 && error < 100000) {
-        return ack_error(t, job, &row, (int) error);
+        return ack_error(t, job, &row, (int)error);
     }
 
     row.status = WAGW_MSG_SENT;
     row.stanza = WAGW_STR_NULL;
     /* the server's time; within the same second ours is the finer one, and the
      * listings' indexes stay as they are */
-    if (wagw_node_get_u64(ack, "t", &at) == WAGW_OK && at && at < (1ull << 40) && (int64_t) at != row.t_ms / 1000) {
+    if (wagw_node_get_u64(ack, "t", &at) == WAGW_OK && at && at < (1ull << 40) && (int64_t)at != row.t_ms / 1000) {
         row.t_ms = wagw_server_ms(t->now, at);
     }
     WAGW_TRY(wagw_turn_message_put(t, &row));
@@ -212,7 +203,7 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
     }
     if (wagw_node_has(ack, "phash")) {
         /* the server knows another device list */
-        wagw_jid_t  own = wagw_jid_user(&t->c->creds->jid);
+        wagw_jid_t own = wagw_jid_user(&t->c->creds->jid);
 
         WAGW_TRY(wagw_devices_forget(t, &from));
         WAGW_TRY(wagw_devices_forget(t, &own));
@@ -232,19 +223,16 @@ wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
     return wagw_turn_then(t, acked_then, &a, sizeof(a));
 }
 
-
 /* ---- after a login --------------------------------------------------------------------------------------- */
 
 typedef struct {
-    wagw_turn_t  *t;
-    int           rc;
+    wagw_turn_t *t;
+    int rc;
 } pending_t;
 
-
-static void
-pending_then(wagw_client_t *c, void *arg)
+static void pending_then(wagw_client_t *c, void *arg)
 {
-    wagw_job_t  *j;
+    wagw_job_t *j;
 
     if (wagw_unacked_find(c, wagw_cstr(arg))) {
         return;
@@ -254,20 +242,18 @@ pending_then(wagw_client_t *c, void *arg)
         return;
     }
     j->serial = ++c->job_serial;
-    snprintf(j->id, sizeof(j->id), "%s", (char *) arg);
+    snprintf(j->id, sizeof(j->id), "%s", (char *)arg);
     c->njobs++;
     wagw_unacked_add(c, j);
 }
 
-
-static int
-pending_row(void *data, wagw_str_t key, wagw_str_t value)
+static int pending_row(void *data, wagw_str_t key, wagw_str_t value)
 {
-    char                 id[68] = { 0 };
-    pending_t           *p = data;
-    wagw_row_message_t   row;
+    char id[68] = {0};
+    pending_t *p = data;
+    wagw_row_message_t row;
 
-    (void) key;
+    (void)key;
     if (wagw_row_message_decode(&row, value) != WAGW_OK || row.stanza.n == 0 || row.id.n >= sizeof(id)) {
         return 0;
     }
@@ -279,14 +265,12 @@ pending_row(void *data, wagw_str_t key, wagw_str_t value)
     return p->rc;
 }
 
-
-int
-wagw_send_pending(wagw_turn_t *t, uint64_t unused)
+int wagw_send_pending(wagw_turn_t *t, uint64_t unused)
 {
-    int        rc;
-    pending_t  p = { t, WAGW_OK };
+    int rc;
+    pending_t p = {t, WAGW_OK};
 
-    (void) unused;
+    (void)unused;
     rc = wagw_txn_scan(&t->txn, WAGW_REC_PENDING, WAGW_STR(""), pending_row, &p);
     return p.rc != WAGW_OK ? p.rc : rc;
 }

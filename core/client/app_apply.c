@@ -222,6 +222,9 @@ static int apply_delete(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncA
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
 
+    if (!a->emit && c->last_ms == 0) {
+        return WAGW_OK; /* a snapshot has no order: what else it says of the chat may be newer */
+    }
     WAGW_TRY(wagw_app_clear(a->t, c->id, until, false));
     if (c->last_ms > until) {
         return WAGW_OK; /* something newer came meanwhile: the chat stays */

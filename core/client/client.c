@@ -9,33 +9,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OPEN_TIMEOUT_MS     30000
-#define HELLO_TIMEOUT_MS    20000
-#define FINISH_TIMEOUT_MS   30000       /* 01 section 6, local rule */
-#define SIGNED_TIMEOUT_MS   30000       /* 03 section 6 step 9 */
-#define STABLE_AFTER_MS     60000
-#define BACKOFF_MAX_S       60
-#define RX_MAX              (WAGW_FRAME_MAX + 3)
-
+#define OPEN_TIMEOUT_MS 30000
+#define HELLO_TIMEOUT_MS 20000
+#define FINISH_TIMEOUT_MS 30000 /* 01 section 6, local rule */
+#define SIGNED_TIMEOUT_MS 30000 /* 03 section 6 step 9 */
+#define STABLE_AFTER_MS 60000
+#define BACKOFF_MAX_S 60
+#define RX_MAX (WAGW_FRAME_MAX + 3)
 
 typedef struct {
-    wagw_item_t   item;
-    size_t        n;
-    uint8_t       p[];
+    wagw_item_t item;
+    size_t n;
+    uint8_t p[];
 } node_item_t;
-
 
 static int client_load(wagw_turn_t *t, uint64_t unused);
 static int client_new_identity(wagw_turn_t *t, uint64_t unused);
 static void client_lost(wagw_client_t *c, int code, const char *reason);
 static void client_frame(wagw_client_t *c, wagw_str_t body);
 
-
-wagw_client_t *
-wagw_client_create(uint32_t instance, const wagw_client_shared_t *sh, const wagw_client_conf_t *conf,
-    const wagw_client_ops_t *ops, void *driver, uint64_t event_seq)
+wagw_client_t *wagw_client_create(uint32_t instance, const wagw_client_shared_t *sh, const wagw_client_conf_t *conf,
+                                  const wagw_client_ops_t *ops, void *driver, uint64_t event_seq)
 {
-    wagw_client_t  *c = calloc(1, sizeof(*c));
+    wagw_client_t *c = calloc(1, sizeof(*c));
 
     if (c == NULL) {
         return NULL;
@@ -54,17 +50,15 @@ wagw_client_create(uint32_t instance, const wagw_client_shared_t *sh, const wagw
     return c;
 }
 
-
-void
-wagw_client_destroy(wagw_client_t *c)
+void wagw_client_destroy(wagw_client_t *c)
 {
-    wagw_out_t     *o;
-    wagw_iq_t      *iq;
-    wagw_ask_t     *ask;
-    wagw_item_t    *item;
-    wagw_load_t    *l;
-    wagw_wait_t    *w;
-    wagw_result_t   r = { 0 };
+    wagw_out_t *o;
+    wagw_iq_t *iq;
+    wagw_ask_t *ask;
+    wagw_item_t *item;
+    wagw_load_t *l;
+    wagw_wait_t *w;
+    wagw_result_t r = {0};
 
     if (c == NULL) {
         return;
@@ -74,12 +68,12 @@ wagw_client_destroy(wagw_client_t *c)
     r.error = "The instance is being stopped";
     r.retry_after = 1;
 
-    c->running = true;      /* nothing runs any more */
+    c->running = true; /* nothing runs any more */
     if (c->conn != WAGW_CONN_IDLE) {
         c->ops->close(c->driver);
         c->conn = WAGW_CONN_IDLE;
     }
-    c->epoch++;             /* what waits belongs to no connection and hangs up none */
+    c->epoch++; /* what waits belongs to no connection and hangs up none */
     while ((item = c->items) != NULL) {
         c->items = item->next;
         item->done(c, item, WAGW_STATE);
@@ -139,28 +133,22 @@ wagw_client_destroy(wagw_client_t *c)
     free(c);
 }
 
-
-static int
-client_presence(wagw_turn_t *t, uint64_t available)
+static int client_presence(wagw_turn_t *t, uint64_t available)
 {
     return wagw_presence_send(t, available != 0);
 }
 
-
-void
-wagw_client_configure(wagw_client_t *c, const wagw_client_conf_t *conf)
+void wagw_client_configure(wagw_client_t *c, const wagw_client_conf_t *conf)
 {
-    bool  online = conf->always_online != c->conf.always_online;
+    bool online = conf->always_online != c->conf.always_online;
 
     c->conf = *conf;
     if (online && c->conn == WAGW_CONN_OPEN) {
-        (void) wagw_turn_later(c, client_presence, conf->always_online, true);
+        (void)wagw_turn_later(c, client_presence, conf->always_online, true);
     }
 }
 
-
-void
-wagw_client_start(wagw_client_t *c, bool pair, int64_t now)
+void wagw_client_start(wagw_client_t *c, bool pair, int64_t now)
 {
     c->now = now;
     c->started = true;
@@ -170,15 +158,13 @@ wagw_client_start(wagw_client_t *c, bool pair, int64_t now)
     c->attempts = 0;
     wagw_client_timer(c, WAGW_TIMER_RECONNECT, 0);
     if (!c->creds_loaded && !c->creds_bad) {
-        wagw_client_status(c, WAGW_STATUS_CONNECTING, 0, NULL);     /* unless it turns out unlinked */
+        wagw_client_status(c, WAGW_STATUS_CONNECTING, 0, NULL); /* unless it turns out unlinked */
     }
     wagw_client_try_connect(c);
     wagw_client_arm(c);
 }
 
-
-void
-wagw_client_stop(wagw_client_t *c, bool paused, int64_t now)
+void wagw_client_stop(wagw_client_t *c, bool paused, int64_t now)
 {
     c->now = now;
     c->wanted = false;
@@ -193,9 +179,7 @@ wagw_client_stop(wagw_client_t *c, bool paused, int64_t now)
     wagw_client_arm(c);
 }
 
-
-void
-wagw_client_set_status(wagw_client_t *c, wagw_status_t s)
+void wagw_client_set_status(wagw_client_t *c, wagw_status_t s)
 {
     c->status = s;
     c->ops->changed(c->driver);
@@ -203,19 +187,18 @@ wagw_client_set_status(wagw_client_t *c, wagw_status_t s)
 
 /* ---- connecting ------------------------------------------------------------ */
 
-void
-wagw_client_try_connect(wagw_client_t *c)
+void wagw_client_try_connect(wagw_client_t *c)
 {
     if (c->conn != WAGW_CONN_IDLE || !c->wanted || c->creds_bad || c->timers[WAGW_TIMER_RECONNECT]) {
         return;
     }
     if (!c->creds_loaded) {
-        (void) wagw_turn_later(c, client_load, 0, false);
+        (void)wagw_turn_later(c, client_load, 0, false);
         return;
     }
     if (c->creds == NULL) {
         if (c->want_pair) {
-            (void) wagw_turn_later(c, client_new_identity, 0, false);
+            (void)wagw_turn_later(c, client_new_identity, 0, false);
         }
         return;
     }
@@ -230,11 +213,9 @@ wagw_client_try_connect(wagw_client_t *c)
     c->ops->connect(c->driver);
 }
 
-
-static void
-loaded_then(wagw_client_t *c, void *arg)
+static void loaded_then(wagw_client_t *c, void *arg)
 {
-    wagw_creds_t  *creds = arg;
+    wagw_creds_t *creds = arg;
 
     c->creds_loaded = true;
     if (creds) {
@@ -253,11 +234,9 @@ loaded_then(wagw_client_t *c, void *arg)
     }
 }
 
-
-static void
-bad_then(wagw_client_t *c, void *arg)
+static void bad_then(wagw_client_t *c, void *arg)
 {
-    (void) arg;
+    (void)arg;
     c->creds_bad = true;
     c->wanted = false;
     wagw_client_log(c, WAGW_LOG_ERROR, "the stored credentials cannot be read; they are left as they are");
@@ -265,15 +244,13 @@ bad_then(wagw_client_t *c, void *arg)
     wagw_client_wake_waits(c);
 }
 
-
-static int
-client_load(wagw_turn_t *t, uint64_t unused)
+static int client_load(wagw_turn_t *t, uint64_t unused)
 {
-    int            rc;
-    wagw_str_t     v;
-    wagw_creds_t   creds;
+    int rc;
+    wagw_str_t v;
+    wagw_creds_t creds;
 
-    (void) unused;
+    (void)unused;
     if (t->c->creds_loaded || t->c->creds_bad) {
         return WAGW_OK;
     }
@@ -292,21 +269,17 @@ client_load(wagw_turn_t *t, uint64_t unused)
     return rc;
 }
 
-
-static void
-connect_then(wagw_client_t *c, void *arg)
+static void connect_then(wagw_client_t *c, void *arg)
 {
-    (void) arg;
+    (void)arg;
     wagw_client_try_connect(c);
 }
 
-
-static int
-client_new_identity(wagw_turn_t *t, uint64_t unused)
+static int client_new_identity(wagw_turn_t *t, uint64_t unused)
 {
-    wagw_creds_t  *creds;
+    wagw_creds_t *creds;
 
-    (void) unused;
+    (void)unused;
     if (t->c->creds) {
         return WAGW_OK;
     }
@@ -318,22 +291,18 @@ client_new_identity(wagw_turn_t *t, uint64_t unused)
     return wagw_turn_then(t, connect_then, NULL, 0);
 }
 
-
-void
-wagw_client_opened(wagw_client_t *c, int64_t now)
+void wagw_client_opened(wagw_client_t *c, int64_t now)
 {
-    wagw_buf_t  b = { 0 };
+    wagw_buf_t b = {0};
 
     c->now = now;
     if (c->conn != WAGW_CONN_OPENING || c->creds == NULL) {
         return;
     }
     c->noise = malloc(sizeof(*c->noise));
-    if (c->noise == NULL
-        || wagw_noise_client_init(c->noise, NULL, c->sh->random, c->sh->random_data) != WAGW_OK
-        || wagw_noise_client_hello(c->noise, &b, wagw_str(c->creds->routing, c->creds->routing_len)) != WAGW_OK
-        || b.failed)
-    {
+    if (c->noise == NULL || wagw_noise_client_init(c->noise, NULL, c->sh->random, c->sh->random_data) != WAGW_OK ||
+        wagw_noise_client_hello(c->noise, &b, wagw_str(c->creds->routing, c->creds->routing_len)) != WAGW_OK ||
+        b.failed) {
         wagw_buf_free(&b);
         wagw_client_hangup(c, 500, "connection_lost");
         return;
@@ -347,15 +316,13 @@ wagw_client_opened(wagw_client_t *c, int64_t now)
     wagw_client_arm(c);
 }
 
-
-void
-wagw_client_received(wagw_client_t *c, const uint8_t *p, size_t n, int64_t now)
+void wagw_client_received(wagw_client_t *c, const uint8_t *p, size_t n, int64_t now)
 {
-    int         rc;
-    bool        partial = c->rx.n != 0;
-    size_t      used;
-    uint32_t    epoch = c->epoch;
-    wagw_str_t  in, body;
+    int rc;
+    bool partial = c->rx.n != 0;
+    size_t used;
+    uint32_t epoch = c->epoch;
+    wagw_str_t in, body;
 
     c->now = now;
     if (c->noise == NULL) {
@@ -372,7 +339,7 @@ wagw_client_received(wagw_client_t *c, const uint8_t *p, size_t n, int64_t now)
         in = wagw_buf_view(&c->rx);
     }
 
-    for ( ;; ) {
+    for (;;) {
         rc = wagw_frame_next(in, WAGW_FRAME_MAX, &body, &used);
         if (rc != WAGW_OK) {
             break;
@@ -404,19 +371,17 @@ wagw_client_received(wagw_client_t *c, const uint8_t *p, size_t n, int64_t now)
     wagw_client_arm(c);
 }
 
-
-static void
-client_hello(wagw_client_t *c, wagw_str_t body)
+static void client_hello(wagw_client_t *c, wagw_str_t body)
 {
-    int          rc;
-    wagw_buf_t   payload = { 0 }, out = { 0 };
-    const char  *why = "malformed";
+    int rc;
+    wagw_buf_t payload = {0}, out = {0};
+    const char *why = "malformed";
 
     rc = c->registering ? wagw_payload_registration(&payload, c->creds, &c->conf, c->sh->version)
                         : wagw_payload_login(&payload, c->creds, &c->conf, c->sh->version);
     if (rc == WAGW_OK) {
         rc = wagw_noise_client_finish(c->noise, &out, body, wagw_buf_view(&payload), &c->creds->noise, c->sh->root,
-            c->now / 1000, &why);
+                                      c->now / 1000, &why);
     }
     wagw_buf_wipe(&payload);
     if (rc != WAGW_OK || out.failed) {
@@ -431,13 +396,11 @@ client_hello(wagw_client_t *c, wagw_str_t body)
     wagw_client_timer(c, WAGW_TIMER_PING, c->now + 20000);
 }
 
-
-static int
-node_run(wagw_turn_t *t, wagw_item_t *item)
+static int node_run(wagw_turn_t *t, wagw_item_t *item)
 {
-    int           rc;
-    node_item_t  *ni = (node_item_t *) item;
-    wagw_node_t  *n;
+    int rc;
+    node_item_t *ni = (node_item_t *)item;
+    wagw_node_t *n;
 
     rc = wagw_node_decode(&n, &t->arena, wagw_str(ni->p, ni->n));
     if (rc != WAGW_OK) {
@@ -446,26 +409,21 @@ node_run(wagw_turn_t *t, wagw_item_t *item)
     return wagw_receive_node(t, n);
 }
 
-
 /* Each message is looked up before it is decrypted: in a burst once for all. */
-static void
-node_scout(wagw_turn_t *t, wagw_item_t *item)
+static void node_scout(wagw_turn_t *t, wagw_item_t *item)
 {
-    node_item_t  *ni = (node_item_t *) item;
-    wagw_node_t  *n;
+    node_item_t *ni = (node_item_t *)item;
+    wagw_node_t *n;
 
-    if (t->c->creds && t->c->creds->paired && wagw_node_decode(&n, &t->arena, wagw_str(ni->p, ni->n)) == WAGW_OK
-        && wagw_node_is(n, "message"))
-    {
+    if (t->c->creds && t->c->creds->paired && wagw_node_decode(&n, &t->arena, wagw_str(ni->p, ni->n)) == WAGW_OK &&
+        wagw_node_is(n, "message")) {
         wagw_receive_message_scout(t, n);
     }
 }
 
-
-static void
-node_done(wagw_client_t *c, wagw_item_t *item, int rc)
+static void node_done(wagw_client_t *c, wagw_item_t *item, int rc)
 {
-    node_item_t  *ni = (node_item_t *) item;
+    node_item_t *ni = (node_item_t *)item;
 
     if (rc != WAGW_OK && item->epoch == c->epoch) {
         /* not acknowledged, so that it comes again after the reconnect */
@@ -476,13 +434,11 @@ node_done(wagw_client_t *c, wagw_item_t *item, int rc)
     free(ni);
 }
 
-
-static void
-client_frame(wagw_client_t *c, wagw_str_t body)
+static void client_frame(wagw_client_t *c, wagw_str_t body)
 {
-    int           rc;
-    wagw_buf_t    plain = { 0 };
-    node_item_t  *ni;
+    int rc;
+    wagw_buf_t plain = {0};
+    node_item_t *ni;
 
     if (c->conn == WAGW_CONN_HELLO) {
         client_hello(c, body);
@@ -497,7 +453,7 @@ client_frame(wagw_client_t *c, wagw_str_t body)
             ni->item.scout = node_scout;
             ni->item.done = node_done;
             ni->item.epoch = c->epoch;
-            ni->item.bytes = (uint32_t) plain.n + sizeof(*ni);
+            ni->item.bytes = (uint32_t)plain.n + sizeof(*ni);
             ni->n = plain.n;
             memcpy(ni->p, plain.p, plain.n);
             wagw_buf_wipe(&plain);
@@ -513,8 +469,7 @@ client_frame(wagw_client_t *c, wagw_str_t body)
 
 /* ---- losing the connection ------------------------------------------------- */
 
-void
-wagw_client_closed(wagw_client_t *c, int http_status, const char *why, int64_t now)
+void wagw_client_closed(wagw_client_t *c, int http_status, const char *why, int64_t now)
 {
     c->now = now;
     if (c->conn == WAGW_CONN_IDLE) {
@@ -527,9 +482,7 @@ wagw_client_closed(wagw_client_t *c, int http_status, const char *why, int64_t n
     wagw_client_arm(c);
 }
 
-
-void
-wagw_client_hangup(wagw_client_t *c, int code, const char *reason)
+void wagw_client_hangup(wagw_client_t *c, int code, const char *reason)
 {
     if (c->conn == WAGW_CONN_IDLE) {
         return;
@@ -539,18 +492,16 @@ wagw_client_hangup(wagw_client_t *c, int code, const char *reason)
     wagw_client_arm(c);
 }
 
-
-static void
-client_backoff(wagw_client_t *c)
+static void client_backoff(wagw_client_t *c)
 {
-    int64_t   ms = 0;
-    uint32_t  r;
+    int64_t ms = 0;
+    uint32_t r;
 
     if (c->attempts > 0) {
-        ms = c->attempts > 6 ? BACKOFF_MAX_S : (int64_t) 1 << (c->attempts - 1);
+        ms = c->attempts > 6 ? BACKOFF_MAX_S : (int64_t)1 << (c->attempts - 1);
         ms = (ms > BACKOFF_MAX_S ? BACKOFF_MAX_S : ms) * 1000;
-        c->sh->random(c->sh->random_data, (uint8_t *) &r, sizeof(r));
-        ms += ms * ((int64_t) (r % 401) - 200) / 1000;
+        c->sh->random(c->sh->random_data, (uint8_t *)&r, sizeof(r));
+        ms += ms * ((int64_t)(r % 401) - 200) / 1000;
     }
     if (c->attempts < 32) {
         c->attempts++;
@@ -559,11 +510,9 @@ client_backoff(wagw_client_t *c)
     wagw_client_timer(c, WAGW_TIMER_RECONNECT, c->now + ms + 1);
 }
 
-
-static void
-client_lost(wagw_client_t *c, int code, const char *reason)
+static void client_lost(wagw_client_t *c, int code, const char *reason)
 {
-    bool  again, was_pairing;
+    bool again, was_pairing;
 
     was_pairing = c->registering;
     again = c->restart_now || c->conn == WAGW_CONN_SIGNED;
@@ -620,9 +569,7 @@ client_lost(wagw_client_t *c, int code, const char *reason)
     }
 }
 
-
-void
-wagw_client_state(wagw_client_t *c, wagw_conn_t s, int64_t timeout_ms)
+void wagw_client_state(wagw_client_t *c, wagw_conn_t s, int64_t timeout_ms)
 {
     c->conn = s;
     wagw_client_timer(c, WAGW_TIMER_STATE, timeout_ms ? c->now + timeout_ms : 0);
@@ -632,12 +579,10 @@ wagw_client_state(wagw_client_t *c, wagw_conn_t s, int64_t timeout_ms)
     }
 }
 
-
-void
-wagw_client_log(wagw_client_t *c, wagw_log_t level, const char *fmt, ...)
+void wagw_client_log(wagw_client_t *c, wagw_log_t level, const char *fmt, ...)
 {
-    char     text[512];
-    va_list  ap;
+    char text[512];
+    va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);

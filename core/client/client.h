@@ -20,7 +20,7 @@
 
 #include <cjson/cJSON.h>
 
-typedef struct wagw_client_s  wagw_client_t;
+typedef struct wagw_client_s wagw_client_t;
 
 /* Contract 3.2, in this order in the registry. */
 typedef enum {
@@ -41,40 +41,40 @@ const char *wagw_status_name(wagw_status_t s);
 
 /* Shared by all clients of an owner; outlives them. */
 typedef struct {
-    wagw_signal_t   *signal;
-    wagw_cache_t    *cache;
-    wagw_random_pt   random;
-    void            *random_data;
-    uint32_t         version[3];        /* 2.3000.x; may change between connects */
-    uint8_t          root[32];          /* Noise root key */
+    wagw_signal_t *signal;
+    wagw_cache_t *cache;
+    wagw_random_pt random;
+    void *random_data;
+    uint32_t version[3]; /* 2.3000.x; may change between connects */
+    uint8_t root[32];    /* Noise root key */
 } wagw_client_shared_t;
 
 typedef struct {
-    const char  *os;                    /* "Mac OS" */
-    const char  *browser;               /* "Chrome" */
-    const char  *country;               /* "US" */
-    const char  *id;                    /* of the instance, for addresses in events; NULL: none are given */
-    bool         always_online;         /* presence available after login */
-    bool         mark_read;             /* markReadOnReceive */
-    bool         ignore_status, ignore_groups, ignore_channels;
-    bool         full_history;
-    bool         no_history;            /* neither RECENT nor FULL chunks are taken over */
-    bool         check_number;          /* checkNumberBeforeSend */
-    bool         link_preview;
-    uint32_t     timeout_ms;            /* wait for WhatsApp, 60000 */
+    const char *os;      /* "Mac OS" */
+    const char *browser; /* "Chrome" */
+    const char *country; /* "US" */
+    const char *id;      /* of the instance, for addresses in events; NULL: none are given */
+    bool always_online;  /* presence available after login */
+    bool mark_read;      /* markReadOnReceive */
+    bool ignore_status, ignore_groups, ignore_channels;
+    bool full_history;
+    bool no_history;   /* neither RECENT nor FULL chunks are taken over */
+    bool check_number; /* checkNumberBeforeSend */
+    bool link_preview;
+    uint32_t timeout_ms; /* wait for WhatsApp, 60000 */
 } wagw_client_conf_t;
 
 /* The answer to a command.  Views live during the reply op only. */
 typedef struct {
-    int          status;                /* HTTP: 200, 202, 4xx, 5xx */
-    const char  *code;                  /* error code of contract 1.6, NULL on success */
-    const char  *error;                 /* human sentence (error) */
-    const char  *message;               /* human sentence (success), may be NULL */
-    wagw_str_t   data;                  /* JSON for "data", may be empty */
-    wagw_str_t   details;               /* JSON for "details", may be empty */
-    const char  *hint;
-    int          retry_after;           /* s, 0 none */
-    wagw_str_t   message_id;            /* for $wagw_message_id, may be empty */
+    int status;          /* HTTP: 200, 202, 4xx, 5xx */
+    const char *code;    /* error code of contract 1.6, NULL on success */
+    const char *error;   /* human sentence (error) */
+    const char *message; /* human sentence (success), may be NULL */
+    wagw_str_t data;     /* JSON for "data", may be empty */
+    wagw_str_t details;  /* JSON for "details", may be empty */
+    const char *hint;
+    int retry_after;       /* s, 0 none */
+    wagw_str_t message_id; /* for $wagw_message_id, may be empty */
 } wagw_result_t;
 
 /*
@@ -84,63 +84,65 @@ typedef struct {
  * _chat names the chat of the message to forward when the caller did not.
  */
 typedef enum {
-    WAGW_CMD_SEND = 1,                  /* text; params.to.. (1.9); with _media (message.h) media */
+    WAGW_CMD_SEND = 1, /* text; params.to.. (1.9); with _media (message.h) media */
     WAGW_CMD_REACTION,
     WAGW_CMD_EDIT,
     WAGW_CMD_REVOKE,
-    WAGW_CMD_FORWARD,                   /* to, messageId, fromChatId | _chat */
-    WAGW_CMD_SEEN,                      /* chatId, messageId?, messageIds? (the owner lists the unread ones for a whole chat); {chatId, marked} */
-    WAGW_CMD_CHATSTATE,                 /* chatId|to, state composing|recording|paused, duration? ms */
-    WAGW_CMD_PRESENCE,                  /* presence, chatId? */
-    WAGW_CMD_PRESENCE_SUBSCRIBE,        /* chatId */
-    WAGW_CMD_CHECK_EXISTS,              /* phoneNumber | phoneNumbers (<= 50); [{phoneNumber digits, exists, jid, lid}] of those found */
-    WAGW_CMD_PAIRING_CODE,              /* phoneNumber, customCode?, showPushNotification?; {pairingCode, expiresIn} */
-    WAGW_CMD_QR,                        /* waits for the first QR: {raw, expiresIn, attempt} */
-    WAGW_CMD_LOGOUT,                    /* {remote} */
-    WAGW_CMD_LID_OF,                    /* phoneNumber: local, else usync; {lid, pn, phoneNumber} */
-    WAGW_CMD_MEDIA_RETRY,               /* chatId, messageId, _path (gone): the phone uploads it again; {directPath}, else 410 */
-    WAGW_CMD_MEDIA_CONN,                /* {auth, ttl s, hosts[]}: where media goes and comes from */
+    WAGW_CMD_FORWARD,   /* to, messageId, fromChatId | _chat */
+    WAGW_CMD_SEEN,      /* chatId, messageId?, messageIds? (the owner lists the unread ones for a whole chat); {chatId,
+                           marked} */
+    WAGW_CMD_CHATSTATE, /* chatId|to, state composing|recording|paused, duration? ms */
+    WAGW_CMD_PRESENCE,  /* presence, chatId? */
+    WAGW_CMD_PRESENCE_SUBSCRIBE, /* chatId */
+    WAGW_CMD_CHECK_EXISTS, /* phoneNumber | phoneNumbers (<= 50); [{phoneNumber digits, exists, jid, lid}] of those
+                              found */
+    WAGW_CMD_PAIRING_CODE, /* phoneNumber, customCode?, showPushNotification?; {pairingCode, expiresIn} */
+    WAGW_CMD_QR,           /* waits for the first QR: {raw, expiresIn, attempt} */
+    WAGW_CMD_LOGOUT,       /* {remote} */
+    WAGW_CMD_LID_OF,       /* phoneNumber: local, else usync; {lid, pn, phoneNumber} */
+    WAGW_CMD_MEDIA_RETRY,  /* chatId, messageId, _path (gone): the phone uploads it again; {directPath}, else 410 */
+    WAGW_CMD_MEDIA_CONN,   /* {auth, ttl s, hosts[]}: where media goes and comes from */
 
     /* app state (app_change.c): 503 APP_STATE_NOT_READY without a key */
-    WAGW_CMD_STAR,                      /* chatId, messageId | messages[{id, fromMe}], star */
-    WAGW_CMD_ARCHIVE,                   /* chatId, archive */
-    WAGW_CMD_PIN_CHAT,                  /* chatId, pin */
-    WAGW_CMD_MUTE,                      /* chatId, mute, duration? s; {mutedUntil} */
-    WAGW_CMD_UNREAD,                    /* chatId; {chatId, unreadCount} */
-    WAGW_CMD_CHAT_DELETE,               /* chatId, local?, _messages?; {deleted} */
-    WAGW_CMD_CHAT_CLEAR,                /* chatId, keepStarred, _messages?; {deleted} */
-    WAGW_CMD_DELETE_FOR_ME,             /* chatId, messageId */
-    WAGW_CMD_CONTACT,                   /* chatId, fullName?, firstName?, username?, remove? */
-    WAGW_CMD_PUSH_NAME,                 /* name; {name} */
-    WAGW_CMD_HISTORY                    /* chatId, count, before?: asks the phone; 202 */
+    WAGW_CMD_STAR,          /* chatId, messageId | messages[{id, fromMe}], star */
+    WAGW_CMD_ARCHIVE,       /* chatId, archive */
+    WAGW_CMD_PIN_CHAT,      /* chatId, pin */
+    WAGW_CMD_MUTE,          /* chatId, mute, duration? s; {mutedUntil} */
+    WAGW_CMD_UNREAD,        /* chatId; {chatId, unreadCount} */
+    WAGW_CMD_CHAT_DELETE,   /* chatId, local?, _messages?; {deleted} */
+    WAGW_CMD_CHAT_CLEAR,    /* chatId, keepStarred, _messages?; {deleted} */
+    WAGW_CMD_DELETE_FOR_ME, /* chatId, messageId */
+    WAGW_CMD_CONTACT,       /* chatId, fullName?, firstName?, username?, remove? */
+    WAGW_CMD_PUSH_NAME,     /* name; {name} */
+    WAGW_CMD_HISTORY        /* chatId, count, before?: asks the phone; 202 */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as
  * nothing is called on the client. */
 typedef struct {
-    wagw_status_t  status;
-    bool           linked;              /* credentials of a completed pairing exist */
-    wagw_jid_t     jid, lid;            /* with device; empty when not linked */
-    wagw_str_t     push_name, platform, business_name;
-    wagw_str_t     qr;                  /* text to render while status is qr */
-    int64_t        qr_expires_ms;
-    uint32_t       qr_attempt;
-    wagw_str_t     pairing_code;        /* "XXXXXXXX" while status is pairing */
-    int64_t        connected_ms;
-    int32_t        disconnect_code;
-    wagw_str_t     disconnect_reason;
-    int64_t        disconnect_ms;
-    uint64_t       sent, received, failed, reconnects;
-    uint32_t       queue;               /* sends waiting */
+    wagw_status_t status;
+    bool linked;         /* credentials of a completed pairing exist */
+    wagw_jid_t jid, lid; /* with device; empty when not linked */
+    wagw_str_t push_name, platform, business_name;
+    wagw_str_t qr; /* text to render while status is qr */
+    int64_t qr_expires_ms;
+    uint32_t qr_attempt;
+    wagw_str_t pairing_code; /* "XXXXXXXX" while status is pairing */
+    int64_t connected_ms;
+    int32_t disconnect_code;
+    wagw_str_t disconnect_reason;
+    int64_t disconnect_ms;
+    uint64_t sent, received, failed, reconnects;
+    uint32_t queue; /* sends waiting */
 } wagw_client_info_t;
 
 /* CPU work that must not run on the loop (PBKDF2).  The driver calls run()
  * in any thread, then wagw_client_worked() on the loop; when the client was
  * destroyed meanwhile the driver free()s it instead. */
-typedef struct wagw_work_s  wagw_work_t;
+typedef struct wagw_work_s wagw_work_t;
 struct wagw_work_s {
-    void         (*run)(wagw_work_t *w);
-    wagw_work_t   *next;                /* the driver's */
+    void (*run)(wagw_work_t *w);
+    wagw_work_t *next; /* the driver's */
 };
 
 typedef enum { WAGW_LOG_DEBUG = 0, WAGW_LOG_INFO, WAGW_LOG_NOTICE, WAGW_LOG_WARN, WAGW_LOG_ERROR } wagw_log_t;
@@ -148,31 +150,31 @@ typedef enum { WAGW_LOG_DEBUG = 0, WAGW_LOG_INFO, WAGW_LOG_NOTICE, WAGW_LOG_WARN
 /* A blob of WhatsApp's own (app state, history): the driver fetches it from
  * the media hosts, checks and decrypts it (core/media, type `type`). */
 typedef struct {
-    uint64_t     id;
-    const char  *type;                  /* md-app-state, md-msg-hist */
-    wagw_str_t   direct_path;
-    wagw_str_t   key;                   /* 32 bytes */
-    wagw_str_t   sha256, enc_sha256;    /* 32 bytes or empty */
-    size_t       max;                   /* bytes of the plaintext, at most */
+    uint64_t id;
+    const char *type; /* md-app-state, md-msg-hist */
+    wagw_str_t direct_path;
+    wagw_str_t key;                /* 32 bytes */
+    wagw_str_t sha256, enc_sha256; /* 32 bytes or empty */
+    size_t max;                    /* bytes of the plaintext, at most */
 } wagw_fetch_t;
 
 typedef struct {
-    void  (*connect)(void *d);                                  /* open the transport: opened() or closed() follows */
-    void  (*close)(void *d);                                    /* close it now; no closed() follows */
-    void  (*send)(void *d, wagw_str_t bytes);                   /* one WebSocket message */
-    void  (*load)(void *d, const wagw_load_t *asked);           /* answer: loaded() with the same list */
-    void  (*commit)(void *d, wagw_batch_t *batch);              /* takes the batch; answer: committed() in seq order */
-    void  (*reply)(void *d, uint64_t command, const wagw_result_t *r);
-    void  (*timer)(void *d, int64_t at_ms);                     /* the earliest wanted tick(), 0 = none */
-    void  (*work)(void *d, wagw_work_t *w);                     /* answer: worked() */
-    void  (*changed)(void *d);                                  /* wagw_client_info() has news */
-    void  (*log)(void *d, wagw_log_t level, const char *text);
-    void  (*fetch)(void *d, const wagw_fetch_t *f);             /* answer: fetched(); NULL: there are no media hosts */
+    void (*connect)(void *d);                        /* open the transport: opened() or closed() follows */
+    void (*close)(void *d);                          /* close it now; no closed() follows */
+    void (*send)(void *d, wagw_str_t bytes);         /* one WebSocket message */
+    void (*load)(void *d, const wagw_load_t *asked); /* answer: loaded() with the same list */
+    void (*commit)(void *d, wagw_batch_t *batch);    /* takes the batch; answer: committed() in seq order */
+    void (*reply)(void *d, uint64_t command, const wagw_result_t *r);
+    void (*timer)(void *d, int64_t at_ms); /* the earliest wanted tick(), 0 = none */
+    void (*work)(void *d, wagw_work_t *w); /* answer: worked() */
+    void (*changed)(void *d);              /* wagw_client_info() has news */
+    void (*log)(void *d, wagw_log_t level, const char *text);
+    void (*fetch)(void *d, const wagw_fetch_t *f); /* answer: fetched(); NULL: there are no media hosts */
 } wagw_client_ops_t;
 
 /* event_seq: the last event number stored for this instance. */
 wagw_client_t *wagw_client_create(uint32_t instance, const wagw_client_shared_t *sh, const wagw_client_conf_t *conf,
-    const wagw_client_ops_t *ops, void *driver, uint64_t event_seq);
+                                  const wagw_client_ops_t *ops, void *driver, uint64_t event_seq);
 /* Open commands are answered 503 first.  Uncommitted work is dropped. */
 void wagw_client_destroy(wagw_client_t *c);
 void wagw_client_configure(wagw_client_t *c, const wagw_client_conf_t *conf);

@@ -9,43 +9,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SEEN_MAX        200
-#define NUMBERS_MAX     50
-#define TYPING_MAX_MS   60000
+#define SEEN_MAX 200
+#define NUMBERS_MAX 50
+#define TYPING_MAX_MS 60000
 
-
-wagw_str_t
-wagw_param_str(const cJSON *params, const char *name)
+wagw_str_t wagw_param_str(const cJSON *params, const char *name)
 {
-    const cJSON  *v = cJSON_GetObjectItemCaseSensitive(params, name);
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(params, name);
 
     return cJSON_IsString(v) ? wagw_cstr(v->valuestring) : WAGW_STR_NULL;
 }
 
-
-bool
-wagw_param_bool(const cJSON *params, const char *name, bool dflt)
+bool wagw_param_bool(const cJSON *params, const char *name, bool dflt)
 {
-    const cJSON  *v = cJSON_GetObjectItemCaseSensitive(params, name);
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(params, name);
 
     return cJSON_IsBool(v) ? cJSON_IsTrue(v) : dflt;
 }
 
-
-int64_t
-wagw_param_int(const cJSON *params, const char *name, int64_t dflt)
+int64_t wagw_param_int(const cJSON *params, const char *name, int64_t dflt)
 {
-    const cJSON  *v = cJSON_GetObjectItemCaseSensitive(params, name);
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(params, name);
 
-    return cJSON_IsNumber(v) ? (int64_t) v->valuedouble : dflt;
+    return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : dflt;
 }
 
-
-int
-wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const char *name, const char *alias, wagw_jid_t *out)
+int wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const char *name, const char *alias,
+                   wagw_jid_t *out)
 {
-    wagw_str_t     s = wagw_param_str(params, name);
-    wagw_result_t  r = { 0 };
+    wagw_str_t s = wagw_param_str(params, name);
+    wagw_result_t r = {0};
 
     memset(out, 0, sizeof(*out));
     if (s.n == 0 && alias) {
@@ -65,12 +58,10 @@ wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const char
     return wagw_turn_reply(t, command, &r);
 }
 
-
-static int
-ok(wagw_turn_t *t, uint64_t command, wagw_buf_t *data, const char *message)
+static int ok(wagw_turn_t *t, uint64_t command, wagw_buf_t *data, const char *message)
 {
-    int            rc;
-    wagw_result_t  r = { 0 };
+    int rc;
+    wagw_result_t r = {0};
 
     r.status = 200;
     r.message = message;
@@ -84,33 +75,28 @@ ok(wagw_turn_t *t, uint64_t command, wagw_buf_t *data, const char *message)
     return rc;
 }
 
-
-static int
-not_connected(wagw_turn_t *t, uint64_t command)
+static int not_connected(wagw_turn_t *t, uint64_t command)
 {
     return wagw_turn_fail(t, command, 409, "INSTANCE_NOT_CONNECTED", "Instance not found or not connected");
 }
 
-
 /* ---- seen -------------------------------------------------------------------- */
 
 typedef struct {
-    wagw_turn_t          *t;
-    wagw_str_t            ids[SEEN_MAX];
-    wagw_row_message_t    rows[SEEN_MAX];
-    size_t                n;
+    wagw_turn_t *t;
+    wagw_str_t ids[SEEN_MAX];
+    wagw_row_message_t rows[SEEN_MAX];
+    size_t n;
 } seen_t;
 
-
 /* One receipt per author, in the order of the ids. */
-static int
-seen_send(wagw_turn_t *t, seen_t *s)
+static int seen_send(wagw_turn_t *t, seen_t *s)
 {
-    bool          done[SEEN_MAX] = { false };
-    size_t        n;
-    wagw_jid_t    chat, author;
-    wagw_str_t    ids[SEEN_MAX];
-    wagw_group_t  g;
+    bool done[SEEN_MAX] = {false};
+    size_t n;
+    wagw_jid_t chat, author;
+    wagw_str_t ids[SEEN_MAX];
+    wagw_group_t g;
 
     for (size_t i = 0; i < s->n; i++) {
         if (done[i] || s->rows[i].from_me || wagw_jid_parse(&chat, s->rows[i].to) != WAGW_OK) {
@@ -118,9 +104,8 @@ seen_send(wagw_turn_t *t, seen_t *s)
         }
         n = 0;
         for (size_t k = i; k < s->n; k++) {
-            if (!done[k] && !s->rows[k].from_me && wagw_str_eq(s->rows[k].sender, s->rows[i].sender)
-                && wagw_str_eq(s->rows[k].to, s->rows[i].to))
-            {
+            if (!done[k] && !s->rows[k].from_me && wagw_str_eq(s->rows[k].sender, s->rows[i].sender) &&
+                wagw_str_eq(s->rows[k].to, s->rows[i].to)) {
                 done[k] = true;
                 ids[n++] = s->rows[k].id;
             }
@@ -137,11 +122,9 @@ seen_send(wagw_turn_t *t, seen_t *s)
     return WAGW_OK;
 }
 
-
-static int
-seen_add(wagw_turn_t *t, seen_t *s, wagw_str_t chat, wagw_str_t id)
+static int seen_add(wagw_turn_t *t, seen_t *s, wagw_str_t chat, wagw_str_t id)
 {
-    int  rc;
+    int rc;
 
     if (s->n >= SEEN_MAX || id.n == 0) {
         return WAGW_OK;
@@ -154,19 +137,17 @@ seen_add(wagw_turn_t *t, seen_t *s, wagw_str_t chat, wagw_str_t id)
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-
 /* ids: the messages the caller named, or those the owner found unread. */
-static int
-command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
+static int command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
-    int              rc;
-    seen_t          *s;
-    wagw_buf_t       b = { 0 };
-    wagw_jid_t       chat;
-    wagw_str_t       text;
-    wagw_json_t      j = wagw_json(&b);
-    const cJSON     *item, *list;
-    wagw_row_chat_t  row;
+    int rc;
+    seen_t *s;
+    wagw_buf_t b = {0};
+    wagw_jid_t chat;
+    wagw_str_t text;
+    wagw_json_t j = wagw_json(&b);
+    const cJSON *item, *list;
+    wagw_row_chat_t row;
 
     WAGW_TRY(wagw_param_jid(t, command, params, "chatId", NULL, &chat));
     if (wagw_jid_empty(&chat)) {
@@ -180,7 +161,8 @@ command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
     }
     WAGW_TRY(seen_add(t, s, text, wagw_param_str(params, "messageId")));
     list = cJSON_GetObjectItemCaseSensitive(params, "messageIds");
-    cJSON_ArrayForEach(item, list) {
+    cJSON_ArrayForEach(item, list)
+    {
         if (cJSON_IsString(item)) {
             WAGW_TRY(seen_add(t, s, text, wagw_cstr(item->valuestring)));
         }
@@ -198,29 +180,25 @@ command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
     }
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "chatId", text);
-    wagw_json_kint(&j, "marked", (int64_t) s->n);
+    wagw_json_kint(&j, "marked", (int64_t)s->n);
     wagw_json_close(&j);
     return ok(t, command, &b, "Messages marked as seen");
 }
 
-
 /* ---- presence ------------------------------------------------------------------- */
 
-static void
-available_then(wagw_client_t *c, void *arg)
+static void available_then(wagw_client_t *c, void *arg)
 {
-    c->available = *(bool *) arg;
+    c->available = *(bool *)arg;
 }
 
-
-int
-wagw_presence_send(wagw_turn_t *t, bool available)
+int wagw_presence_send(wagw_turn_t *t, bool available)
 {
-    char                 name[128];
-    size_t               n = 0;
-    wagw_node_t         *p = wagw_node(&t->arena, "presence");
-    const wagw_creds_t  *me = wagw_turn_me(t);
-    const char          *from = me->push_name[0] ? me->push_name : me->jid.user;
+    char name[128];
+    size_t n = 0;
+    wagw_node_t *p = wagw_node(&t->arena, "presence");
+    const wagw_creds_t *me = wagw_turn_me(t);
+    const char *from = me->push_name[0] ? me->push_name : me->jid.user;
 
     for (; *from && n < sizeof(name) - 1; from++) {
         if (*from != '@') {
@@ -234,34 +212,29 @@ wagw_presence_send(wagw_turn_t *t, bool available)
     return wagw_turn_then(t, available_then, &available, sizeof(available));
 }
 
-
 typedef struct {
-    wagw_jid_t  to;
-    int64_t     at;
+    wagw_jid_t to;
+    int64_t at;
 } typing_t;
 
-
-static void
-typing_then(wagw_client_t *c, void *arg)
+static void typing_then(wagw_client_t *c, void *arg)
 {
-    typing_t  *ty = arg;
+    typing_t *ty = arg;
 
     c->chatstate_to = ty->to;
     wagw_client_timer(c, WAGW_TIMER_CHATSTATE, ty->at);
 }
 
-
-static int
-chatstate(wagw_turn_t *t, uint64_t command, const cJSON *params, wagw_str_t state, const char *message)
+static int chatstate(wagw_turn_t *t, uint64_t command, const cJSON *params, wagw_str_t state, const char *message)
 {
-    bool           lid;
-    int64_t        duration;
-    typing_t       ty;
-    wagw_jid_t     chat;
-    wagw_buf_t     b = { 0 };
-    wagw_json_t    j = wagw_json(&b);
-    wagw_node_t   *n, *k;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    bool lid;
+    int64_t duration;
+    typing_t ty;
+    wagw_jid_t chat;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_node_t *n, *k;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     WAGW_TRY(wagw_param_jid(t, command, params, "chatId", "to", &chat));
     if (wagw_jid_empty(&chat)) {
@@ -294,19 +267,17 @@ chatstate(wagw_turn_t *t, uint64_t command, const cJSON *params, wagw_str_t stat
     return ok(t, command, &b, message);
 }
 
-
-static int
-command_presence(wagw_turn_t *t, uint64_t command, const cJSON *params)
+static int command_presence(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
-    bool         available;
-    wagw_buf_t   b = { 0 };
-    wagw_json_t  j = wagw_json(&b);
-    wagw_str_t   p = wagw_param_str(params, "presence");
+    bool available;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_str_t p = wagw_param_str(params, "presence");
 
     available = wagw_str_is(p, "available");
     if (!available && !wagw_str_is(p, "unavailable")) {
         if (wagw_param_str(params, "chatId").n == 0 && wagw_param_str(params, "to").n == 0) {
-            wagw_result_t  r = { 0 };
+            wagw_result_t r = {0};
 
             r.status = 400;
             r.code = "VALIDATION_FAILED";
@@ -323,12 +294,10 @@ command_presence(wagw_turn_t *t, uint64_t command, const cJSON *params)
     return ok(t, command, &b, available ? "Presence updated to available" : "Presence updated to unavailable");
 }
 
-
-static int
-command_subscribe(wagw_turn_t *t, uint64_t command, const cJSON *params)
+static int command_subscribe(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
-    wagw_jid_t    chat;
-    wagw_node_t  *n;
+    wagw_jid_t chat;
+    wagw_node_t *n;
 
     WAGW_TRY(wagw_param_jid(t, command, params, "chatId", "to", &chat));
     if (wagw_jid_empty(&chat)) {
@@ -342,19 +311,18 @@ command_subscribe(wagw_turn_t *t, uint64_t command, const cJSON *params)
     return ok(t, command, NULL, "Subscribed");
 }
 
-
 /* ---- who is on WhatsApp --------------------------------------------------------------- */
 
-static int
-usync(wagw_turn_t *t, const char *context, wagw_node_t **iq, wagw_node_t **query, wagw_node_t **list)
+static int usync(wagw_turn_t *t, const char *context, wagw_node_t **iq, wagw_node_t **query, wagw_node_t **list)
 {
-    uint32_t      sid;
-    wagw_node_t  *u;
+    uint32_t sid;
+    wagw_node_t *u;
 
     *iq = wagw_iq(t, "get", "usync");
     wagw_turn_random(t, &sid, sizeof(sid));
     u = wagw_node_child(&t->arena, *iq, "usync");
-    wagw_node_attr(&t->arena, u, "sid", wagw_arena_printf(&t->arena, "%u.%u-%u", sid >> 16, sid & 0xffff, t->c->iq_num + 1));
+    wagw_node_attr(&t->arena, u, "sid",
+                   wagw_arena_printf(&t->arena, "%u.%u-%u", sid >> 16, sid & 0xffff, t->c->iq_num + 1));
     wagw_node_attrc(&t->arena, u, "mode", "query");
     wagw_node_attrc(&t->arena, u, "last", "true");
     wagw_node_attrc(&t->arena, u, "index", "0");
@@ -364,37 +332,32 @@ usync(wagw_turn_t *t, const char *context, wagw_node_t **iq, wagw_node_t **query
     return *list ? WAGW_OK : WAGW_NOMEM;
 }
 
-
 /* Digits of what a caller calls a phone number; 0 when it is none. */
-static size_t
-digits(char out[32], wagw_str_t s)
+static size_t digits(char out[32], wagw_str_t s)
 {
-    size_t  n = 0;
+    size_t n = 0;
 
     for (size_t i = 0; i < s.n && s.p[i] != '@' && s.p[i] != ':'; i++) {
         if (s.p[i] >= '0' && s.p[i] <= '9') {
             if (n >= 20) {
                 return 0;
             }
-            out[n++] = (char) s.p[i];
+            out[n++] = (char)s.p[i];
         }
     }
     out[n] = '\0';
     return n > 4 ? n : 0;
 }
 
-
 typedef struct {
-    bool         exists;
-    wagw_jid_t   jid, lid;
+    bool exists;
+    wagw_jid_t jid, lid;
 } exists_t;
 
-
-static int
-exists_user(wagw_turn_t *t, const wagw_node_t *u, char phone[32], exists_t *e)
+static int exists_user(wagw_turn_t *t, const wagw_node_t *u, char phone[32], exists_t *e)
 {
-    wagw_jid_t          jid, pn;
-    const wagw_node_t  *c = wagw_node_find(u, "contact");
+    wagw_jid_t jid, pn;
+    const wagw_node_t *c = wagw_node_find(u, "contact");
 
     memset(e, 0, sizeof(*e));
     if (c == NULL || !wagw_node_attr_is(c, "type", "in")) {
@@ -422,20 +385,18 @@ exists_user(wagw_turn_t *t, const wagw_node_t *u, char phone[32], exists_t *e)
     return WAGW_OK;
 }
 
-
-static int
-exists_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
+static int exists_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
-    int                 code = node ? wagw_iq_error(node, NULL) : 0;
-    char                phone[32];
-    exists_t            e;
-    wagw_buf_t          b = { 0 };
-    wagw_json_t         j = wagw_json(&b);
-    wagw_result_t       r;
-    const wagw_node_t  *u;
+    int code = node ? wagw_iq_error(node, NULL) : 0;
+    char phone[32];
+    exists_t e;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_result_t r;
+    const wagw_node_t *u;
 
     if (command == 0) {
-        return WAGW_OK;         /* the caller went away */
+        return WAGW_OK; /* the caller went away */
     }
     if (node == NULL || code) {
         wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
@@ -444,9 +405,8 @@ exists_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     /* found ones by number; who asked completes the rest */
     wagw_json_open(&j, '[');
     for (u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user"); u;
-         u = wagw_node_find_next(u, "user"))
-    {
-        int  rc = exists_user(t, u, phone, &e);
+         u = wagw_node_find_next(u, "user")) {
+        int rc = exists_user(t, u, phone, &e);
 
         if (rc != WAGW_OK) {
             wagw_buf_free(&b);
@@ -470,24 +430,23 @@ exists_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     return ok(t, command, &b, NULL);
 }
 
-
 /*
  * Answers [{phoneNumber, exists:true, jid, lid}] of those found, phoneNumber
  * being digits; numbers that are not on WhatsApp are missing from the list.
  */
-static int
-command_exists(wagw_turn_t *t, uint64_t command, const cJSON *params)
+static int command_exists(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
-    char          phone[32];
-    size_t        n = 0;
-    wagw_node_t  *iq, *query, *list, *u, *c;
-    const cJSON  *item, *many = cJSON_GetObjectItemCaseSensitive(params, "phoneNumbers");
+    char phone[32];
+    size_t n = 0;
+    wagw_node_t *iq, *query, *list, *u, *c;
+    const cJSON *item, *many = cJSON_GetObjectItemCaseSensitive(params, "phoneNumbers");
 
     WAGW_TRY(usync(t, "interactive", &iq, &query, &list));
     wagw_node_child(&t->arena, query, "contact");
 
     if (cJSON_IsArray(many)) {
-        cJSON_ArrayForEach(item, many) {
+        cJSON_ArrayForEach(item, many)
+        {
             if (cJSON_IsString(item) && digits(phone, wagw_cstr(item->valuestring)) && n < NUMBERS_MAX) {
                 u = wagw_node_child(&t->arena, list, "user");
                 c = wagw_node_child(&t->arena, u, "contact");
@@ -502,7 +461,7 @@ command_exists(wagw_turn_t *t, uint64_t command, const cJSON *params)
         n++;
     }
     if (n == 0) {
-        wagw_result_t  r = { 0 };
+        wagw_result_t r = {0};
 
         r.status = 400;
         r.code = "INVALID_JID";
@@ -513,12 +472,10 @@ command_exists(wagw_turn_t *t, uint64_t command, const cJSON *params)
     return wagw_iq_send_for(t, iq, exists_answer, command);
 }
 
-
-static int
-lid_reply(wagw_turn_t *t, uint64_t command, const wagw_jid_t *pn, const wagw_jid_t *lid)
+static int lid_reply(wagw_turn_t *t, uint64_t command, const wagw_jid_t *pn, const wagw_jid_t *lid)
 {
-    wagw_buf_t   b = { 0 };
-    wagw_json_t  j = wagw_json(&b);
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
 
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "lid", wagw_jid_str(&t->arena, lid));
@@ -528,15 +485,13 @@ lid_reply(wagw_turn_t *t, uint64_t command, const wagw_jid_t *pn, const wagw_jid
     return ok(t, command, &b, NULL);
 }
 
-
-static int
-lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
+static int lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
-    int                 code = node ? wagw_iq_error(node, NULL) : 0;
-    wagw_jid_t          pn, lid;
-    wagw_str_t          val;
-    wagw_result_t       r;
-    const wagw_node_t  *u;
+    int code = node ? wagw_iq_error(node, NULL) : 0;
+    wagw_jid_t pn, lid;
+    wagw_str_t val;
+    wagw_result_t r;
+    const wagw_node_t *u;
 
     if (node == NULL || code) {
         wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
@@ -544,21 +499,20 @@ lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     }
     u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
     val = wagw_node_get(wagw_node_find(u, "lid"), "val");
-    if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK && wagw_jid_is_lid(&lid)) {
+    if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK &&
+        wagw_jid_is_lid(&lid)) {
         WAGW_TRY(wagw_lid_learn(t, &pn, &lid));
         return command ? lid_reply(t, command, &pn, &lid) : WAGW_OK;
     }
     return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");
 }
 
-
-static int
-command_lid_of(wagw_turn_t *t, uint64_t command, const cJSON *params)
+static int command_lid_of(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
-    int           rc;
-    char          phone[32];
-    wagw_jid_t    pn, lid;
-    wagw_node_t  *iq, *query, *list, *u;
+    int rc;
+    char phone[32];
+    wagw_jid_t pn, lid;
+    wagw_node_t *iq, *query, *list, *u;
 
     if (digits(phone, wagw_param_str(params, "phoneNumber")) == 0) {
         return wagw_turn_fail(t, command, 400, "INVALID_JID", "Not a phone number");
@@ -581,16 +535,14 @@ command_lid_of(wagw_turn_t *t, uint64_t command, const cJSON *params)
     return wagw_iq_send_for(t, iq, lid_answer, command);
 }
 
-
 /* ---- linking and unlinking ------------------------------------------------------------------ */
 
-static void
-qr_reply(wagw_client_t *c, uint64_t command)
+static void qr_reply(wagw_client_t *c, uint64_t command)
 {
-    wagw_buf_t       b = { 0 };
-    wagw_json_t      j = wagw_json(&b);
-    wagw_result_t    r = { 0 };
-    wagw_pairing_t  *p = c->pairing;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_result_t r = {0};
+    wagw_pairing_t *p = c->pairing;
 
     wagw_json_open(&j, '{');
     wagw_json_kcstr(&j, "raw", p->qr);
@@ -603,13 +555,11 @@ qr_reply(wagw_client_t *c, uint64_t command)
     wagw_buf_free(&b);
 }
 
-
 /* A QR appeared, or the hope for one is gone. */
-void
-wagw_client_wake_waits(wagw_client_t *c)
+void wagw_client_wake_waits(wagw_client_t *c)
 {
-    wagw_wait_t    *w, *all;
-    wagw_result_t   r = { 0 };
+    wagw_wait_t *w, *all;
+    wagw_result_t r = {0};
 
     if (c->conn != WAGW_CONN_IDLE && c->status != WAGW_STATUS_QR && !(c->creds && c->creds->paired)) {
         return;
@@ -635,21 +585,19 @@ wagw_client_wake_waits(wagw_client_t *c)
     }
 }
 
-
-static void
-qr_then(wagw_client_t *c, void *arg)
+static void qr_then(wagw_client_t *c, void *arg)
 {
-    wagw_wait_t  *w;
+    wagw_wait_t *w;
 
     if (c->status == WAGW_STATUS_QR && c->pairing && c->pairing->qr[0]) {
-        qr_reply(c, *(uint64_t *) arg);
+        qr_reply(c, *(uint64_t *)arg);
         return;
     }
     w = calloc(1, sizeof(*w));
     if (w == NULL) {
         return;
     }
-    w->command = *(uint64_t *) arg;
+    w->command = *(uint64_t *)arg;
     w->cmd = WAGW_CMD_QR;
     w->next = c->waits;
     c->waits = w;
@@ -658,15 +606,13 @@ qr_then(wagw_client_t *c, void *arg)
     }
 }
 
-
 /* Linking is refused for what is linked, or may be: *refused, answered. */
-int
-wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused)
+int wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused)
 {
-    int            rc;
-    bool           linked;
-    wagw_str_t     v;
-    wagw_creds_t   creds;
+    int rc;
+    bool linked;
+    wagw_str_t v;
+    wagw_creds_t creds;
 
     *refused = true;
     if (t->c->creds_bad) {
@@ -690,11 +636,9 @@ wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused)
     return WAGW_OK;
 }
 
-
-static int
-command_qr(wagw_turn_t *t, uint64_t command)
+static int command_qr(wagw_turn_t *t, uint64_t command)
 {
-    bool  refused;
+    bool refused;
 
     WAGW_TRY(wagw_link_refuse(t, command, &refused));
     if (refused) {
@@ -703,17 +647,14 @@ command_qr(wagw_turn_t *t, uint64_t command)
     return wagw_turn_then(t, qr_then, &command, sizeof(command));
 }
 
-
 typedef struct {
-    uint64_t  command;
-    bool      remote;
+    uint64_t command;
+    bool remote;
 } logout_t;
 
-
-static void
-logout_then(wagw_client_t *c, void *arg)
+static void logout_then(wagw_client_t *c, void *arg)
 {
-    (void) arg;
+    (void)arg;
     c->permanent = true;
     c->wanted = c->want_pair = false;
     wagw_client_timer(c, WAGW_TIMER_RECONNECT, 0);
@@ -728,12 +669,10 @@ logout_then(wagw_client_t *c, void *arg)
     wagw_client_status(c, WAGW_STATUS_LOGGED_OUT, 0, "logged_out");
 }
 
-
-static int
-logout_local(wagw_turn_t *t, uint64_t command, bool remote)
+static int logout_local(wagw_turn_t *t, uint64_t command, bool remote)
 {
-    wagw_buf_t   b = { 0 };
-    wagw_json_t  j = wagw_json(&b);
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
 
     WAGW_TRY(wagw_txn_op(&t->txn, WAGW_OP_WIPE, WAGW_STR_NULL, WAGW_STR_NULL));
     WAGW_TRY(wagw_turn_then(t, logout_then, NULL, 0));
@@ -743,19 +682,15 @@ logout_local(wagw_turn_t *t, uint64_t command, bool remote)
     return ok(t, command, &b, "Logged out successfully");
 }
 
-
-static int
-logout_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
+static int logout_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
     return logout_local(t, command, node != NULL && wagw_iq_error(node, NULL) == 0);
 }
 
-
-static int
-command_logout(wagw_turn_t *t, uint64_t command)
+static int command_logout(wagw_turn_t *t, uint64_t command)
 {
-    wagw_node_t         *iq, *n;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    wagw_node_t *iq, *n;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     if (me == NULL || !me->paired || t->c->conn < WAGW_CONN_LOGIN) {
         return logout_local(t, command, false);
@@ -767,17 +702,15 @@ command_logout(wagw_turn_t *t, uint64_t command)
     return wagw_iq_send_for(t, iq, logout_answer, command);
 }
 
-
 /* ---- all of them --------------------------------------------------------------------------------- */
 
-int
-wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *params)
+int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *params)
 {
     switch (cmd) {
 
     case WAGW_CMD_SEND:
-        return wagw_send_command(t, id, cJSON_GetObjectItemCaseSensitive(params, "_media") ? WAGW_BUILD_MEDIA : WAGW_BUILD_TEXT,
-            params);
+        return wagw_send_command(
+            t, id, cJSON_GetObjectItemCaseSensitive(params, "_media") ? WAGW_BUILD_MEDIA : WAGW_BUILD_TEXT, params);
 
     case WAGW_CMD_REACTION:
         return wagw_send_command(t, id, WAGW_BUILD_REACTION, params);
@@ -824,7 +757,8 @@ wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *param
 
     case WAGW_CMD_CHATSTATE:
         return chatstate(t, id, params, wagw_param_str(params, "state"),
-            wagw_str_is(wagw_param_str(params, "state"), "paused") ? "Typing indicator stopped" : "Typing indicator started");
+                         wagw_str_is(wagw_param_str(params, "state"), "paused") ? "Typing indicator stopped"
+                                                                                : "Typing indicator started");
 
     case WAGW_CMD_PRESENCE:
         return command_presence(t, id, params);

@@ -6,20 +6,38 @@
 
 #include "client_i.h"
 
-#define CREDS_VERSION  1
+#define CREDS_VERSION 1
 
 enum {
-    TAG_VERSION = 1, TAG_PAIRED, TAG_NOISE, TAG_IDENTITY, TAG_REGISTRATION, TAG_SPK_ID, TAG_SPK_PUB, TAG_SPK_SIG,
-    TAG_ADV_SECRET, TAG_JID, TAG_LID, TAG_ADV, TAG_ACCOUNT_KEY, TAG_PUSH_NAME, TAG_PLATFORM, TAG_BUSINESS, TAG_ROUTING,
-    TAG_NEXT_PREKEY, TAG_FIRST_UNUPLOADED, TAG_LID_MIGRATED, TAG_ACCOUNT_SYNC, TAG_RECEIPTS_OFF, TAG_SPK_MS
+    TAG_VERSION = 1,
+    TAG_PAIRED,
+    TAG_NOISE,
+    TAG_IDENTITY,
+    TAG_REGISTRATION,
+    TAG_SPK_ID,
+    TAG_SPK_PUB,
+    TAG_SPK_SIG,
+    TAG_ADV_SECRET,
+    TAG_JID,
+    TAG_LID,
+    TAG_ADV,
+    TAG_ACCOUNT_KEY,
+    TAG_PUSH_NAME,
+    TAG_PLATFORM,
+    TAG_BUSINESS,
+    TAG_ROUTING,
+    TAG_NEXT_PREKEY,
+    TAG_FIRST_UNUPLOADED,
+    TAG_LID_MIGRATED,
+    TAG_ACCOUNT_SYNC,
+    TAG_RECEIPTS_OFF,
+    TAG_SPK_MS
 };
 
-
-int
-wagw_creds_make(wagw_turn_t *t, wagw_creds_t *c)
+int wagw_creds_make(wagw_turn_t *t, wagw_creds_t *c)
 {
-    uint16_t        r;
-    wagw_signal_t  *s;
+    uint16_t r;
+    wagw_signal_t *s;
 
     memset(c, 0, sizeof(*c));
     WAGW_TRY(wagw_x25519_keypair(&c->noise, t->c->sh->random, t->c->sh->random_data));
@@ -32,7 +50,7 @@ wagw_creds_make(wagw_turn_t *t, wagw_creds_t *c)
     c->next_prekey = 1;
     c->first_unuploaded = 1;
     if (t->creds != c) {
-        return WAGW_ERROR;      /* the signed prekey is made with the turn's own identity */
+        return WAGW_ERROR; /* the signed prekey is made with the turn's own identity */
     }
     s = wagw_turn_signal(t);
     if (s == NULL) {
@@ -41,13 +59,11 @@ wagw_creds_make(wagw_turn_t *t, wagw_creds_t *c)
     return wagw_signal_make_signed_prekey(s, c->spk_id, t->now, c->spk_pub, c->spk_sig);
 }
 
-
-int
-wagw_creds_encode(wagw_buf_t *out, const wagw_creds_t *c)
+int wagw_creds_encode(wagw_buf_t *out, const wagw_creds_t *c)
 {
-    wagw_jid_t  j;
-    size_t      n;
-    char        text[WAGW_JID_TEXT_MAX];
+    wagw_jid_t j;
+    size_t n;
+    char text[WAGW_JID_TEXT_MAX];
 
     wagw_tlv_put_u(out, TAG_VERSION, CREDS_VERSION);
     wagw_tlv_put_u(out, TAG_PAIRED, c->paired);
@@ -79,13 +95,11 @@ wagw_creds_encode(wagw_buf_t *out, const wagw_creds_t *c)
     wagw_tlv_put_u(out, TAG_LID_MIGRATED, c->lid_migrated);
     wagw_tlv_put_u(out, TAG_ACCOUNT_SYNC, c->account_sync_t);
     wagw_tlv_put_u(out, TAG_RECEIPTS_OFF, c->read_receipts_off);
-    wagw_tlv_put_u(out, TAG_SPK_MS, (uint64_t) c->spk_ms);
+    wagw_tlv_put_u(out, TAG_SPK_MS, (uint64_t)c->spk_ms);
     return out->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
-
-static bool
-fixed(void *to, size_t n, wagw_str_t s)
+static bool fixed(void *to, size_t n, wagw_str_t s)
 {
     if (s.n != n) {
         return false;
@@ -94,11 +108,9 @@ fixed(void *to, size_t n, wagw_str_t s)
     return true;
 }
 
-
-void
-wagw_creds_text(char *to, size_t cap, wagw_str_t s)
+void wagw_creds_text(char *to, size_t cap, wagw_str_t s)
 {
-    size_t  n = s.n < cap - 1 ? s.n : cap - 1;
+    size_t n = s.n < cap - 1 ? s.n : cap - 1;
 
     if (n) {
         memcpy(to, s.p, n);
@@ -106,62 +118,107 @@ wagw_creds_text(char *to, size_t cap, wagw_str_t s)
     to[n] = '\0';
 }
 
-
-int
-wagw_creds_decode(wagw_creds_t *c, wagw_str_t in)
+int wagw_creds_decode(wagw_creds_t *c, wagw_str_t in)
 {
-    int          rc;
-    bool         ok = true;
-    uint8_t      tag;
-    uint64_t     u, version = 0;
-    unsigned     have = 0;
-    wagw_str_t   s;
-    wagw_tlv_t   r = { in, 0 };
+    int rc;
+    bool ok = true;
+    uint8_t tag;
+    uint64_t u, version = 0;
+    unsigned have = 0;
+    wagw_str_t s;
+    wagw_tlv_t r = {in, 0};
 
     memset(c, 0, sizeof(*c));
     while ((rc = wagw_tlv_next(&r, &tag, &u, &s)) == WAGW_OK && ok) {
         switch (tag) {
-        case TAG_VERSION: version = u; break;
-        case TAG_PAIRED: c->paired = u; break;
-        case TAG_NOISE: ok = fixed(&c->noise, sizeof(c->noise), s); have |= 1; break;
-        case TAG_IDENTITY: ok = fixed(&c->identity, sizeof(c->identity), s); have |= 2; break;
-        case TAG_REGISTRATION: c->registration_id = (uint32_t) u; break;
-        case TAG_SPK_ID: c->spk_id = (uint32_t) u; break;
-        case TAG_SPK_PUB: ok = fixed(c->spk_pub, 32, s); have |= 4; break;
-        case TAG_SPK_SIG: ok = fixed(c->spk_sig, 64, s); have |= 8; break;
-        case TAG_ADV_SECRET: ok = fixed(c->adv_secret, 32, s); have |= 16; break;
-        case TAG_JID: ok = wagw_jid_parse(&c->jid, s) == WAGW_OK; break;
-        case TAG_LID: ok = wagw_jid_parse(&c->lid, s) == WAGW_OK; break;
+        case TAG_VERSION:
+            version = u;
+            break;
+        case TAG_PAIRED:
+            c->paired = u;
+            break;
+        case TAG_NOISE:
+            ok = fixed(&c->noise, sizeof(c->noise), s);
+            have |= 1;
+            break;
+        case TAG_IDENTITY:
+            ok = fixed(&c->identity, sizeof(c->identity), s);
+            have |= 2;
+            break;
+        case TAG_REGISTRATION:
+            c->registration_id = (uint32_t)u;
+            break;
+        case TAG_SPK_ID:
+            c->spk_id = (uint32_t)u;
+            break;
+        case TAG_SPK_PUB:
+            ok = fixed(c->spk_pub, 32, s);
+            have |= 4;
+            break;
+        case TAG_SPK_SIG:
+            ok = fixed(c->spk_sig, 64, s);
+            have |= 8;
+            break;
+        case TAG_ADV_SECRET:
+            ok = fixed(c->adv_secret, 32, s);
+            have |= 16;
+            break;
+        case TAG_JID:
+            ok = wagw_jid_parse(&c->jid, s) == WAGW_OK;
+            break;
+        case TAG_LID:
+            ok = wagw_jid_parse(&c->lid, s) == WAGW_OK;
+            break;
         case TAG_ADV:
             ok = s.n <= sizeof(c->adv);
             if (ok) {
                 memcpy(c->adv, s.p, s.n);
-                c->adv_len = (uint16_t) s.n;
+                c->adv_len = (uint16_t)s.n;
             }
             break;
-        case TAG_ACCOUNT_KEY: ok = fixed(c->account_key, 32, s); break;
-        case TAG_PUSH_NAME: wagw_creds_text(c->push_name, sizeof(c->push_name), s); break;
-        case TAG_PLATFORM: wagw_creds_text(c->platform, sizeof(c->platform), s); break;
-        case TAG_BUSINESS: wagw_creds_text(c->business_name, sizeof(c->business_name), s); break;
+        case TAG_ACCOUNT_KEY:
+            ok = fixed(c->account_key, 32, s);
+            break;
+        case TAG_PUSH_NAME:
+            wagw_creds_text(c->push_name, sizeof(c->push_name), s);
+            break;
+        case TAG_PLATFORM:
+            wagw_creds_text(c->platform, sizeof(c->platform), s);
+            break;
+        case TAG_BUSINESS:
+            wagw_creds_text(c->business_name, sizeof(c->business_name), s);
+            break;
         case TAG_ROUTING:
             ok = s.n <= sizeof(c->routing);
             if (ok) {
                 memcpy(c->routing, s.p, s.n);
-                c->routing_len = (uint16_t) s.n;
+                c->routing_len = (uint16_t)s.n;
             }
             break;
-        case TAG_NEXT_PREKEY: c->next_prekey = (uint32_t) u; break;
-        case TAG_FIRST_UNUPLOADED: c->first_unuploaded = (uint32_t) u; break;
-        case TAG_LID_MIGRATED: c->lid_migrated = (uint8_t) u; break;
-        case TAG_ACCOUNT_SYNC: c->account_sync_t = u; break;
-        case TAG_RECEIPTS_OFF: c->read_receipts_off = u; break;
-        case TAG_SPK_MS: c->spk_ms = (int64_t) u; break;
-        default: break;
+        case TAG_NEXT_PREKEY:
+            c->next_prekey = (uint32_t)u;
+            break;
+        case TAG_FIRST_UNUPLOADED:
+            c->first_unuploaded = (uint32_t)u;
+            break;
+        case TAG_LID_MIGRATED:
+            c->lid_migrated = (uint8_t)u;
+            break;
+        case TAG_ACCOUNT_SYNC:
+            c->account_sync_t = u;
+            break;
+        case TAG_RECEIPTS_OFF:
+            c->read_receipts_off = u;
+            break;
+        case TAG_SPK_MS:
+            c->spk_ms = (int64_t)u;
+            break;
+        default:
+            break;
         }
     }
-    if (!ok || rc != WAGW_NOT_FOUND || version != CREDS_VERSION || have != 31 || c->registration_id == 0
-        || c->spk_id == 0 || c->next_prekey == 0 || (c->paired && (wagw_jid_empty(&c->jid) || c->adv_len == 0)))
-    {
+    if (!ok || rc != WAGW_NOT_FOUND || version != CREDS_VERSION || have != 31 || c->registration_id == 0 ||
+        c->spk_id == 0 || c->next_prekey == 0 || (c->paired && (wagw_jid_empty(&c->jid) || c->adv_len == 0))) {
         wagw_wipe(c, sizeof(*c));
         return WAGW_MALFORMED;
     }

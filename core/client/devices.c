@@ -6,16 +6,13 @@
 
 #include "client_i.h"
 
-
-#define DEVICES_MAX  1024       /* per user, more is not believed */
+#define DEVICES_MAX 1024 /* per user, more is not believed */
 
 enum { TAG_FETCHED = 1, TAG_DEVICE, TAG_HOSTED };
 
-
-static int
-list_key(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *key)
+static int list_key(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *key)
 {
-    wagw_jid_t  j;
+    wagw_jid_t j;
 
     WAGW_TRY(wagw_lid_in(t, user, true, &j));
     j = wagw_jid_user(&j);
@@ -23,16 +20,14 @@ list_key(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *key)
     return key->p ? WAGW_OK : WAGW_NOMEM;
 }
 
-
-int
-wagw_devices_get(wagw_turn_t *t, const wagw_jid_t *user, bool lid, wagw_devices_t *out)
+int wagw_devices_get(wagw_turn_t *t, const wagw_jid_t *user, bool lid, wagw_devices_t *out)
 {
-    int         rc;
-    uint8_t     tag;
-    uint64_t    u;
-    wagw_jid_t  base;
-    wagw_str_t  key, v, s;
-    wagw_tlv_t  r;
+    int rc;
+    uint8_t tag;
+    uint64_t u;
+    wagw_jid_t base;
+    wagw_str_t key, v, s;
+    wagw_tlv_t r;
 
     memset(out, 0, sizeof(*out));
     WAGW_TRY(list_key(t, user, &key));
@@ -47,14 +42,14 @@ wagw_devices_get(wagw_turn_t *t, const wagw_jid_t *user, bool lid, wagw_devices_
     if (out->jids == NULL) {
         return WAGW_NOMEM;
     }
-    r = (wagw_tlv_t) { v, 0 };
+    r = (wagw_tlv_t){v, 0};
     while ((rc = wagw_tlv_next(&r, &tag, &u, &s)) == WAGW_OK) {
         if (tag == TAG_FETCHED) {
-            out->fetched_ms = (int64_t) u;
+            out->fetched_ms = (int64_t)u;
         } else if (tag == TAG_DEVICE || tag == TAG_HOSTED) {
             /* ids are stored one higher: a zero is not written */
             out->jids[out->n] = base;
-            out->jids[out->n].device = (uint16_t) (u - 1);
+            out->jids[out->n].device = (uint16_t)(u - 1);
             if (tag == TAG_HOSTED) {
                 out->jids[out->n].server = wagw_jid_is_lid(&base) ? WAGW_SRV_HOSTED_LID : WAGW_SRV_HOSTED;
             }
@@ -62,36 +57,33 @@ wagw_devices_get(wagw_turn_t *t, const wagw_jid_t *user, bool lid, wagw_devices_
         }
     }
     if (rc != WAGW_NOT_FOUND) {
-        memset(out, 0, sizeof(*out));       /* damaged: fetched again */
+        memset(out, 0, sizeof(*out)); /* damaged: fetched again */
     }
     return WAGW_OK;
 }
 
-
-int
-wagw_devices_put(wagw_turn_t *t, const wagw_jid_t *user, const wagw_jid_t *jids, size_t n)
+int wagw_devices_put(wagw_turn_t *t, const wagw_jid_t *user, const wagw_jid_t *jids, size_t n)
 {
-    int         rc;
-    wagw_buf_t  b = { 0 };
-    wagw_str_t  key;
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_str_t key;
 
     WAGW_TRY(list_key(t, user, &key));
-    wagw_tlv_put_u(&b, TAG_FETCHED, (uint64_t) (t->now > 0 ? t->now : 1));
+    wagw_tlv_put_u(&b, TAG_FETCHED, (uint64_t)(t->now > 0 ? t->now : 1));
     for (size_t i = 0; i < n; i++) {
-        wagw_tlv_put_u(&b, jids[i].server == WAGW_SRV_HOSTED || jids[i].server == WAGW_SRV_HOSTED_LID ? TAG_HOSTED : TAG_DEVICE,
-            (uint64_t) jids[i].device + 1);
+        wagw_tlv_put_u(
+            &b, jids[i].server == WAGW_SRV_HOSTED || jids[i].server == WAGW_SRV_HOSTED_LID ? TAG_HOSTED : TAG_DEVICE,
+            (uint64_t)jids[i].device + 1);
     }
     rc = b.failed ? WAGW_NOMEM : wagw_txn_put(&t->txn, WAGW_REC_DEVICES, key, wagw_buf_view(&b));
     wagw_buf_free(&b);
     return rc;
 }
 
-
-int
-wagw_devices_forget(wagw_turn_t *t, const wagw_jid_t *user)
+int wagw_devices_forget(wagw_turn_t *t, const wagw_jid_t *user)
 {
-    wagw_jid_t  pn;
-    wagw_str_t  key;
+    wagw_jid_t pn;
+    wagw_str_t key;
 
     if (!wagw_jid_is_person(user)) {
         return WAGW_OK;
@@ -103,17 +95,16 @@ wagw_devices_forget(wagw_turn_t *t, const wagw_jid_t *user)
     return wagw_txn_del(&t->txn, WAGW_REC_DEVICES, wagw_jid_str(&t->arena, &pn));
 }
 
-
-int
-wagw_devices_query(wagw_turn_t *t, const wagw_jid_t *users, size_t n, wagw_iq_pt handler, uint64_t arg)
+int wagw_devices_query(wagw_turn_t *t, const wagw_jid_t *users, size_t n, wagw_iq_pt handler, uint64_t arg)
 {
-    uint32_t      sid;
-    wagw_jid_t    j;
-    wagw_node_t  *iq = wagw_iq(t, "get", "usync"), *u, *q, *d, *list, *un;
+    uint32_t sid;
+    wagw_jid_t j;
+    wagw_node_t *iq = wagw_iq(t, "get", "usync"), *u, *q, *d, *list, *un;
 
     wagw_turn_random(t, &sid, sizeof(sid));
     u = wagw_node_child(&t->arena, iq, "usync");
-    wagw_node_attr(&t->arena, u, "sid", wagw_arena_printf(&t->arena, "%u.%u-%u", sid >> 16, sid & 0xffff, t->c->iq_num + 1));
+    wagw_node_attr(&t->arena, u, "sid",
+                   wagw_arena_printf(&t->arena, "%u.%u-%u", sid >> 16, sid & 0xffff, t->c->iq_num + 1));
     wagw_node_attrc(&t->arena, u, "mode", "query");
     wagw_node_attrc(&t->arena, u, "last", "true");
     wagw_node_attrc(&t->arena, u, "index", "0");
@@ -133,15 +124,13 @@ wagw_devices_query(wagw_turn_t *t, const wagw_jid_t *users, size_t n, wagw_iq_pt
     return wagw_iq_send(t, iq, handler, arg);
 }
 
-
-static int
-user_answer(wagw_turn_t *t, const wagw_node_t *n)
+static int user_answer(wagw_turn_t *t, const wagw_node_t *n)
 {
-    size_t              count = 0;
-    uint64_t            id, key_index;
-    wagw_jid_t          user, lid, *jids;
-    wagw_str_t          val;
-    const wagw_node_t  *d, *list;
+    size_t count = 0;
+    uint64_t id, key_index;
+    wagw_jid_t user, lid, *jids;
+    wagw_str_t val;
+    const wagw_node_t *d, *list;
 
     if (wagw_node_get_jid(n, "jid", &user) != WAGW_OK || !wagw_jid_is_person(&user)) {
         return WAGW_OK;
@@ -167,10 +156,10 @@ user_answer(wagw_turn_t *t, const wagw_node_t *n)
             continue;
         }
         if (id != 0 && (wagw_node_get_u64(d, "key-index", &key_index) != WAGW_OK || key_index == 0)) {
-            continue;       /* the server refuses a message that names it */
+            continue; /* the server refuses a message that names it */
         }
         jids[count] = user;
-        jids[count].device = (uint16_t) id;
+        jids[count].device = (uint16_t)id;
         if (wagw_node_attr_is(d, "is_hosted", "true")) {
             jids[count].server = wagw_jid_is_lid(&user) ? WAGW_SRV_HOSTED_LID : WAGW_SRV_HOSTED;
         }
@@ -179,12 +168,10 @@ user_answer(wagw_turn_t *t, const wagw_node_t *n)
     return wagw_devices_put(t, &user, jids, count);
 }
 
-
-int
-wagw_devices_answer(wagw_turn_t *t, const wagw_node_t *iq)
+int wagw_devices_answer(wagw_turn_t *t, const wagw_node_t *iq)
 {
-    int                 rc, again = WAGW_OK;
-    const wagw_node_t  *u, *list = wagw_node_find(wagw_node_find(iq, "usync"), "list");
+    int rc, again = WAGW_OK;
+    const wagw_node_t *u, *list = wagw_node_find(wagw_node_find(iq, "usync"), "list");
 
     /* on over what is missing, so that one load brings it for all users */
     for (u = wagw_node_find(list, "user"); u; u = wagw_node_find_next(u, "user")) {
@@ -198,14 +185,12 @@ wagw_devices_answer(wagw_turn_t *t, const wagw_node_t *iq)
     return again;
 }
 
-
 /* ---- bundles --------------------------------------------------------------- */
 
-int
-wagw_bundles_query(wagw_turn_t *t, const wagw_jid_t *devices, size_t n, wagw_iq_pt handler, uint64_t arg)
+int wagw_bundles_query(wagw_turn_t *t, const wagw_jid_t *devices, size_t n, wagw_iq_pt handler, uint64_t arg)
 {
-    wagw_jid_t    j;
-    wagw_node_t  *iq = wagw_iq(t, "get", "encrypt"), *key, *u;
+    wagw_jid_t j;
+    wagw_node_t *iq = wagw_iq(t, "get", "encrypt"), *key, *u;
 
     key = wagw_node_child(&t->arena, iq, "key");
     for (size_t i = 0; i < n; i++) {
@@ -219,9 +204,7 @@ wagw_bundles_query(wagw_turn_t *t, const wagw_jid_t *devices, size_t n, wagw_iq_
     return wagw_iq_send(t, iq, handler, arg);
 }
 
-
-static bool
-number(wagw_str_t s, size_t n, uint32_t *out)
+static bool number(wagw_str_t s, size_t n, uint32_t *out)
 {
     if (s.n != n) {
         return false;
@@ -233,12 +216,10 @@ number(wagw_str_t s, size_t n, uint32_t *out)
     return true;
 }
 
-
-int
-wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b)
+int wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b)
 {
-    wagw_str_t          identity, value, sig;
-    const wagw_node_t  *in = wagw_node_find(n, "keys"), *skey, *key;
+    wagw_str_t identity, value, sig;
+    const wagw_node_t *in = wagw_node_find(n, "keys"), *skey, *key;
 
     memset(b, 0, sizeof(*b));
     if (wagw_node_find(n, "error")) {
@@ -254,9 +235,8 @@ wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b)
     skey = wagw_node_find(in, "skey");
     value = wagw_node_data(wagw_node_find(skey, "value"));
     sig = wagw_node_data(wagw_node_find(skey, "signature"));
-    if (identity.n != 32 || value.n != 32 || sig.n != 64
-        || !number(wagw_node_data(wagw_node_find(skey, "id")), 3, &b->spk_id))
-    {
+    if (identity.n != 32 || value.n != 32 || sig.n != 64 ||
+        !number(wagw_node_data(wagw_node_find(skey, "id")), 3, &b->spk_id)) {
         return WAGW_MALFORMED;
     }
     memcpy(b->identity, identity.p, 32);
@@ -275,17 +255,15 @@ wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b)
     return WAGW_OK;
 }
 
-
 /* What all the bundles need of the store comes with one load. */
-static int
-bundles_prefetch(wagw_turn_t *t, const wagw_node_t *list)
+static int bundles_prefetch(wagw_turn_t *t, const wagw_node_t *list)
 {
-    int                  rc, again = WAGW_OK;
-    char                 key[WAGW_KEY_MAX];
-    wagw_str_t           v, at;
-    wagw_jid_t           jid;
-    wagw_signal_addr_t   addr;
-    const wagw_node_t   *u;
+    int rc, again = WAGW_OK;
+    char key[WAGW_KEY_MAX];
+    wagw_str_t v, at;
+    wagw_jid_t jid;
+    wagw_signal_addr_t addr;
+    const wagw_node_t *u;
 
     for (u = wagw_node_find(list, "user"); u; u = wagw_node_find_next(u, "user")) {
         if (wagw_node_get_jid(u, "jid", &jid) != WAGW_OK) {
@@ -306,19 +284,17 @@ bundles_prefetch(wagw_turn_t *t, const wagw_node_t *list)
     return again;
 }
 
-
-int
-wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead, size_t *ndead)
+int wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead, size_t *ndead)
 {
-    int                  rc;
-    bool                 changed;
-    char                 text[WAGW_JID_TEXT_MAX];
-    size_t               n = 0;
-    wagw_jid_t           jid;
-    wagw_bundle_t        b;
-    wagw_signal_t       *s = wagw_turn_signal(t);
-    wagw_signal_addr_t   addr;
-    const wagw_node_t   *u, *list = wagw_node_find(iq, "list");
+    int rc;
+    bool changed;
+    char text[WAGW_JID_TEXT_MAX];
+    size_t n = 0;
+    wagw_jid_t jid;
+    wagw_bundle_t b;
+    wagw_signal_t *s = wagw_turn_signal(t);
+    wagw_signal_addr_t addr;
+    const wagw_node_t *u, *list = wagw_node_find(iq, "list");
 
     if (s == NULL) {
         return WAGW_NOMEM;
@@ -351,14 +327,12 @@ wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead, si
     return WAGW_OK;
 }
 
-
 /* The account of `user` was set up anew: all its devices, in both forms. */
-int
-wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user)
+int wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user)
 {
-    int             rc;
-    wagw_jid_t      twin;
-    wagw_signal_t  *s = wagw_turn_signal(t);
+    int rc;
+    wagw_jid_t twin;
+    wagw_signal_t *s = wagw_turn_signal(t);
 
     if (s == NULL) {
         return WAGW_NOMEM;

@@ -6,15 +6,13 @@
 
 #include <stdio.h>
 
-#define CROCKFORD  "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
+#define CROCKFORD "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 /* A ULID: 48 bits of milliseconds, 80 random ones. */
-static void
-ulid(wagw_turn_t *t, char out[27])
+static void ulid(wagw_turn_t *t, char out[27])
 {
-    uint8_t   r[10];
-    uint64_t  ms = (uint64_t) t->now, hi, lo;
+    uint8_t r[10];
+    uint64_t ms = (uint64_t)t->now, hi, lo;
 
     wagw_turn_random(t, r, sizeof(r));
     for (int i = 9; i >= 0; i--) {
@@ -35,13 +33,11 @@ ulid(wagw_turn_t *t, char out[27])
     out[26] = '\0';
 }
 
-
-int
-wagw_event_emit(wagw_turn_t *t, const char *name, wagw_str_t chat, wagw_buf_t *json)
+int wagw_event_emit(wagw_turn_t *t, const char *name, wagw_str_t chat, wagw_buf_t *json)
 {
-    int           rc;
-    char          id[27];
-    wagw_event_t  e;
+    int rc;
+    char id[27];
+    wagw_event_t e;
 
     if (json->failed) {
         wagw_buf_free(json);
@@ -63,20 +59,16 @@ wagw_event_emit(wagw_turn_t *t, const char *name, wagw_str_t chat, wagw_buf_t *j
     return rc;
 }
 
-
-static void
-raw_or_null(wagw_json_t *j, const char *key, wagw_str_t v)
+static void raw_or_null(wagw_json_t *j, const char *key, wagw_str_t v)
 {
     if (v.n) {
         wagw_json_kraw(j, key, v);
     }
 }
 
-
-static wagw_str_t
-own_text(wagw_turn_t *t)
+static wagw_str_t own_text(wagw_turn_t *t)
 {
-    wagw_jid_t  own;
+    wagw_jid_t own;
 
     if (wagw_turn_me(t) == NULL) {
         return WAGW_STR("");
@@ -85,14 +77,12 @@ own_text(wagw_turn_t *t)
     return wagw_jid_str(&t->arena, &own);
 }
 
-
-int
-wagw_event_message(wagw_turn_t *t, const char *name, const wagw_row_message_t *m, const char *source)
+int wagw_event_message(wagw_turn_t *t, const char *name, const wagw_row_message_t *m, const char *source)
 {
-    bool         group;
-    wagw_buf_t   b = { 0 };
-    wagw_jid_t   alt;
-    wagw_json_t  j = wagw_json(&b);
+    bool group;
+    wagw_buf_t b = {0};
+    wagw_jid_t alt;
+    wagw_json_t j = wagw_json(&b);
 
     group = wagw_str_ends(m->chat, WAGW_STR("@g.us")) || wagw_str_ends(m->chat, WAGW_STR("@broadcast"));
     wagw_json_open(&j, '{');
@@ -139,14 +129,12 @@ wagw_event_message(wagw_turn_t *t, const char *name, const wagw_row_message_t *m
     return wagw_event_emit(t, name, m->chat, &b);
 }
 
-
-int
-wagw_event_ack(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *from, wagw_str_t participant, unsigned ack,
-    int64_t at_ms)
+int wagw_event_ack(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *from, wagw_str_t participant,
+                   unsigned ack, int64_t at_ms)
 {
-    static const char *const names[] = { "pending", "sent", "delivered", "read", "played" };
-    wagw_buf_t   b = { 0 };
-    wagw_json_t  j = wagw_json(&b);
+    static const char *const names[] = {"pending", "sent", "delivered", "read", "played"};
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
 
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "messageId", m->id);

@@ -8,23 +8,19 @@
 
 enum { TAG_FETCHED = 1, TAG_LID, TAG_ANNOUNCE, TAG_EPHEMERAL, TAG_SUBJECT, TAG_MEMBER, TAG_ROLE };
 
-
-static wagw_str_t
-text(wagw_turn_t *t, const wagw_jid_t *j)
+static wagw_str_t text(wagw_turn_t *t, const wagw_jid_t *j)
 {
     return wagw_jid_str(&t->arena, j);
 }
 
-
-int
-wagw_group_get(wagw_turn_t *t, const wagw_jid_t *group, wagw_group_t *g)
+int wagw_group_get(wagw_turn_t *t, const wagw_jid_t *group, wagw_group_t *g)
 {
-    int         rc;
-    size_t      cap;
-    uint8_t     tag;
-    uint64_t    u;
-    wagw_str_t  v, s, copy;
-    wagw_tlv_t  r;
+    int rc;
+    size_t cap;
+    uint8_t tag;
+    uint64_t u;
+    wagw_str_t v, s, copy;
+    wagw_tlv_t r;
 
     memset(g, 0, sizeof(*g));
     rc = wagw_txn_get(&t->txn, WAGW_REC_GROUP, text(t, group), &v);
@@ -39,14 +35,24 @@ wagw_group_get(wagw_turn_t *t, const wagw_jid_t *group, wagw_group_t *g)
     if (copy.p == NULL || g->members == NULL || g->roles == NULL) {
         return WAGW_NOMEM;
     }
-    r = (wagw_tlv_t) { copy, 0 };
+    r = (wagw_tlv_t){copy, 0};
     while ((rc = wagw_tlv_next(&r, &tag, &u, &s)) == WAGW_OK) {
         switch (tag) {
-        case TAG_FETCHED: g->fetched_ms = (int64_t) u; break;
-        case TAG_LID: g->lid = u; break;
-        case TAG_ANNOUNCE: g->announce = u; break;
-        case TAG_EPHEMERAL: g->ephemeral = (uint32_t) u; break;
-        case TAG_SUBJECT: g->subject = s; break;
+        case TAG_FETCHED:
+            g->fetched_ms = (int64_t)u;
+            break;
+        case TAG_LID:
+            g->lid = u;
+            break;
+        case TAG_ANNOUNCE:
+            g->announce = u;
+            break;
+        case TAG_EPHEMERAL:
+            g->ephemeral = (uint32_t)u;
+            break;
+        case TAG_SUBJECT:
+            g->subject = s;
+            break;
         case TAG_MEMBER:
             if (g->n < cap && wagw_jid_parse(&g->members[g->n], s) == WAGW_OK) {
                 g->n++;
@@ -54,26 +60,25 @@ wagw_group_get(wagw_turn_t *t, const wagw_jid_t *group, wagw_group_t *g)
             break;
         case TAG_ROLE:
             if (g->n) {
-                g->roles[g->n - 1] = (uint8_t) u;
+                g->roles[g->n - 1] = (uint8_t)u;
             }
             break;
-        default: break;
+        default:
+            break;
         }
     }
     if (rc != WAGW_NOT_FOUND) {
-        memset(g, 0, sizeof(*g));       /* damaged: fetched again */
+        memset(g, 0, sizeof(*g)); /* damaged: fetched again */
     }
     return WAGW_OK;
 }
 
-
-static int
-group_put(wagw_turn_t *t, const wagw_jid_t *group, const wagw_group_t *g)
+static int group_put(wagw_turn_t *t, const wagw_jid_t *group, const wagw_group_t *g)
 {
-    int         rc;
-    wagw_buf_t  b = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
 
-    wagw_tlv_put_u(&b, TAG_FETCHED, (uint64_t) g->fetched_ms);
+    wagw_tlv_put_u(&b, TAG_FETCHED, (uint64_t)g->fetched_ms);
     wagw_tlv_put_u(&b, TAG_LID, g->lid);
     wagw_tlv_put_u(&b, TAG_ANNOUNCE, g->announce);
     wagw_tlv_put_u(&b, TAG_EPHEMERAL, g->ephemeral);
@@ -87,18 +92,14 @@ group_put(wagw_turn_t *t, const wagw_jid_t *group, const wagw_group_t *g)
     return rc;
 }
 
-
-int
-wagw_group_forget(wagw_turn_t *t, const wagw_jid_t *group)
+int wagw_group_forget(wagw_turn_t *t, const wagw_jid_t *group)
 {
     return wagw_txn_del(&t->txn, WAGW_REC_GROUP, text(t, group));
 }
 
-
-int
-wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t arg)
+int wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t arg)
 {
-    wagw_node_t  *iq = wagw_node(&t->arena, "iq"), *q;
+    wagw_node_t *iq = wagw_node(&t->arena, "iq"), *q;
 
     wagw_node_attr_jid(&t->arena, iq, "to", group);
     wagw_node_attrc(&t->arena, iq, "type", "get");
@@ -108,20 +109,16 @@ wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, ui
     return wagw_iq_send(t, iq, handler, arg);
 }
 
-
-static uint8_t
-role(const wagw_node_t *p)
+static uint8_t role(const wagw_node_t *p)
 {
     return wagw_node_attr_is(p, "type", "superadmin") ? 2 : wagw_node_attr_is(p, "type", "admin") ? 1 : 0;
 }
 
-
 /* A <participant>: its pair is learnt, its jid in the group's mode is given. */
-static int
-participant(wagw_turn_t *t, const wagw_node_t *p, bool lid, wagw_jid_t *out)
+static int participant(wagw_turn_t *t, const wagw_node_t *p, bool lid, wagw_jid_t *out)
 {
-    int         rc = WAGW_OK;
-    wagw_jid_t  alt;
+    int rc = WAGW_OK;
+    wagw_jid_t alt;
 
     if (wagw_node_get_jid(p, "jid", out) != WAGW_OK || !wagw_jid_is_person(out)) {
         return WAGW_MALFORMED;
@@ -136,12 +133,10 @@ participant(wagw_turn_t *t, const wagw_node_t *p, bool lid, wagw_jid_t *out)
     return rc;
 }
 
-
-static int
-group_name(wagw_turn_t *t, const wagw_jid_t *group, wagw_str_t subject)
+static int group_name(wagw_turn_t *t, const wagw_jid_t *group, wagw_str_t subject)
 {
-    int              rc;
-    wagw_row_chat_t  c;
+    int rc;
+    wagw_row_chat_t c;
 
     rc = wagw_turn_chat(t, text(t, group), &c);
     if (rc == WAGW_NOT_FOUND || (rc == WAGW_OK && wagw_str_eq(c.name, subject))) {
@@ -152,14 +147,12 @@ group_name(wagw_turn_t *t, const wagw_jid_t *group, wagw_str_t subject)
     return wagw_turn_chat_put(t, &c);
 }
 
-
 /* A group that we came into is a chat at once, as on phones. */
-static int
-group_chat(wagw_turn_t *t, const wagw_jid_t *group, int64_t at_ms)
+static int group_chat(wagw_turn_t *t, const wagw_jid_t *group, int64_t at_ms)
 {
-    int              rc;
-    wagw_group_t     g;
-    wagw_row_chat_t  c;
+    int rc;
+    wagw_group_t g;
+    wagw_row_chat_t c;
 
     WAGW_TRY(wagw_group_get(t, group, &g));
     rc = wagw_turn_chat(t, text(t, group), &c);
@@ -173,24 +166,22 @@ group_chat(wagw_turn_t *t, const wagw_jid_t *group, int64_t at_ms)
     return wagw_turn_chat_put(t, &c);
 }
 
-
 /* A <group>: what messages need of it.  *jid is left empty when it is none. */
-static int
-group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid)
+static int group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid)
 {
-    int                 rc, again = WAGW_OK;
-    uint64_t            u;
-    wagw_str_t          id;
-    wagw_group_t        g;
-    const wagw_node_t  *p;
+    int rc, again = WAGW_OK;
+    uint64_t u;
+    wagw_str_t id;
+    wagw_group_t g;
+    const wagw_node_t *p;
 
     memset(jid, 0, sizeof(*jid));
     if (n == NULL || n->nchildren > WAGW_GROUP_MEMBERS_MAX) {
         return WAGW_OK;
     }
     id = wagw_node_get(n, "id");
-    if (memchr(id.p ? id.p : (const uint8_t *) "", '@', id.n) == NULL) {
-        id = wagw_arena_printf(&t->arena, "%.*s@g.us", (int) (id.n < 64 ? id.n : 64), (const char *) id.p);
+    if (memchr(id.p ? id.p : (const uint8_t *)"", '@', id.n) == NULL) {
+        id = wagw_arena_printf(&t->arena, "%.*s@g.us", (int)(id.n < 64 ? id.n : 64), (const char *)id.p);
     }
     if (wagw_jid_parse(jid, id) != WAGW_OK || !wagw_jid_is_group(jid)) {
         memset(jid, 0, sizeof(*jid));
@@ -202,7 +193,7 @@ group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid)
     g.announce = wagw_node_find(n, "announcement") != NULL;
     g.subject = wagw_node_get(n, "subject");
     if (wagw_node_get_u64(wagw_node_find(n, "ephemeral"), "expiration", &u) == WAGW_OK) {
-        g.ephemeral = (uint32_t) u;
+        g.ephemeral = (uint32_t)u;
     }
     g.members = wagw_arena_alloc(&t->arena, (n->nchildren + 1) * sizeof(*g.members));
     g.roles = wagw_arena_zalloc(&t->arena, n->nchildren + 1);
@@ -217,7 +208,7 @@ group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid)
         if (rc == WAGW_OK) {
             g.roles[g.n++] = role(p);
         } else if (rc == WAGW_AGAIN) {
-            again = rc;         /* on, so that one load brings all pairs */
+            again = rc; /* on, so that one load brings all pairs */
         } else if (rc != WAGW_MALFORMED) {
             return rc;
         }
@@ -227,37 +218,32 @@ group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid)
     return g.subject.n ? group_name(t, jid, g.subject) : WAGW_OK;
 }
 
-
-int
-wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq)
+int wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq)
 {
-    wagw_jid_t  jid;
+    wagw_jid_t jid;
 
     return group_store(t, wagw_node_find(iq, "group"), &jid);
 }
 
-
 /* ---- "something changed with your groups" ------------------------------------------- */
 
-typedef struct stale_s  stale_t;
+typedef struct stale_s stale_t;
 struct stale_s {
-    wagw_str_t   key;
-    stale_t     *next;
+    wagw_str_t key;
+    stale_t *next;
 };
 
 typedef struct {
-    wagw_turn_t  *t;
-    stale_t      *all;
+    wagw_turn_t *t;
+    stale_t *all;
 } stales_t;
 
-
-static int
-stale_one(void *data, wagw_str_t key, wagw_str_t value)
+static int stale_one(void *data, wagw_str_t key, wagw_str_t value)
 {
-    stales_t  *l = data;
-    stale_t   *s = wagw_arena_zalloc(&l->t->arena, sizeof(*s));
+    stales_t *l = data;
+    stale_t *s = wagw_arena_zalloc(&l->t->arena, sizeof(*s));
 
-    (void) value;
+    (void)value;
     if (s) {
         s->key = wagw_arena_str(&l->t->arena, key);
         s->next = l->all;
@@ -266,29 +252,25 @@ stale_one(void *data, wagw_str_t key, wagw_str_t value)
     return 0;
 }
 
-
-static int
-cleaned(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int cleaned(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    (void) t;
-    (void) node;
-    (void) arg;
+    (void)t;
+    (void)node;
+    (void)arg;
     return WAGW_OK;
 }
 
-
-static int
-all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    int                 rc, again = WAGW_OK;
-    stales_t            l = { t, NULL };
-    wagw_jid_t          jid;
-    wagw_node_t        *iq;
-    const wagw_node_t  *list = wagw_node_find(node, "groups"), *g;
+    int rc, again = WAGW_OK;
+    stales_t l = {t, NULL};
+    wagw_jid_t jid;
+    wagw_node_t *iq;
+    const wagw_node_t *list = wagw_node_find(node, "groups"), *g;
 
-    (void) arg;
+    (void)arg;
     if (node == NULL || wagw_iq_error(node, NULL) || list == NULL) {
-        return WAGW_OK;         /* it is dirty still, and will be said again */
+        return WAGW_OK; /* it is dirty still, and will be said again */
     }
     /* what is not in the list is ours no more */
     rc = wagw_txn_scan(&t->txn, WAGW_REC_GROUP, WAGW_STR(""), stale_one, &l);
@@ -313,12 +295,10 @@ all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     return wagw_iq_send(t, iq, cleaned, 0);
 }
 
-
-int
-wagw_group_dirty(wagw_turn_t *t)
+int wagw_group_dirty(wagw_turn_t *t)
 {
-    wagw_jid_t    any = wagw_jid_make("", WAGW_SRV_GROUP, 0);
-    wagw_node_t  *iq = wagw_node(&t->arena, "iq"), *p;
+    wagw_jid_t any = wagw_jid_make("", WAGW_SRV_GROUP, 0);
+    wagw_node_t *iq = wagw_node(&t->arena, "iq"), *p;
 
     wagw_node_attr_jid(&t->arena, iq, "to", &any);
     wagw_node_attrc(&t->arena, iq, "type", "get");
@@ -329,12 +309,10 @@ wagw_group_dirty(wagw_turn_t *t)
     return wagw_iq_send(t, iq, all_groups, 0);
 }
 
-
-int
-wagw_group_stale(wagw_turn_t *t, const wagw_jid_t *group)
+int wagw_group_stale(wagw_turn_t *t, const wagw_jid_t *group)
 {
-    int           rc, again = WAGW_OK;
-    wagw_group_t  g;
+    int rc, again = WAGW_OK;
+    wagw_group_t g;
 
     WAGW_TRY(wagw_group_get(t, group, &g));
     for (size_t i = 0; i < g.n; i++) {
@@ -349,19 +327,15 @@ wagw_group_stale(wagw_turn_t *t, const wagw_jid_t *group)
     return wagw_group_forget(t, group);
 }
 
-
-static int
-learn_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int learn_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    (void) arg;
+    (void)arg;
     return node && wagw_iq_error(node, NULL) == 0 ? wagw_group_answer(t, node) : WAGW_OK;
 }
 
-
-int
-wagw_group_learn(wagw_turn_t *t, const wagw_jid_t *group)
+int wagw_group_learn(wagw_turn_t *t, const wagw_jid_t *group)
 {
-    wagw_group_t  g;
+    wagw_group_t g;
 
     if (t->c->conn != WAGW_CONN_OPEN) {
         return WAGW_OK;
@@ -370,28 +344,25 @@ wagw_group_learn(wagw_turn_t *t, const wagw_jid_t *group)
     return g.fetched_ms ? WAGW_OK : wagw_group_query(t, group, learn_answer, 0);
 }
 
-
 /* ---- notifications --------------------------------------------------------------- */
 
 typedef struct {
-    wagw_jid_t     group;
-    wagw_jid_t     actor;           /* canonical, or empty */
-    int64_t        at_ms;
-    wagw_group_t   g;
-    bool           changed;
-    bool           rotate;
+    wagw_jid_t group;
+    wagw_jid_t actor; /* canonical, or empty */
+    int64_t at_ms;
+    wagw_group_t g;
+    bool changed;
+    bool rotate;
 } change_t;
 
-
-static int
-members_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k, const char *name, const char *action)
+static int members_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k, const char *name, const char *action)
 {
-    bool                self = false;
-    size_t              n = 0;
-    wagw_jid_t          j;
-    wagw_buf_t          b = { 0 };
-    wagw_json_t         json = wagw_json(&b);
-    const wagw_node_t  *p;
+    bool self = false;
+    size_t n = 0;
+    wagw_jid_t j;
+    wagw_buf_t b = {0};
+    wagw_json_t json = wagw_json(&b);
+    const wagw_node_t *p;
 
     wagw_json_open(&json, '{');
     wagw_json_kstr(&json, "groupId", text(t, &c->group));
@@ -403,7 +374,7 @@ members_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k, const cha
     wagw_json_open(&json, '[');
     for (p = wagw_node_find(k, "participant"); p; p = wagw_node_find_next(p, "participant")) {
         if (wagw_node_get_jid(p, "jid", &j) == WAGW_OK) {
-            int  rc = wagw_chat_canonical(t, &j, &j);
+            int rc = wagw_chat_canonical(t, &j, &j);
 
             if (rc != WAGW_OK) {
                 wagw_buf_free(&b);
@@ -418,19 +389,18 @@ members_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k, const cha
         wagw_json_kstr(&json, "removedBy", wagw_jid_empty(&c->actor) ? WAGW_STR("") : text(t, &c->actor));
         wagw_json_kcstr(&json, "reason", wagw_node_is(k, "leave") || self ? "left" : "removed");
     } else {
-        wagw_json_kstr(&json, action ? "actor" : "addedBy", wagw_jid_empty(&c->actor) ? WAGW_STR("") : text(t, &c->actor));
+        wagw_json_kstr(&json, action ? "actor" : "addedBy",
+                       wagw_jid_empty(&c->actor) ? WAGW_STR("") : text(t, &c->actor));
     }
     wagw_json_kiso(&json, "timestamp", c->at_ms);
     wagw_json_close(&json);
     return wagw_event_emit(t, name, text(t, &c->group), &b);
 }
 
-
-static int
-update_event(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t value)
+static int update_event(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t value)
 {
-    wagw_buf_t   b = { 0 };
-    wagw_json_t  json = wagw_json(&b);
+    wagw_buf_t b = {0};
+    wagw_json_t json = wagw_json(&b);
 
     wagw_json_open(&json, '{');
     wagw_json_kstr(&json, "groupId", text(t, &c->group));
@@ -446,13 +416,11 @@ update_event(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t valu
     return wagw_event_emit(t, "group.v2.update", text(t, &c->group), &b);
 }
 
-
-static int
-update_text(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t value)
+static int update_text(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t value)
 {
-    wagw_buf_t   b = { 0 };
-    wagw_str_t   v;
-    wagw_json_t  j = wagw_json(&b);
+    wagw_buf_t b = {0};
+    wagw_str_t v;
+    wagw_json_t j = wagw_json(&b);
 
     wagw_json_str(&j, value);
     v = wagw_arena_str(&t->arena, wagw_buf_view(&b));
@@ -460,15 +428,13 @@ update_text(wagw_turn_t *t, const change_t *c, const char *key, wagw_str_t value
     return v.p ? update_event(t, c, key, v) : WAGW_NOMEM;
 }
 
-
 /* Somebody asks to come in, takes that back, or was turned away. */
-static int
-join_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k)
+static int join_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k)
 {
-    wagw_jid_t          who = c->actor;
-    wagw_buf_t          b = { 0 };
-    wagw_json_t         j = wagw_json(&b);
-    const wagw_node_t  *p = wagw_node_find(k, "participant");
+    wagw_jid_t who = c->actor;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    const wagw_node_t *p = wagw_node_find(k, "participant");
 
     p = p ? p : wagw_node_find(k, "requested_user");
     if (p && wagw_node_get_jid(p, "jid", &who) == WAGW_OK) {
@@ -483,14 +449,12 @@ join_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k)
     return wagw_event_emit(t, "group.join.request", text(t, &c->group), &b);
 }
 
-
-static int
-members_add(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
+static int members_add(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
 {
-    size_t              i, n = c->g.n;
-    wagw_jid_t          j, *members;
-    uint8_t            *roles;
-    const wagw_node_t  *p;
+    size_t i, n = c->g.n;
+    wagw_jid_t j, *members;
+    uint8_t *roles;
+    const wagw_node_t *p;
 
     members = wagw_arena_alloc(&t->arena, (n + k->nchildren + 1) * sizeof(*members));
     roles = wagw_arena_zalloc(&t->arena, n + k->nchildren + 1);
@@ -502,13 +466,14 @@ members_add(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
         memcpy(roles, c->g.roles, n);
     }
     for (p = wagw_node_find(k, "participant"); p; p = wagw_node_find_next(p, "participant")) {
-        int  rc = participant(t, p, c->g.lid, &j);
+        int rc = participant(t, p, c->g.lid, &j);
 
         if (rc == WAGW_MALFORMED) {
             continue;
         }
         WAGW_TRY(rc);
-        for (i = 0; i < n && !wagw_jid_eq(&members[i], &j); i++) { /* void */ }
+        for (i = 0; i < n && !wagw_jid_eq(&members[i], &j); i++) { /* void */
+        }
         members[i] = j;
         roles[i] = role(p);
         n = i == n ? n + 1 : n;
@@ -520,16 +485,14 @@ members_add(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
     return WAGW_OK;
 }
 
-
-static int
-members_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k, int new_role)
+static int members_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k, int new_role)
 {
-    size_t              i;
-    wagw_jid_t          j;
-    const wagw_node_t  *p;
+    size_t i;
+    wagw_jid_t j;
+    const wagw_node_t *p;
 
     for (p = wagw_node_find(k, "participant"); p; p = wagw_node_find_next(p, "participant")) {
-        int  rc = participant(t, p, c->g.lid, &j);
+        int rc = participant(t, p, c->g.lid, &j);
 
         if (rc == WAGW_MALFORMED) {
             continue;
@@ -540,7 +503,7 @@ members_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k, int new_role)
                 continue;
             }
             if (new_role >= 0) {
-                c->g.roles[i] = (uint8_t) new_role;
+                c->g.roles[i] = (uint8_t)new_role;
             } else {
                 c->g.n--;
                 memmove(&c->g.members[i], &c->g.members[i + 1], (c->g.n - i) * sizeof(j));
@@ -553,11 +516,9 @@ members_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k, int new_role)
     return WAGW_OK;
 }
 
-
-static int
-apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
+static int apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
 {
-    uint64_t  u = 0;
+    uint64_t u = 0;
 
     if (wagw_node_is(k, "create")) {
         WAGW_TRY(wagw_group_answer(t, k));
@@ -589,9 +550,8 @@ apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
     if (wagw_node_is(k, "description")) {
         return update_text(t, c, "desc", wagw_node_data(wagw_node_find(k, "body")));
     }
-    if (wagw_node_is(k, "created_membership_requests") || wagw_node_is(k, "membership_approval_request")
-        || wagw_node_is(k, "revoked_membership_requests"))
-    {
+    if (wagw_node_is(k, "created_membership_requests") || wagw_node_is(k, "membership_approval_request") ||
+        wagw_node_is(k, "revoked_membership_requests")) {
         return join_event(t, c, k);
     }
     if (wagw_node_is(k, "announcement") || wagw_node_is(k, "not_announcement")) {
@@ -603,31 +563,29 @@ apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
         return update_event(t, c, "restrict", wagw_node_is(k, "locked") ? WAGW_STR("true") : WAGW_STR("false"));
     }
     if (wagw_node_is(k, "ephemeral") || wagw_node_is(k, "not_ephemeral")) {
-        (void) wagw_node_get_u64(k, "expiration", &u);
-        c->g.ephemeral = wagw_node_is(k, "ephemeral") ? (uint32_t) u : 0;
+        (void)wagw_node_get_u64(k, "expiration", &u);
+        c->g.ephemeral = wagw_node_is(k, "ephemeral") ? (uint32_t)u : 0;
         c->changed = true;
         return update_event(t, c, "ephemeral", wagw_arena_printf(&t->arena, "%u", c->g.ephemeral));
     }
     if (wagw_node_is(k, "modify") || wagw_node_is(k, "delete")) {
-        c->g.fetched_ms = 0;        /* a number changed, or it is gone: read again */
+        c->g.fetched_ms = 0; /* a number changed, or it is gone: read again */
         c->changed = true;
     }
     return WAGW_OK;
 }
 
-
-int
-wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n)
 {
-    bool                known;
-    uint64_t            at;
-    change_t            c;
-    const wagw_node_t  *k;
+    bool known;
+    uint64_t at;
+    change_t c;
+    const wagw_node_t *k;
 
     memset(&c, 0, sizeof(c));
     c.at_ms = t->now;
     if (wagw_node_get_u64(n, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
-        c.at_ms = (int64_t) at * 1000;
+        c.at_ms = (int64_t)at * 1000;
     }
     if (wagw_node_get_jid(n, "from", &c.group) != WAGW_OK || !wagw_jid_is_group(&c.group)) {
         return WAGW_OK;

@@ -8,29 +8,23 @@
 
 #include <stdlib.h>
 
-#define USERS_PER_QUERY  250
+#define USERS_PER_QUERY 250
 
-
-static bool
-hosted(const wagw_jid_t *j)
+static bool hosted(const wagw_jid_t *j)
 {
     return j->server == WAGW_SRV_HOSTED || j->server == WAGW_SRV_HOSTED_LID;
 }
 
-
-static int
-compare_text(const void *a, const void *b)
+static int compare_text(const void *a, const void *b)
 {
-    return strcmp(*(char *const *) a, *(char *const *) b);
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-
 /* The addresses that have the key, sorted for look-ups. */
-static int
-given_index(wagw_turn_t *t, wagw_str_t given, char ***out, size_t *n)
+static int given_index(wagw_turn_t *t, wagw_str_t given, char ***out, size_t *n)
 {
-    size_t  count = 0, at = 0;
-    char  **list;
+    size_t count = 0, at = 0;
+    char **list;
 
     for (size_t i = 0; i < given.n; i++) {
         count += given.p[i] == 0;
@@ -40,7 +34,7 @@ given_index(wagw_turn_t *t, wagw_str_t given, char ***out, size_t *n)
         return WAGW_NOMEM;
     }
     for (size_t i = 0; i < given.n && at < count; i++) {
-        list[at++] = (char *) given.p + i;
+        list[at++] = (char *)given.p + i;
         while (i < given.n && given.p[i]) {
             i++;
         }
@@ -51,11 +45,9 @@ given_index(wagw_turn_t *t, wagw_str_t given, char ***out, size_t *n)
     return WAGW_OK;
 }
 
-
-static int
-group_made(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m)
+static int group_made(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m)
 {
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     memset(m, 0, sizeof(*m));
     m->to = m->canonical = job->to;
@@ -66,16 +58,14 @@ group_made(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m)
     return m->chat.p ? WAGW_OK : WAGW_NOMEM;
 }
 
-
 /* Every device of every member; PARKED while lists are missing. */
-static int
-group_devices(wagw_turn_t *t, step_t *s, const wagw_made_t *m, wagw_jid_t **out, size_t *n)
+static int group_devices(wagw_turn_t *t, step_t *s, const wagw_made_t *m, wagw_jid_t **out, size_t *n)
 {
-    int              rc = WAGW_OK, r;
-    size_t           cap = 0, count = 0, nask = 0;
-    uint32_t         last = s->job.asked_upto;
-    wagw_jid_t      *ask, *all = NULL;
-    wagw_devices_t  *lists;
+    int rc = WAGW_OK, r;
+    size_t cap = 0, count = 0, nask = 0;
+    uint32_t last = s->job.asked_upto;
+    wagw_jid_t *ask, *all = NULL;
+    wagw_devices_t *lists;
 
     lists = wagw_arena_zalloc(&t->arena, (m->group.n + 1) * sizeof(*lists));
     ask = wagw_arena_alloc(&t->arena, USERS_PER_QUERY * sizeof(*ask));
@@ -96,7 +86,7 @@ group_devices(wagw_turn_t *t, step_t *s, const wagw_made_t *m, wagw_jid_t **out,
         if (lists[i].fetched_ms == 0) {
             ask[nask++] = m->group.members[i];
         }
-        last = (uint32_t) i + 1;
+        last = (uint32_t)i + 1;
     }
     s->job.asked_upto = last;
     if (nask) {
@@ -120,28 +110,26 @@ group_devices(wagw_turn_t *t, step_t *s, const wagw_made_t *m, wagw_jid_t **out,
     return WAGW_OK;
 }
 
-
 typedef struct {
-    uint32_t     key_id;
-    wagw_buf_t   skdm;
-    wagw_jid_t  *need;              /* devices that lack the key */
-    size_t       nneed;
+    uint32_t key_id;
+    wagw_buf_t skdm;
+    wagw_jid_t *need; /* devices that lack the key */
+    size_t nneed;
 } keys_t;
-
 
 /*
  * Our key, and who lacks it.  *gone: somebody who has it is in the group no
  * more, by whatever way we learnt it: this key is not used again.
  */
-static int
-group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, keys_t *k, bool *gone)
+static int group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, keys_t *k,
+                      bool *gone)
 {
-    int                  rc = WAGW_OK, r;
-    char                 text[WAGW_KEY_MAX], *name = text, **have;
-    size_t               nhave, nmet = 0;
-    wagw_str_t           given;
-    wagw_signal_t       *sig = wagw_turn_signal(t);
-    wagw_signal_addr_t   self = wagw_group_self(t), addr;
+    int rc = WAGW_OK, r;
+    char text[WAGW_KEY_MAX], *name = text, **have;
+    size_t nhave, nmet = 0;
+    wagw_str_t given;
+    wagw_signal_t *sig = wagw_turn_signal(t);
+    wagw_signal_addr_t self = wagw_group_self(t), addr;
 
     if (sig == NULL) {
         return WAGW_NOMEM;
@@ -173,16 +161,14 @@ group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *de
     return rc;
 }
 
-
 /* PARKED while bundles are missing. */
-static int
-group_keys(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, keys_t *k)
+static int group_keys(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, keys_t *k)
 {
-    int                  rc = WAGW_OK, r;
-    bool                 gone;
-    size_t               nmiss = 0;
-    wagw_jid_t          *miss;
-    wagw_signal_addr_t   addr;
+    int rc = WAGW_OK, r;
+    bool gone;
+    size_t nmiss = 0;
+    wagw_jid_t *miss;
+    wagw_signal_addr_t addr;
 
     k->need = wagw_arena_alloc(&t->arena, 2 * (n + 1) * sizeof(*k->need));
     if (k->need == NULL) {
@@ -217,18 +203,17 @@ group_keys(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *de
     return WAGW_OK;
 }
 
-
-static int
-group_distribute(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const keys_t *k, wagw_node_t *msg, bool *prekey)
+static int group_distribute(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const keys_t *k, wagw_node_t *msg,
+                            bool *prekey)
 {
-    int                  rc;
-    char                 text[WAGW_KEY_MAX];
-    size_t               len;
-    wagw_buf_t           key_message = { 0 }, given = { 0 };
-    wagw_str_t           v;
-    wagw_node_t         *parts = NULL, *to;
-    wagw_signal_t       *sig = wagw_turn_signal(t);
-    wagw_signal_addr_t   addr;
+    int rc;
+    char text[WAGW_KEY_MAX];
+    size_t len;
+    wagw_buf_t key_message = {0}, given = {0};
+    wagw_str_t v;
+    wagw_node_t *parts = NULL, *to;
+    wagw_signal_t *sig = wagw_turn_signal(t);
+    wagw_signal_addr_t addr;
 
     rc = wagw_message_add_skdm(&key_message, WAGW_STR(""), m->chat, wagw_buf_view(&k->skdm));
     for (size_t i = 0; rc == WAGW_OK && i < k->nneed; i++) {
@@ -237,7 +222,7 @@ group_distribute(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const keys_t *
             rc = wagw_signal_has_session(sig, &addr);
         }
         if (rc == WAGW_NOT_FOUND) {
-            rc = WAGW_OK;           /* no keys to be had: it may ask by a retry */
+            rc = WAGW_OK; /* no keys to be had: it may ask by a retry */
             continue;
         }
         if (rc != WAGW_OK) {
@@ -257,7 +242,7 @@ group_distribute(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const keys_t *
     }
     if (rc == WAGW_OK && given.n) {
         v = wagw_arena_str(&t->arena, wagw_buf_view(&given));
-        s->job.given = (uint8_t *) v.p;
+        s->job.given = (uint8_t *)v.p;
         s->job.given_len = v.p ? v.n : 0;
         s->job.key_id = k->key_id;
     }
@@ -266,19 +251,17 @@ group_distribute(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const keys_t *
     return rc;
 }
 
-
-static int
-group_stanza(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n, const keys_t *k,
-    wagw_buf_t *out)
+static int group_stanza(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *devices, size_t n,
+                        const keys_t *k, wagw_buf_t *out)
 {
-    int                  rc;
-    bool                 prekey = false;
-    char                 phash[16];
-    uint8_t              pad;
-    wagw_buf_t           plain = { 0 }, sealed = { 0 };
-    wagw_node_t         *msg, *enc, *meta;
-    wagw_signal_t       *sig = wagw_turn_signal(t);
-    wagw_signal_addr_t   self = wagw_group_self(t);
+    int rc;
+    bool prekey = false;
+    char phash[16];
+    uint8_t pad;
+    wagw_buf_t plain = {0}, sealed = {0};
+    wagw_node_t *msg, *enc, *meta;
+    wagw_signal_t *sig = wagw_turn_signal(t);
+    wagw_signal_addr_t self = wagw_group_self(t);
 
     msg = wagw_node(&t->arena, "message");
     wagw_node_attrc(&t->arena, msg, "id", s->job.id);
@@ -322,18 +305,16 @@ group_stanza(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wagw_jid_t *
     return rc;
 }
 
-
-int
-wagw_job_group_step(wagw_turn_t *t, step_t *s)
+int wagw_job_group_step(wagw_turn_t *t, step_t *s)
 {
-    int                  rc;
-    size_t               n = 0;
-    keys_t               k;
-    wagw_buf_t           out = { 0 };
-    wagw_jid_t          *devices = NULL;
-    wagw_job_t          *job = &s->job;
-    wagw_made_t          m;
-    wagw_row_message_t   old;
+    int rc;
+    size_t n = 0;
+    keys_t k;
+    wagw_buf_t out = {0};
+    wagw_jid_t *devices = NULL;
+    wagw_job_t *job = &s->job;
+    wagw_made_t m;
+    wagw_row_message_t old;
 
     s->outcome = STEP_OVER;
     memset(&k, 0, sizeof(k));
@@ -349,7 +330,8 @@ wagw_job_group_step(wagw_turn_t *t, step_t *s)
 
     if (m.group.fetched_ms == 0) {
         if (job->devices_asked) {
-            return wagw_turn_fail(t, job->command, 404, "GROUP_NOT_FOUND", "WhatsApp does not tell the members of this group");
+            return wagw_turn_fail(t, job->command, 404, "GROUP_NOT_FOUND",
+                                  "WhatsApp does not tell the members of this group");
         }
         job->devices_asked = true;
         job->state = WAGW_JOB_WAIT_DEVICES;

@@ -8,33 +8,30 @@
 #include <stdlib.h>
 
 typedef struct {
-    wagw_item_t   item;
-    uint64_t      id;
-    wagw_cmd_t    cmd;
-    cJSON        *params;
+    wagw_item_t item;
+    uint64_t id;
+    wagw_cmd_t cmd;
+    cJSON *params;
 } command_item_t;
 
-
-static int
-command_run(wagw_turn_t *t, wagw_item_t *item)
+static int command_run(wagw_turn_t *t, wagw_item_t *item)
 {
-    command_item_t  *ci = (command_item_t *) item;
+    command_item_t *ci = (command_item_t *)item;
 
     return wagw_command_run(t, ci->id, ci->cmd, ci->params);
 }
 
-
-static void
-command_done(wagw_client_t *c, wagw_item_t *item, int rc)
+static void command_done(wagw_client_t *c, wagw_item_t *item, int rc)
 {
-    wagw_result_t    r = { 0 };
-    command_item_t  *ci = (command_item_t *) item;
+    wagw_result_t r = {0};
+    command_item_t *ci = (command_item_t *)item;
 
     if (rc != WAGW_OK && ci->id) {
         r.status = rc == WAGW_IO || rc == WAGW_STATE ? 503 : 500;
         r.code = rc == WAGW_IO ? "DB_UNAVAILABLE" : rc == WAGW_STATE ? "DRAINING" : "INTERNAL";
-        r.error = rc == WAGW_IO ? "The database did not answer" : rc == WAGW_STATE ? "The instance is being stopped"
-                                                                               : "Internal error";
+        r.error = rc == WAGW_IO      ? "The database did not answer"
+                  : rc == WAGW_STATE ? "The instance is being stopped"
+                                     : "Internal error";
         if (rc != WAGW_IO && rc != WAGW_STATE) {
             wagw_client_log(c, WAGW_LOG_ERROR, "a command failed: %s", wagw_rc_name(rc));
         }
@@ -44,12 +41,10 @@ command_done(wagw_client_t *c, wagw_item_t *item, int rc)
     free(ci);
 }
 
-
-void
-wagw_client_command(wagw_client_t *c, uint64_t id, wagw_cmd_t cmd, const cJSON *params, int64_t now)
+void wagw_client_command(wagw_client_t *c, uint64_t id, wagw_cmd_t cmd, const cJSON *params, int64_t now)
 {
-    command_item_t  *ci;
-    wagw_result_t    r = { 0 };
+    command_item_t *ci;
+    wagw_result_t r = {0};
 
     c->now = now;
     ci = calloc(1, sizeof(*ci));
@@ -72,19 +67,17 @@ wagw_client_command(wagw_client_t *c, uint64_t id, wagw_cmd_t cmd, const cJSON *
     wagw_client_arm(c);
 }
 
-
 /* Takes a command from whoever holds it; *sent: its stanza may have left. */
-static bool
-command_take(wagw_client_t *c, uint64_t id, bool *sent, wagw_cmd_t *cmd)
+static bool command_take(wagw_client_t *c, uint64_t id, bool *sent, wagw_cmd_t *cmd)
 {
-    wagw_iq_t     *iq;
-    wagw_wait_t  **w, *found;
+    wagw_iq_t *iq;
+    wagw_wait_t **w, *found;
 
     *sent = false;
     *cmd = 0;
     for (wagw_item_t *it = c->items; it; it = it->next) {
-        if (it->run == command_run && ((command_item_t *) it)->id == id) {
-            ((command_item_t *) it)->id = 0;
+        if (it->run == command_run && ((command_item_t *)it)->id == id) {
+            ((command_item_t *)it)->id = 0;
             return true;
         }
     }
@@ -130,23 +123,19 @@ command_take(wagw_client_t *c, uint64_t id, bool *sent, wagw_cmd_t *cmd)
     return wagw_app_unwait(c, id, sent);
 }
 
-
-void
-wagw_client_forget(wagw_client_t *c, uint64_t command)
+void wagw_client_forget(wagw_client_t *c, uint64_t command)
 {
-    bool        sent;
-    wagw_cmd_t  cmd;
+    bool sent;
+    wagw_cmd_t cmd;
 
-    (void) command_take(c, command, &sent, &cmd);
+    (void)command_take(c, command, &sent, &cmd);
 }
 
-
-bool
-wagw_client_timeout(wagw_client_t *c, uint64_t command, int64_t now)
+bool wagw_client_timeout(wagw_client_t *c, uint64_t command, int64_t now)
 {
-    bool           sent;
-    wagw_cmd_t     cmd;
-    wagw_result_t  r = { 0 };
+    bool sent;
+    wagw_cmd_t cmd;
+    wagw_result_t r = {0};
 
     c->now = now;
     if (!command_take(c, command, &sent, &cmd)) {
@@ -166,9 +155,7 @@ wagw_client_timeout(wagw_client_t *c, uint64_t command, int64_t now)
     return true;
 }
 
-
-void
-wagw_client_worked(wagw_client_t *c, wagw_work_t *w, int64_t now)
+void wagw_client_worked(wagw_client_t *c, wagw_work_t *w, int64_t now)
 {
     c->now = now;
     wagw_code_worked(c, w);

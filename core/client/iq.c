@@ -8,20 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define IQ_TIMEOUT_MS  60000
-
+#define IQ_TIMEOUT_MS 60000
 
 typedef struct {
-    wagw_item_t   item;
-    wagw_iq_pt    handler;
-    uint64_t      arg;
+    wagw_item_t item;
+    wagw_iq_pt handler;
+    uint64_t arg;
 } failed_item_t;
 
-
-wagw_node_t *
-wagw_iq(wagw_turn_t *t, const char *type, const char *xmlns)
+wagw_node_t *wagw_iq(wagw_turn_t *t, const char *type, const char *xmlns)
 {
-    wagw_node_t  *n = wagw_node(&t->arena, "iq");
+    wagw_node_t *n = wagw_node(&t->arena, "iq");
 
     wagw_node_attr_server(&t->arena, n, "to");
     wagw_node_attrc(&t->arena, n, "type", type);
@@ -29,30 +26,27 @@ wagw_iq(wagw_turn_t *t, const char *type, const char *xmlns)
     return n;
 }
 
-
-static void
-iq_add(wagw_client_t *c, void *arg)
+static void iq_add(wagw_client_t *c, void *arg)
 {
-    wagw_iq_t  *iq, **last;
+    wagw_iq_t *iq, **last;
 
     iq = malloc(sizeof(*iq));
     if (iq == NULL) {
         return;
     }
-    *iq = *(wagw_iq_t *) arg;
+    *iq = *(wagw_iq_t *)arg;
     iq->next = NULL;
-    for (last = &c->iqs; *last; last = &(*last)->next) { /* void */ }
+    for (last = &c->iqs; *last; last = &(*last)->next) { /* void */
+    }
     *last = iq;
 }
 
-
-static int
-iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg, uint64_t command)
+static int iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg, uint64_t command)
 {
-    uint16_t        r[2];
-    wagw_iq_t       iq;
-    wagw_str_t      id;
-    wagw_client_t  *c = t->c;
+    uint16_t r[2];
+    wagw_iq_t iq;
+    wagw_str_t id;
+    wagw_client_t *c = t->c;
 
     if (n == NULL) {
         return WAGW_NOMEM;
@@ -77,26 +71,20 @@ iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg, uint64
     return wagw_turn_then(t, iq_add, &iq, sizeof(iq));
 }
 
-
-int
-wagw_iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg)
+int wagw_iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg)
 {
     return iq_send(t, n, handler, arg, 0);
 }
 
-
-int
-wagw_iq_send_for(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t command)
+int wagw_iq_send_for(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t command)
 {
     return iq_send(t, n, handler, command, command);
 }
 
-
-int
-wagw_iq_error(const wagw_node_t *node, wagw_str_t *text)
+int wagw_iq_error(const wagw_node_t *node, wagw_str_t *text)
 {
-    uint64_t            code;
-    const wagw_node_t  *e = wagw_node_find(node, "error");
+    uint64_t code;
+    const wagw_node_t *e = wagw_node_find(node, "error");
 
     if (text) {
         *text = e ? wagw_node_get(e, "text") : WAGW_STR_NULL;
@@ -107,20 +95,17 @@ wagw_iq_error(const wagw_node_t *node, wagw_str_t *text)
     if (e == NULL || wagw_node_get_u64(e, "code", &code) != WAGW_OK || code == 0 || code > 99999) {
         return 500;
     }
-    return (int) code;
+    return (int)code;
 }
 
-
-wagw_iq_t *
-wagw_iq_find(wagw_client_t *c, wagw_str_t id)
+wagw_iq_t *wagw_iq_find(wagw_client_t *c, wagw_str_t id)
 {
-    uint64_t    num;
-    wagw_iq_t  *iq;
-    wagw_str_t  prefix = wagw_cstr(c->iq_prefix);
+    uint64_t num;
+    wagw_iq_t *iq;
+    wagw_str_t prefix = wagw_cstr(c->iq_prefix);
 
-    if (prefix.n == 0 || !wagw_str_starts(id, prefix)
-        || wagw_str_u64(wagw_str(id.p + prefix.n, id.n - prefix.n), &num) != WAGW_OK)
-    {
+    if (prefix.n == 0 || !wagw_str_starts(id, prefix) ||
+        wagw_str_u64(wagw_str(id.p + prefix.n, id.n - prefix.n), &num) != WAGW_OK) {
         return NULL;
     }
     for (iq = c->iqs; iq; iq = iq->next) {
@@ -131,11 +116,9 @@ wagw_iq_find(wagw_client_t *c, wagw_str_t id)
     return NULL;
 }
 
-
-void
-wagw_iq_done(wagw_client_t *c, uint32_t num)
+void wagw_iq_done(wagw_client_t *c, uint32_t num)
 {
-    wagw_iq_t  **iq, *found;
+    wagw_iq_t **iq, *found;
 
     for (iq = &c->iqs; *iq; iq = &(*iq)->next) {
         if ((*iq)->num == num) {
@@ -147,18 +130,14 @@ wagw_iq_done(wagw_client_t *c, uint32_t num)
     }
 }
 
-
-static int
-failed_run(wagw_turn_t *t, wagw_item_t *item)
+static int failed_run(wagw_turn_t *t, wagw_item_t *item)
 {
-    failed_item_t  *f = (failed_item_t *) item;
+    failed_item_t *f = (failed_item_t *)item;
 
     return f->handler(t, NULL, f->arg);
 }
 
-
-static void
-failed_done(wagw_client_t *c, wagw_item_t *item, int rc)
+static void failed_done(wagw_client_t *c, wagw_item_t *item, int rc)
 {
     if (rc != WAGW_OK && rc != WAGW_STATE) {
         wagw_client_log(c, WAGW_LOG_ERROR, "a failed request could not be handled: %s", wagw_rc_name(rc));
@@ -166,11 +145,9 @@ failed_done(wagw_client_t *c, wagw_item_t *item, int rc)
     free(item);
 }
 
-
-static void
-iq_fail(wagw_client_t *c, wagw_iq_t *iq)
+static void iq_fail(wagw_client_t *c, wagw_iq_t *iq)
 {
-    failed_item_t  *f = calloc(1, sizeof(*f));
+    failed_item_t *f = calloc(1, sizeof(*f));
 
     if (f) {
         f->item.run = failed_run;
@@ -182,11 +159,9 @@ iq_fail(wagw_client_t *c, wagw_iq_t *iq)
     free(iq);
 }
 
-
-void
-wagw_iq_expire(wagw_client_t *c, int64_t now)
+void wagw_iq_expire(wagw_client_t *c, int64_t now)
 {
-    wagw_iq_t  *iq;
+    wagw_iq_t *iq;
 
     while ((iq = c->iqs) != NULL && iq->deadline <= now) {
         c->iqs = iq->next;
@@ -194,11 +169,9 @@ wagw_iq_expire(wagw_client_t *c, int64_t now)
     }
 }
 
-
-void
-wagw_iq_drop_all(wagw_client_t *c)
+void wagw_iq_drop_all(wagw_client_t *c)
 {
-    wagw_iq_t  *iq, *all = c->iqs;
+    wagw_iq_t *iq, *all = c->iqs;
 
     c->iqs = NULL;
     c->iq_prefix[0] = '\0';
@@ -208,13 +181,11 @@ wagw_iq_drop_all(wagw_client_t *c)
     }
 }
 
-
 /* 12 section 13. */
-void
-wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text)
+void wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text)
 {
-    wagw_buf_t   b = { 0 };
-    wagw_json_t  j = wagw_json(&b);
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
 
     memset(r, 0, sizeof(*r));
     switch (code) {
@@ -224,7 +195,9 @@ wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text)
         r->error = "WhatsApp did not answer in time";
         r->details = WAGW_STR("{\"sent\":true}");
         return;
-    case 401: case 403: case 405:
+    case 401:
+    case 403:
+    case 405:
         r->status = 403;
         r->code = "WA_FORBIDDEN";
         r->error = "WhatsApp refused this";
@@ -239,7 +212,8 @@ wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text)
         r->code = "WA_ERROR";
         r->error = "WhatsApp did not accept this";
         break;
-    case 409: case 419:
+    case 409:
+    case 419:
         r->status = 409;
         r->code = "DUPLICATE";
         r->error = "WhatsApp reports a conflict";

@@ -7,11 +7,9 @@
 
 #include <stdlib.h>
 
-#define ACK_TIMEOUT_MS  75000
+#define ACK_TIMEOUT_MS 75000
 
-
-wagw_job_t *
-wagw_job_find(wagw_client_t *c, uint64_t serial)
+wagw_job_t *wagw_job_find(wagw_client_t *c, uint64_t serial)
 {
     for (wagw_job_t *j = c->jobs; j; j = j->next) {
         if (j->serial == serial) {
@@ -21,9 +19,7 @@ wagw_job_find(wagw_client_t *c, uint64_t serial)
     return NULL;
 }
 
-
-void
-wagw_job_free(wagw_client_t *c, wagw_job_t *j)
+void wagw_job_free(wagw_client_t *c, wagw_job_t *j)
 {
     c->njobs--;
     cJSON_Delete(j->params);
@@ -31,11 +27,9 @@ wagw_job_free(wagw_client_t *c, wagw_job_t *j)
     free(j);
 }
 
-
-wagw_job_t *
-wagw_job_unlink(wagw_client_t *c, uint64_t serial)
+wagw_job_t *wagw_job_unlink(wagw_client_t *c, uint64_t serial)
 {
-    wagw_job_t  **at, *j;
+    wagw_job_t **at, *j;
 
     for (at = &c->jobs; *at; at = &(*at)->next) {
         if ((*at)->serial == serial) {
@@ -51,20 +45,16 @@ wagw_job_unlink(wagw_client_t *c, uint64_t serial)
     return NULL;
 }
 
-
-void
-wagw_job_drop(wagw_client_t *c, uint64_t serial)
+void wagw_job_drop(wagw_client_t *c, uint64_t serial)
 {
-    wagw_job_t  *j = wagw_job_unlink(c, serial);
+    wagw_job_t *j = wagw_job_unlink(c, serial);
 
     if (j) {
         wagw_job_free(c, j);
     }
 }
 
-
-wagw_job_t *
-wagw_unacked_find(wagw_client_t *c, wagw_str_t id)
+wagw_job_t *wagw_unacked_find(wagw_client_t *c, wagw_str_t id)
 {
     for (wagw_job_t *j = c->unacked; j; j = j->next) {
         if (wagw_str_eq(wagw_cstr(j->id), id)) {
@@ -74,11 +64,9 @@ wagw_unacked_find(wagw_client_t *c, wagw_str_t id)
     return NULL;
 }
 
-
-wagw_job_t *
-wagw_unacked_unlink(wagw_client_t *c, wagw_str_t id)
+wagw_job_t *wagw_unacked_unlink(wagw_client_t *c, wagw_str_t id)
 {
-    wagw_job_t  **at, *j;
+    wagw_job_t **at, *j;
 
     for (at = &c->unacked; *at; at = &(*at)->next) {
         j = *at;
@@ -94,9 +82,7 @@ wagw_unacked_unlink(wagw_client_t *c, wagw_str_t id)
     return NULL;
 }
 
-
-void
-wagw_unacked_add(wagw_client_t *c, wagw_job_t *j)
+void wagw_unacked_add(wagw_client_t *c, wagw_job_t *j)
 {
     j->state = WAGW_JOB_WAIT_ACK;
     j->deadline = c->now + ACK_TIMEOUT_MS;
@@ -105,12 +91,10 @@ wagw_unacked_add(wagw_client_t *c, wagw_job_t *j)
     c->unacked_last = &j->next;
 }
 
-
 /* Behind the first, which may be half done, by priority, else in order. */
-void
-wagw_job_queue(wagw_client_t *c, wagw_job_t *j)
+void wagw_job_queue(wagw_client_t *c, wagw_job_t *j)
 {
-    wagw_job_t  **at = &c->jobs;
+    wagw_job_t **at = &c->jobs;
 
     if (*at) {
         at = &(*at)->next;
@@ -125,11 +109,9 @@ wagw_job_queue(wagw_client_t *c, wagw_job_t *j)
     }
 }
 
-
-void
-wagw_send_free(wagw_client_t *c)
+void wagw_send_free(wagw_client_t *c)
 {
-    wagw_job_t  *j;
+    wagw_job_t *j;
 
     while ((j = c->jobs) != NULL) {
         c->jobs = j->next;
@@ -143,9 +125,7 @@ wagw_send_free(wagw_client_t *c)
     c->unacked_last = &c->unacked;
 }
 
-
-void
-wagw_send_abort(wagw_client_t *c, const wagw_result_t *r)
+void wagw_send_abort(wagw_client_t *c, const wagw_result_t *r)
 {
     for (int i = 0; i < 2; i++) {
         for (wagw_job_t *j = i ? c->unacked : c->jobs; j; j = j->next) {
@@ -159,13 +139,11 @@ wagw_send_abort(wagw_client_t *c, const wagw_result_t *r)
     wagw_history_free(c);
 }
 
-
 /* No ack on a living connection: unconfirmed, a late ack still counts (04 section 8.6). */
-void
-wagw_send_expire(wagw_client_t *c, int64_t now)
+void wagw_send_expire(wagw_client_t *c, int64_t now)
 {
-    wagw_job_t     *j;
-    wagw_result_t   r = { 0 };
+    wagw_job_t *j;
+    wagw_result_t r = {0};
 
     r.status = 504;
     r.code = "WA_TIMEOUT";
@@ -184,11 +162,9 @@ wagw_send_expire(wagw_client_t *c, int64_t now)
     }
 }
 
-
 /* ---- answers --------------------------------------------------------------------- */
 
-static void
-result_json(wagw_json_t *j, const wagw_row_message_t *m, const char *status)
+static void result_json(wagw_json_t *j, const wagw_row_message_t *m, const char *status)
 {
     wagw_json_open(j, '{');
     wagw_json_kstr(j, "messageId", m->id);
@@ -210,14 +186,12 @@ result_json(wagw_json_t *j, const wagw_row_message_t *m, const char *status)
     wagw_json_close(j);
 }
 
-
-int
-wagw_send_result(wagw_turn_t *t, const wagw_row_message_t *m, uint64_t command, int status, const char *text)
+int wagw_send_result(wagw_turn_t *t, const wagw_row_message_t *m, uint64_t command, int status, const char *text)
 {
-    int            rc;
-    wagw_buf_t     b = { 0 };
-    wagw_json_t    j = wagw_json(&b);
-    wagw_result_t  r = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_result_t r = {0};
 
     if (command == 0) {
         return WAGW_OK;
@@ -232,29 +206,31 @@ wagw_send_result(wagw_turn_t *t, const wagw_row_message_t *m, uint64_t command, 
     return rc;
 }
 
-
-static const char *
-success_text(wagw_build_kind_t kind)
+static const char *success_text(wagw_build_kind_t kind)
 {
     switch (kind) {
-    case WAGW_BUILD_TEXT: return "Text message sent successfully";
-    case WAGW_BUILD_REACTION: return "Reaction added successfully";
-    case WAGW_BUILD_EDIT: return "Message edited successfully";
-    case WAGW_BUILD_REVOKE: return "Message deleted for everyone";
-    case WAGW_BUILD_FORWARD: return "Message forwarded successfully";
-    default: return "Message sent successfully";
+    case WAGW_BUILD_TEXT:
+        return "Text message sent successfully";
+    case WAGW_BUILD_REACTION:
+        return "Reaction added successfully";
+    case WAGW_BUILD_EDIT:
+        return "Message edited successfully";
+    case WAGW_BUILD_REVOKE:
+        return "Message deleted for everyone";
+    case WAGW_BUILD_FORWARD:
+        return "Message forwarded successfully";
+    default:
+        return "Message sent successfully";
     }
 }
 
-
 /* What an acknowledged job answers. */
-int
-wagw_job_answer(wagw_turn_t *t, const wagw_job_t *job, const wagw_row_message_t *m)
+int wagw_job_answer(wagw_turn_t *t, const wagw_job_t *job, const wagw_row_message_t *m)
 {
-    int            rc;
-    wagw_buf_t     b = { 0 };
-    wagw_json_t    j = wagw_json(&b);
-    wagw_result_t  r = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_result_t r = {0};
 
     if (job->kind != WAGW_BUILD_EDIT) {
         return wagw_send_result(t, m, job->command, 200, success_text(job->kind));
@@ -272,13 +248,11 @@ wagw_job_answer(wagw_turn_t *t, const wagw_job_t *job, const wagw_row_message_t 
     return rc;
 }
 
-
-int
-wagw_job_field_error(wagw_turn_t *t, uint64_t command, const char *field, const char *reason)
+int wagw_job_field_error(wagw_turn_t *t, uint64_t command, const char *field, const char *reason)
 {
-    int            rc;
-    wagw_buf_t     b = { 0 };
-    wagw_result_t  r = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_result_t r = {0};
 
     wagw_buf_printf(&b, "{\"fields\":[{\"field\":\"%s\",\"reason\":\"%s\"}]}", field, reason);
     r.status = 400;

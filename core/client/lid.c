@@ -6,25 +6,19 @@
 
 #include "client_i.h"
 
-
-static wagw_str_t
-user(const wagw_jid_t *j)
+static wagw_str_t user(const wagw_jid_t *j)
 {
     return wagw_str(j->user, j->user_len);
 }
 
-
-static bool
-hosted(const wagw_jid_t *j)
+static bool hosted(const wagw_jid_t *j)
 {
     return j->server == WAGW_SRV_HOSTED || j->server == WAGW_SRV_HOSTED_LID;
 }
 
-
-bool
-wagw_is_me(const wagw_client_t *c, const wagw_jid_t *jid)
+bool wagw_is_me(const wagw_client_t *c, const wagw_jid_t *jid)
 {
-    wagw_jid_t  a, b;
+    wagw_jid_t a, b;
 
     if (c->creds == NULL || !wagw_jid_is_person(jid)) {
         return false;
@@ -34,34 +28,31 @@ wagw_is_me(const wagw_client_t *c, const wagw_jid_t *jid)
     return !wagw_jid_empty(&b) && wagw_jid_eq(&a, &b);
 }
 
-
-bool
-wagw_is_this_device(const wagw_client_t *c, const wagw_jid_t *jid)
+bool wagw_is_this_device(const wagw_client_t *c, const wagw_jid_t *jid)
 {
     return wagw_is_me(c, jid) && jid->device == c->creds->jid.device;
 }
 
-
-int
-wagw_lid_twin(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *twin)
+int wagw_lid_twin(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *twin)
 {
-    int                  rc;
-    bool                 lid = wagw_jid_is_lid(jid);
-    char                 text[WAGW_JID_USER_MAX + 1];
-    wagw_str_t           v;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    int rc;
+    bool lid = wagw_jid_is_lid(jid);
+    char text[WAGW_JID_USER_MAX + 1];
+    wagw_str_t v;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     if (!wagw_jid_is_person(jid)) {
         return WAGW_NOT_FOUND;
     }
     /* our own pair is part of the credentials */
     if (me && !wagw_jid_empty(&me->lid)) {
-        const wagw_jid_t  *own = lid ? &me->lid : &me->jid;
+        const wagw_jid_t *own = lid ? &me->lid : &me->jid;
 
         if (wagw_str_eq(user(jid), user(own))) {
             *twin = wagw_jid_make(lid ? me->jid.user : me->lid.user,
-                lid ? (hosted(jid) ? WAGW_SRV_HOSTED : WAGW_SRV_USER) : (hosted(jid) ? WAGW_SRV_HOSTED_LID : WAGW_SRV_LID),
-                jid->device);
+                                  lid ? (hosted(jid) ? WAGW_SRV_HOSTED : WAGW_SRV_USER)
+                                      : (hosted(jid) ? WAGW_SRV_HOSTED_LID : WAGW_SRV_LID),
+                                  jid->device);
             return WAGW_OK;
         }
     }
@@ -75,19 +66,19 @@ wagw_lid_twin(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *twin)
     memcpy(text, v.p, v.n);
     text[v.n] = '\0';
     *twin = wagw_jid_make(text,
-        lid ? (hosted(jid) ? WAGW_SRV_HOSTED : WAGW_SRV_USER) : (hosted(jid) ? WAGW_SRV_HOSTED_LID : WAGW_SRV_LID), jid->device);
+                          lid ? (hosted(jid) ? WAGW_SRV_HOSTED : WAGW_SRV_USER)
+                              : (hosted(jid) ? WAGW_SRV_HOSTED_LID : WAGW_SRV_LID),
+                          jid->device);
     return WAGW_OK;
 }
 
-
-int
-wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b)
+int wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b)
 {
-    int                rc;
-    wagw_str_t         v, old;
-    wagw_jid_t         la, pa;
-    wagw_signal_t     *s;
-    const wagw_jid_t  *lid = wagw_jid_is_lid(a) ? a : b, *pn = lid == a ? b : a;
+    int rc;
+    wagw_str_t v, old;
+    wagw_jid_t la, pa;
+    wagw_signal_t *s;
+    const wagw_jid_t *lid = wagw_jid_is_lid(a) ? a : b, *pn = lid == a ? b : a;
 
     if (!wagw_jid_is_lid(lid) || !wagw_jid_is_pn(pn) || lid->user_len == 0 || pn->user_len == 0) {
         return WAGW_OK;
@@ -126,12 +117,10 @@ wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b)
     return wagw_txn_op(&t->txn, WAGW_OP_CHAT_MERGE, wagw_jid_str(&t->arena, &la), wagw_jid_str(&t->arena, &pa));
 }
 
-
-int
-wagw_lid_signal(wagw_turn_t *t, const wagw_jid_t *device, wagw_signal_addr_t *addr)
+int wagw_lid_signal(wagw_turn_t *t, const wagw_jid_t *device, wagw_signal_addr_t *addr)
 {
-    int         rc;
-    wagw_jid_t  twin;
+    int rc;
+    wagw_jid_t twin;
 
     if (wagw_jid_is_pn(device)) {
         rc = wagw_lid_twin(t, device, &twin);
@@ -147,11 +136,9 @@ wagw_lid_signal(wagw_turn_t *t, const wagw_jid_t *device, wagw_signal_addr_t *ad
     return WAGW_OK;
 }
 
-
-int
-wagw_lid_in(wagw_turn_t *t, const wagw_jid_t *jid, bool lid, wagw_jid_t *out)
+int wagw_lid_in(wagw_turn_t *t, const wagw_jid_t *jid, bool lid, wagw_jid_t *out)
 {
-    int  rc;
+    int rc;
 
     *out = *jid;
     if (!wagw_jid_is_person(jid) || wagw_jid_is_lid(jid) == lid) {
@@ -165,23 +152,20 @@ wagw_lid_in(wagw_turn_t *t, const wagw_jid_t *jid, bool lid, wagw_jid_t *out)
     return rc;
 }
 
-
-int
-wagw_chat_canonical(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *out)
+int wagw_chat_canonical(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *out)
 {
-    wagw_jid_t  j;
+    wagw_jid_t j;
 
     WAGW_TRY(wagw_lid_in(t, jid, false, &j));
     *out = wagw_jid_is_person(&j) ? wagw_jid_user(&j) : j;
     return WAGW_OK;
 }
 
-
-int
-wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *jid, const char *lid_attr, const char *pn_attr)
+int wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *jid, const char *lid_attr,
+                        const char *pn_attr)
 {
-    wagw_jid_t   alt;
-    const char  *attr = wagw_jid_is_lid(jid) ? pn_attr : lid_attr;
+    wagw_jid_t alt;
+    const char *attr = wagw_jid_is_lid(jid) ? pn_attr : lid_attr;
 
     if (!wagw_jid_is_person(jid) || !wagw_node_has(n, attr) || wagw_node_get_jid(n, attr, &alt) != WAGW_OK) {
         return WAGW_OK;
@@ -189,15 +173,13 @@ wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *jid,
     return wagw_lid_learn(t, jid, &alt);
 }
 
-
-int
-wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_name)
+int wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_name)
 {
-    int                 rc;
-    wagw_buf_t          b = { 0 };
-    wagw_str_t          v, key, copy;
-    wagw_jid_t          canon, twin;
-    wagw_row_contact_t  c;
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_str_t v, key, copy;
+    wagw_jid_t canon, twin;
+    wagw_row_contact_t c;
 
     if (!wagw_jid_is_person(jid)) {
         return WAGW_OK;
@@ -218,9 +200,8 @@ wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_name)
     if (rc == WAGW_AGAIN) {
         return rc;
     }
-    if (c.jid.n && (push_name.n == 0 || wagw_str_eq(c.push_name, push_name))
-        && ((c.lid.n && c.pn.n) || rc == WAGW_NOT_FOUND))
-    {
+    if (c.jid.n && (push_name.n == 0 || wagw_str_eq(c.push_name, push_name)) &&
+        ((c.lid.n && c.pn.n) || rc == WAGW_NOT_FOUND)) {
         return WAGW_OK;
     }
     c.jid = key;

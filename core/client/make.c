@@ -5,15 +5,13 @@
 
 #include "send_i.h"
 
-#define EDIT_WINDOW_S  900
+#define EDIT_WINDOW_S 900
 
-
-int
-wagw_job_namespace(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m)
+int wagw_job_namespace(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m)
 {
-    int                  rc;
-    wagw_jid_t           lid, pn;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    int rc;
+    wagw_jid_t lid, pn;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     rc = wagw_lid_twin(t, &job->to, wagw_jid_is_lid(&job->to) ? &pn : &lid);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
@@ -41,11 +39,9 @@ wagw_job_namespace(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m)
     return m->chat.p ? WAGW_OK : WAGW_NOMEM;
 }
 
-
-static int
-author_in(wagw_turn_t *t, const wagw_made_t *m, const wagw_row_message_t *row, wagw_jid_t *out)
+static int author_in(wagw_turn_t *t, const wagw_made_t *m, const wagw_row_message_t *row, wagw_jid_t *out)
 {
-    wagw_jid_t  j;
+    wagw_jid_t j;
 
     if (row->from_me) {
         *out = m->self;
@@ -59,17 +55,15 @@ author_in(wagw_turn_t *t, const wagw_made_t *m, const wagw_row_message_t *row, w
     return WAGW_OK;
 }
 
-
-static int
-build_mentions(wagw_turn_t *t, const cJSON *params, wagw_made_t *m, wagw_build_t *b, const char **field)
+static int build_mentions(wagw_turn_t *t, const cJSON *params, wagw_made_t *m, wagw_build_t *b, const char **field)
 {
-    size_t        n = 0;
-    wagw_jid_t   *jids, j;
-    const cJSON  *item, *list = cJSON_GetObjectItemCaseSensitive(params, "mentions");
+    size_t n = 0;
+    wagw_jid_t *jids, j;
+    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(params, "mentions");
 
     if (cJSON_IsString(list)) {
         if (!wagw_jid_is_group(&m->to) || strcmp(list->valuestring, "all") != 0) {
-            *field = "mentions";        /* "all" is for groups */
+            *field = "mentions"; /* "all" is for groups */
             return WAGW_MALFORMED;
         }
         b->mention_all = true;
@@ -80,14 +74,14 @@ build_mentions(wagw_turn_t *t, const cJSON *params, wagw_made_t *m, wagw_build_t
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0) {
         return WAGW_OK;
     }
-    jids = wagw_arena_alloc(&t->arena, (size_t) cJSON_GetArraySize(list) * sizeof(*jids));
+    jids = wagw_arena_alloc(&t->arena, (size_t)cJSON_GetArraySize(list) * sizeof(*jids));
     if (jids == NULL) {
         return WAGW_NOMEM;
     }
-    cJSON_ArrayForEach(item, list) {
-        if (!cJSON_IsString(item) || wagw_jid_from_caller(&j, wagw_cstr(item->valuestring)) != WAGW_OK
-            || !wagw_jid_is_person(&j))
-        {
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsString(item) || wagw_jid_from_caller(&j, wagw_cstr(item->valuestring)) != WAGW_OK ||
+            !wagw_jid_is_person(&j)) {
             *field = "mentions";
             return WAGW_MALFORMED;
         }
@@ -100,13 +94,11 @@ build_mentions(wagw_turn_t *t, const cJSON *params, wagw_made_t *m, wagw_build_t
     return WAGW_OK;
 }
 
-
 /* quotedMessageId: the stored message; quoted{}: what the caller says of it. */
-static int
-build_quoted(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, wagw_row_message_t *row)
+static int build_quoted(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, wagw_row_message_t *row)
 {
-    int         rc;
-    wagw_str_t  id = wagw_param_str(job->params, "quotedMessageId");
+    int rc;
+    wagw_str_t id = wagw_param_str(job->params, "quotedMessageId");
 
     if (id.n == 0) {
         return WAGW_OK;
@@ -124,14 +116,12 @@ build_quoted(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m, wagw_build_t
     return author_in(t, m, row, &b->quoted_author);
 }
 
-
-static int
-build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, wagw_row_message_t *row)
+static int build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, wagw_row_message_t *row)
 {
-    int         rc;
-    int64_t     age;
-    wagw_jid_t  from;
-    wagw_str_t  id = wagw_param_str(job->params, "messageId"), from_chat, chat = m->chat;
+    int rc;
+    int64_t age;
+    wagw_jid_t from;
+    wagw_str_t id = wagw_param_str(job->params, "messageId"), from_chat, chat = m->chat;
 
     from_chat = wagw_param_str(job->params, "fromChatId");
     if (job->kind == WAGW_BUILD_FORWARD) {
@@ -145,9 +135,8 @@ build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, w
         }
     }
     rc = chat.n ? wagw_turn_message_find(t, chat, id, row, NULL) : WAGW_NOT_FOUND;
-    if (rc == WAGW_NOT_FOUND && job->kind == WAGW_BUILD_REACTION
-        && cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(job->params, "fromMe")))
-    {
+    if (rc == WAGW_NOT_FOUND && job->kind == WAGW_BUILD_REACTION &&
+        cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(job->params, "fromMe"))) {
         memset(row, 0, sizeof(*row));
         row->chat = m->chat;
         row->id = id;
@@ -162,19 +151,20 @@ build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, w
     WAGW_TRY(rc);
 
     /* a group's admin may revoke for others: the server knows who is one */
-    if (!row->from_me && (job->kind == WAGW_BUILD_EDIT || (job->kind == WAGW_BUILD_REVOKE && !wagw_jid_is_group(&m->to)))) {
+    if (!row->from_me &&
+        (job->kind == WAGW_BUILD_EDIT || (job->kind == WAGW_BUILD_REVOKE && !wagw_jid_is_group(&m->to)))) {
         m->refused = true;
         return wagw_turn_fail(t, job->command, 403, "WA_FORBIDDEN", "Only own messages can be changed for everyone");
     }
     age = (t->now - row->t_ms) / 1000;
     if (job->kind == WAGW_BUILD_EDIT && age > EDIT_WINDOW_S) {
-        wagw_result_t  r = { 0 };
+        wagw_result_t r = {0};
 
         m->refused = true;
         r.status = 422;
         r.code = "EDIT_EXPIRED";
         r.error = "The message is too old to be edited";
-        r.details = wagw_arena_printf(&t->arena, "{\"ageSeconds\":%lld}", (long long) age);
+        r.details = wagw_arena_printf(&t->arena, "{\"ageSeconds\":%lld}", (long long)age);
         return wagw_turn_reply(t, job->command, &r);
     }
     if (id.n < sizeof(job->target)) {
@@ -188,16 +178,14 @@ build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, w
     return author_in(t, m, row, &b->target_author);
 }
 
-
-int
-wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
+int wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
 {
-    int                  rc;
-    const char          *field = NULL;
-    wagw_build_t         b;
-    wagw_row_chat_t      chat;
-    wagw_row_message_t  *quoted = wagw_arena_alloc(&t->arena, sizeof(*quoted));
-    wagw_row_message_t  *target = wagw_arena_alloc(&t->arena, sizeof(*target));
+    int rc;
+    const char *field = NULL;
+    wagw_build_t b;
+    wagw_row_chat_t chat;
+    wagw_row_message_t *quoted = wagw_arena_alloc(&t->arena, sizeof(*quoted));
+    wagw_row_message_t *target = wagw_arena_alloc(&t->arena, sizeof(*target));
 
     if (quoted == NULL || target == NULL) {
         return WAGW_NOMEM;
@@ -215,8 +203,10 @@ wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
-    b.expiration = (uint32_t) wagw_param_int(job->params, "expiration",
-        m->group.fetched_ms ? m->group.ephemeral : rc == WAGW_OK ? chat.ephemeral : 0);
+    b.expiration = (uint32_t)wagw_param_int(job->params, "expiration",
+                                            m->group.fetched_ms ? m->group.ephemeral
+                                            : rc == WAGW_OK     ? chat.ephemeral
+                                                                : 0);
     m->expiration = b.expiration;
 
     WAGW_TRY(build_quoted(t, job, m, &b, quoted));
@@ -241,13 +231,11 @@ wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
     return rc;
 }
 
-
 /* Once more, from what is stored (a rebuild after an ack error). */
-void
-wagw_job_from_row(wagw_arena_t *a, wagw_made_t *m, const wagw_row_message_t *row)
+void wagw_job_from_row(wagw_arena_t *a, wagw_made_t *m, const wagw_row_message_t *row)
 {
-    static const char *const types[] = { "text", "media", "reaction", "poll", "event" };
-    static const char *const edits[] = { "1", "2", "3", "7", "8" };
+    static const char *const types[] = {"text", "media", "reaction", "poll", "event"};
+    static const char *const edits[] = {"1", "2", "3", "7", "8"};
 
     memset(&m->built, 0, sizeof(m->built));
     m->built.bytes = row->content;

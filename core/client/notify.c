@@ -5,9 +5,7 @@
 
 #include "client_i.h"
 
-
-static int
-from_user(const wagw_node_t *n, wagw_jid_t *user)
+static int from_user(const wagw_node_t *n, wagw_jid_t *user)
 {
     if (wagw_node_get_jid(n, "from", user) != WAGW_OK || !wagw_jid_is_person(user)) {
         return WAGW_NOT_FOUND;
@@ -15,14 +13,12 @@ from_user(const wagw_node_t *n, wagw_jid_t *user)
     return WAGW_OK;
 }
 
-
 /* A device list after add or remove must have the hash that the server names. */
-static int
-check_hash(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
+static int check_hash(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
 {
-    char            hash[16];
-    wagw_str_t      want;
-    wagw_devices_t  d;
+    char hash[16];
+    wagw_str_t want;
+    wagw_devices_t d;
 
     want = wagw_node_get(change, wagw_jid_is_lid(user) ? "device_lid_hash" : "device_hash");
     if (want.n == 0) {
@@ -35,17 +31,15 @@ check_hash(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
     return WAGW_OK;
 }
 
-
-static int
-device_change(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
+static int device_change(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
 {
-    bool                 add = wagw_node_is(change, "add");
-    size_t               n;
-    wagw_jid_t          *jids, j;
-    wagw_devices_t       d;
-    wagw_signal_t       *s;
-    const wagw_node_t   *dev;
-    wagw_signal_addr_t   addr;
+    bool add = wagw_node_is(change, "add");
+    size_t n;
+    wagw_jid_t *jids, j;
+    wagw_devices_t d;
+    wagw_signal_t *s;
+    const wagw_node_t *dev;
+    wagw_signal_addr_t addr;
 
     WAGW_TRY(wagw_devices_get(t, user, wagw_jid_is_lid(user), &d));
     if (wagw_node_is(change, "update")) {
@@ -65,7 +59,7 @@ device_change(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
         }
     }
     if (d.fetched_ms == 0) {
-        return WAGW_OK;         /* a partial list is worse than none */
+        return WAGW_OK; /* a partial list is worse than none */
     }
     jids = wagw_arena_alloc(&t->arena, (d.n + change->nchildren + 1) * sizeof(*jids));
     if (jids == NULL) {
@@ -73,7 +67,7 @@ device_change(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
     }
     n = 0;
     for (size_t i = 0; i < d.n; i++) {
-        bool  named = false;
+        bool named = false;
 
         for (dev = wagw_node_find(change, "device"); dev; dev = wagw_node_find_next(dev, "device")) {
             if (wagw_node_get_jid(dev, "jid", &j) == WAGW_OK && j.device == d.jids[i].device) {
@@ -95,12 +89,10 @@ device_change(wagw_turn_t *t, const wagw_jid_t *user, const wagw_node_t *change)
     return check_hash(t, user, change);
 }
 
-
-static int
-notify_devices(wagw_turn_t *t, const wagw_node_t *n)
+static int notify_devices(wagw_turn_t *t, const wagw_node_t *n)
 {
-    wagw_jid_t          user, lid;
-    const wagw_node_t  *k;
+    wagw_jid_t user, lid;
+    const wagw_node_t *k;
 
     if (from_user(n, &user) != WAGW_OK) {
         return WAGW_OK;
@@ -117,17 +109,15 @@ notify_devices(wagw_turn_t *t, const wagw_node_t *n)
     return WAGW_OK;
 }
 
-
 /* Our own list, whole. */
-static int
-own_devices(wagw_turn_t *t, const wagw_node_t *devices)
+static int own_devices(wagw_turn_t *t, const wagw_node_t *devices)
 {
-    char                hash[16];
-    size_t              n = 0, k;
-    wagw_jid_t         *jids, own = wagw_jid_user(&wagw_turn_me(t)->jid);
-    wagw_str_t          want = wagw_node_get(devices, "dhash");
-    wagw_devices_t      old;
-    const wagw_node_t  *d;
+    char hash[16];
+    size_t n = 0, k;
+    wagw_jid_t *jids, own = wagw_jid_user(&wagw_turn_me(t)->jid);
+    wagw_str_t want = wagw_node_get(devices, "dhash");
+    wagw_devices_t old;
+    const wagw_node_t *d;
 
     jids = wagw_arena_alloc(&t->arena, (devices->nchildren + 1) * sizeof(*jids));
     if (jids == NULL) {
@@ -143,7 +133,8 @@ own_devices(wagw_turn_t *t, const wagw_node_t *devices)
     }
     WAGW_TRY(wagw_devices_get(t, &own, false, &old));
     for (size_t i = 0; i < old.n; i++) {
-        for (k = 0; k < n && jids[k].device != old.jids[i].device; k++) { /* void */ }
+        for (k = 0; k < n && jids[k].device != old.jids[i].device; k++) { /* void */
+        }
         if (k == n) {
             WAGW_TRY(wagw_group_device_gone(t, &old.jids[i]));
         }
@@ -151,13 +142,11 @@ own_devices(wagw_turn_t *t, const wagw_node_t *devices)
     return wagw_devices_put(t, &own, jids, n);
 }
 
-
-static int
-notify_account(wagw_turn_t *t, const wagw_node_t *n)
+static int notify_account(wagw_turn_t *t, const wagw_node_t *n)
 {
-    bool                off;
-    wagw_creds_t       *creds;
-    const wagw_node_t  *k, *c;
+    bool off;
+    wagw_creds_t *creds;
+    const wagw_node_t *k, *c;
 
     if (wagw_turn_me(t) == NULL || !wagw_turn_me(t)->paired) {
         return WAGW_OK;
@@ -182,27 +171,25 @@ notify_account(wagw_turn_t *t, const wagw_node_t *n)
     return WAGW_OK;
 }
 
-
-static int
-notify_encrypt(wagw_turn_t *t, const wagw_node_t *n)
+static int notify_encrypt(wagw_turn_t *t, const wagw_node_t *n)
 {
-    uint64_t            count;
-    wagw_jid_t          user;
-    const wagw_node_t  *k = wagw_node_find(n, "count");
+    uint64_t count;
+    wagw_jid_t user;
+    const wagw_node_t *k = wagw_node_find(n, "count");
 
     if (k) {
-        if (wagw_attr_from_server(n) && wagw_node_get_u64(k, "value", &count) == WAGW_OK && t->c->conn >= WAGW_CONN_LOGIN) {
-            return wagw_prekeys_count(t, count > UINT32_MAX ? UINT32_MAX : (uint32_t) count);
+        if (wagw_attr_from_server(n) && wagw_node_get_u64(k, "value", &count) == WAGW_OK &&
+            t->c->conn >= WAGW_CONN_LOGIN) {
+            return wagw_prekeys_count(t, count > UINT32_MAX ? UINT32_MAX : (uint32_t)count);
         }
         return WAGW_OK;
     }
-    if (wagw_node_find(n, "identity") == NULL || from_user(n, &user) != WAGW_OK || user.device != 0
-        || wagw_is_me(t->c, &user))
-    {
+    if (wagw_node_find(n, "identity") == NULL || from_user(n, &user) != WAGW_OK || user.device != 0 ||
+        wagw_is_me(t->c, &user)) {
         return WAGW_OK;
     }
     if (wagw_node_has(n, "lid")) {
-        wagw_jid_t  lid;
+        wagw_jid_t lid;
 
         if (wagw_node_get_jid(n, "lid", &lid) == WAGW_OK) {
             WAGW_TRY(wagw_lid_learn(t, &user, &lid));
@@ -212,11 +199,9 @@ notify_encrypt(wagw_turn_t *t, const wagw_node_t *n)
     return wagw_identity_changed(t, &user);
 }
 
-
-int
-wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
 {
-    wagw_str_t  type = wagw_node_get(n, "type");
+    wagw_str_t type = wagw_node_get(n, "type");
 
     WAGW_TRY(wagw_ack(t, n, 0));
     if (wagw_str_is(type, "devices")) {
@@ -246,17 +231,15 @@ wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
     return WAGW_OK;
 }
 
-
-int
-wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n)
 {
-    uint64_t            last = 0;
-    wagw_jid_t          from;
-    wagw_buf_t          b = { 0 };
-    wagw_str_t          text;
-    wagw_json_t         j = wagw_json(&b);
-    const char         *presence;
-    const wagw_node_t  *k;
+    uint64_t last = 0;
+    wagw_jid_t from;
+    wagw_buf_t b = {0};
+    wagw_str_t text;
+    wagw_json_t j = wagw_json(&b);
+    const char *presence;
+    const wagw_node_t *k;
 
     if (wagw_node_get_jid(n, "participant", &from) != WAGW_OK && wagw_node_get_jid(n, "from", &from) != WAGW_OK) {
         return WAGW_OK;
@@ -274,10 +257,11 @@ wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n)
         }
     } else {
         k = n->content == WAGW_CONTENT_NODES ? n->child : NULL;
-        presence = k == NULL ? NULL
-                 : wagw_node_is(k, "paused") ? "paused"
-                 : !wagw_node_is(k, "composing") ? NULL
-                 : wagw_node_attr_is(k, "media", "audio") ? "recording" : "composing";
+        presence = k == NULL                                ? NULL
+                   : wagw_node_is(k, "paused")              ? "paused"
+                   : !wagw_node_is(k, "composing")          ? NULL
+                   : wagw_node_attr_is(k, "media", "audio") ? "recording"
+                                                            : "composing";
         if (presence == NULL) {
             return WAGW_OK;
         }
@@ -285,7 +269,7 @@ wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n)
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "jid", text);
     wagw_json_kcstr(&j, "presence", presence);
-    wagw_json_kiso(&j, "lastSeen", (int64_t) last * 1000);
+    wagw_json_kiso(&j, "lastSeen", (int64_t)last * 1000);
     wagw_json_kiso(&j, "timestamp", t->now);
     wagw_json_close(&j);
     return wagw_event_emit(t, "presence.update", text, &b);

@@ -9,19 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FIRST_REF_MS   60000
-#define NEXT_REF_MS    20000
-#define PAIRING_MS     160000
-#define SIGNED_MS      30000
-#define QR_PREFIX      "https://wa.me/settings/linked_devices#"
+#define FIRST_REF_MS 60000
+#define NEXT_REF_MS 20000
+#define PAIRING_MS 160000
+#define SIGNED_MS 30000
+#define QR_PREFIX "https://wa.me/settings/linked_devices#"
 
-
-char
-wagw_client_type(const char *os, const char *browser)
+char wagw_client_type(const char *os, const char *browser)
 {
-    static const struct { const char *name; char type; } known[] = {
-        { "Chrome", '1' }, { "Edge", '2' }, { "Firefox", '3' }, { "IE", '4' }, { "Opera", '5' }, { "Safari", '6' }
-    };
+    static const struct {
+        const char *name;
+        char type;
+    } known[] = {{"Chrome", '1'}, {"Edge", '2'}, {"Firefox", '3'}, {"IE", '4'}, {"Opera", '5'}, {"Safari", '6'}};
 
     if (browser == NULL) {
         return '1';
@@ -37,9 +36,7 @@ wagw_client_type(const char *os, const char *browser)
     return '9';
 }
 
-
-int
-wagw_pair_qr(wagw_buf_t *out, wagw_str_t ref, const wagw_creds_t *c, const wagw_client_conf_t *conf)
+int wagw_pair_qr(wagw_buf_t *out, wagw_str_t ref, const wagw_creds_t *c, const wagw_client_conf_t *conf)
 {
     wagw_buf_cstr(out, QR_PREFIX);
     wagw_buf_str(out, ref);
@@ -50,24 +47,21 @@ wagw_pair_qr(wagw_buf_t *out, wagw_str_t ref, const wagw_creds_t *c, const wagw_
     wagw_buf_u8(out, ',');
     wagw_base64_encode(out, wagw_str(c->adv_secret, 32));
     wagw_buf_u8(out, ',');
-    wagw_buf_u8(out, (uint8_t) wagw_client_type(conf->os, conf->browser));
+    wagw_buf_u8(out, (uint8_t)wagw_client_type(conf->os, conf->browser));
     return out->failed ? WAGW_NOMEM : WAGW_OK;
 }
-
 
 /* ---- QR refs ------------------------------------------------------------- */
 
 typedef struct {
-    wagw_str_t  refs[8];
-    unsigned    n;
+    wagw_str_t refs[8];
+    unsigned n;
 } refs_t;
 
-
-static void
-show_ref(wagw_client_t *c, int64_t ms)
+static void show_ref(wagw_client_t *c, int64_t ms)
 {
-    wagw_buf_t       b = { 0 };
-    wagw_pairing_t  *p = c->pairing;
+    wagw_buf_t b = {0};
+    wagw_pairing_t *p = c->pairing;
 
     if (wagw_pair_qr(&b, wagw_cstr(p->refs[p->at]), c->creds, &c->conf) != WAGW_OK || b.n >= sizeof(p->qr)) {
         wagw_buf_free(&b);
@@ -83,12 +77,10 @@ show_ref(wagw_client_t *c, int64_t ms)
     wagw_client_wake_waits(c);
 }
 
-
-static void
-refs_then(wagw_client_t *c, void *arg)
+static void refs_then(wagw_client_t *c, void *arg)
 {
-    refs_t          *r = arg;
-    wagw_pairing_t  *p;
+    refs_t *r = arg;
+    wagw_pairing_t *p;
 
     if (!c->registering || c->creds == NULL) {
         return;
@@ -110,20 +102,18 @@ refs_then(wagw_client_t *c, void *arg)
     wagw_client_state(c, WAGW_CONN_UNPAIRED, 0);
     if (p->code_wanted) {
         wagw_client_timer(c, WAGW_TIMER_PAIR, c->now + PAIRING_MS);
-        (void) wagw_turn_later(c, wagw_code_start, 0, true);
+        (void)wagw_turn_later(c, wagw_code_start, 0, true);
     } else {
         show_ref(c, FIRST_REF_MS);
     }
 }
 
-
-int
-wagw_pair_device(wagw_turn_t *t, const wagw_node_t *iq)
+int wagw_pair_device(wagw_turn_t *t, const wagw_node_t *iq)
 {
-    refs_t              r = { 0 };
-    wagw_str_t          s;
-    wagw_node_t        *answer;
-    const wagw_node_t  *ref, *pd = wagw_node_find(iq, "pair-device");
+    refs_t r = {0};
+    wagw_str_t s;
+    wagw_node_t *answer;
+    const wagw_node_t *ref, *pd = wagw_node_find(iq, "pair-device");
 
     answer = wagw_node(&t->arena, "iq");
     wagw_node_attr_server(&t->arena, answer, "to");
@@ -148,9 +138,7 @@ wagw_pair_device(wagw_turn_t *t, const wagw_node_t *iq)
     return wagw_turn_then(t, refs_then, &r, sizeof(r));
 }
 
-
-void
-wagw_pair_next_ref(wagw_client_t *c)
+void wagw_pair_next_ref(wagw_client_t *c)
 {
     if (c->pairing == NULL || c->conn != WAGW_CONN_UNPAIRED || c->pairing->code_done) {
         return;
@@ -162,18 +150,16 @@ wagw_pair_next_ref(wagw_client_t *c)
     show_ref(c, NEXT_REF_MS);
 }
 
-
-void
-wagw_pair_clear(wagw_client_t *c)
+void wagw_pair_clear(wagw_client_t *c)
 {
-    wagw_timer_t  timers[] = { WAGW_TIMER_QR, WAGW_TIMER_PAIR };
+    wagw_timer_t timers[] = {WAGW_TIMER_QR, WAGW_TIMER_PAIR};
 
     for (unsigned i = 0; i < 2; i++) {
         wagw_client_timer(c, timers[i], 0);
     }
     if (c->pairing) {
         if (c->pairing->command) {
-            wagw_result_t  r = { 0 };
+            wagw_result_t r = {0};
 
             r.status = 504;
             r.code = "WA_TIMEOUT";
@@ -186,21 +172,17 @@ wagw_pair_clear(wagw_client_t *c)
     }
 }
 
-
 /* ---- pair-success ------------------------------------------------------------ */
 
-static bool
-blob(ProtobufCBinaryData d, bool has, size_t n)
+static bool blob(ProtobufCBinaryData d, bool has, size_t n)
 {
     return has && d.len == n;
 }
 
-
-static wagw_str_t
-packed(wagw_arena_t *a, const ProtobufCMessage *m)
+static wagw_str_t packed(wagw_arena_t *a, const ProtobufCMessage *m)
 {
-    size_t    n = protobuf_c_message_get_packed_size(m);
-    uint8_t  *p = wagw_arena_alloc(a, n ? n : 1);
+    size_t n = protobuf_c_message_get_packed_size(m);
+    uint8_t *p = wagw_arena_alloc(a, n ? n : 1);
 
     if (p == NULL) {
         return WAGW_STR_NULL;
@@ -208,12 +190,10 @@ packed(wagw_arena_t *a, const ProtobufCMessage *m)
     return wagw_str(p, protobuf_c_message_pack(m, p));
 }
 
-
 /* a || b || c || d into the arena */
-static wagw_str_t
-joined(wagw_arena_t *a, wagw_str_t x, wagw_str_t y, wagw_str_t z, wagw_str_t w)
+static wagw_str_t joined(wagw_arena_t *a, wagw_str_t x, wagw_str_t y, wagw_str_t z, wagw_str_t w)
 {
-    uint8_t  *p = wagw_arena_alloc(a, x.n + y.n + z.n + w.n + 1);
+    uint8_t *p = wagw_arena_alloc(a, x.n + y.n + z.n + w.n + 1);
 
     if (p == NULL) {
         return WAGW_STR_NULL;
@@ -227,18 +207,16 @@ joined(wagw_arena_t *a, wagw_str_t x, wagw_str_t y, wagw_str_t z, wagw_str_t w)
     return wagw_str(p, x.n + y.n + z.n + w.n);
 }
 
-
-int
-wagw_pair_identity(wagw_pair_identity_t *out, wagw_arena_t *a, wagw_str_t container, const uint8_t adv_secret[32],
-    const wagw_keypair_t *identity, wagw_random_pt random, void *data)
+int wagw_pair_identity(wagw_pair_identity_t *out, wagw_arena_t *a, wagw_str_t container, const uint8_t adv_secret[32],
+                       const wagw_keypair_t *identity, wagw_random_pt random, void *data)
 {
-    int                              rc = WAGW_OK;
-    bool                             hosted;
-    uint8_t                          mac[32], signature[64];
-    wagw_str_t                       msg, own = wagw_str(identity->pub, 32), details, key;
-    Wa__ADVSignedDeviceIdentityHMAC  *c = NULL;
-    Wa__ADVSignedDeviceIdentity      *s = NULL;
-    Wa__ADVDeviceIdentity            *d = NULL;
+    int rc = WAGW_OK;
+    bool hosted;
+    uint8_t mac[32], signature[64];
+    wagw_str_t msg, own = wagw_str(identity->pub, 32), details, key;
+    Wa__ADVSignedDeviceIdentityHMAC *c = NULL;
+    Wa__ADVSignedDeviceIdentity *s = NULL;
+    Wa__ADVDeviceIdentity *d = NULL;
 
     memset(out, 0, sizeof(*out));
     out->error = 500;
@@ -249,8 +227,8 @@ wagw_pair_identity(wagw_pair_identity_t *out, wagw_arena_t *a, wagw_str_t contai
         goto done;
     }
     hosted = c->has_accounttype && c->accounttype == 1;
-    msg = joined(a, hosted ? WAGW_STR("\x06\x05") : WAGW_STR(""), wagw_str(c->details.data, c->details.len), WAGW_STR(""),
-        WAGW_STR_NULL);
+    msg = joined(a, hosted ? WAGW_STR("\x06\x05") : WAGW_STR(""), wagw_str(c->details.data, c->details.len),
+                 WAGW_STR(""), WAGW_STR_NULL);
     if (msg.p == NULL) {
         rc = WAGW_NOMEM;
         goto done;
@@ -275,9 +253,8 @@ wagw_pair_identity(wagw_pair_identity_t *out, wagw_arena_t *a, wagw_str_t contai
     }
     out->error = 401;
     out->text = "signature-mismatch";
-    if (!blob(s->accountsignaturekey, s->has_accountsignaturekey, 32)
-        || !blob(s->accountsignature, s->has_accountsignature, 64))
-    {
+    if (!blob(s->accountsignaturekey, s->has_accountsignaturekey, 32) ||
+        !blob(s->accountsignature, s->has_accountsignature, 64)) {
         goto done;
     }
     details = wagw_str(s->details.data, s->details.len);
@@ -337,22 +314,18 @@ done:
     return rc;
 }
 
-
-static void
-refused_then(wagw_client_t *c, void *arg)
+static void refused_then(wagw_client_t *c, void *arg)
 {
-    (void) arg;
+    (void)arg;
     c->permanent = true;
     c->wanted = false;
     c->disconnect_code = 401;
     wagw_client_status(c, WAGW_STATUS_FAILED, 401, "pairing_refused");
 }
 
-
-static int
-refuse(wagw_turn_t *t, const wagw_node_t *iq, int code, const char *text)
+static int refuse(wagw_turn_t *t, const wagw_node_t *iq, int code, const char *text)
 {
-    wagw_node_t  *n = wagw_node(&t->arena, "iq"), *e;
+    wagw_node_t *n = wagw_node(&t->arena, "iq"), *e;
 
     wagw_client_log(t->c, WAGW_LOG_ERROR, "pair-success refused: %s", text);
     wagw_node_attr_server(&t->arena, n, "to");
@@ -366,11 +339,9 @@ refuse(wagw_turn_t *t, const wagw_node_t *iq, int code, const char *text)
     return wagw_turn_close(t);
 }
 
-
-static void
-signed_then(wagw_client_t *c, void *arg)
+static void signed_then(wagw_client_t *c, void *arg)
 {
-    (void) arg;
+    (void)arg;
     wagw_pair_clear(c);
     wagw_client_state(c, WAGW_CONN_SIGNED, SIGNED_MS);
     wagw_client_log(c, WAGW_LOG_NOTICE, "linked");
@@ -378,30 +349,29 @@ signed_then(wagw_client_t *c, void *arg)
     wagw_client_wake_waits(c);
 }
 
-
-int
-wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq)
+int wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq)
 {
-    char                     key[WAGW_KEY_MAX];
-    size_t                   n;
-    uint8_t                  trusted[33];
-    wagw_str_t               s;
-    wagw_jid_t               jid, lid = { 0 }, phone;
-    wagw_node_t             *answer, *sign, *di;
-    wagw_creds_t            *creds;
-    wagw_client_t           *c = t->c;
-    wagw_signal_addr_t       addr;
-    wagw_pair_identity_t     id;
-    Wa__ClientPairingProps  *props;
-    const wagw_node_t       *ps = wagw_node_find(iq, "pair-success");
-    const wagw_node_t       *device = wagw_node_find(ps, "device");
+    char key[WAGW_KEY_MAX];
+    size_t n;
+    uint8_t trusted[33];
+    wagw_str_t s;
+    wagw_jid_t jid, lid = {0}, phone;
+    wagw_node_t *answer, *sign, *di;
+    wagw_creds_t *creds;
+    wagw_client_t *c = t->c;
+    wagw_signal_addr_t addr;
+    wagw_pair_identity_t id;
+    Wa__ClientPairingProps *props;
+    const wagw_node_t *ps = wagw_node_find(iq, "pair-success");
+    const wagw_node_t *device = wagw_node_find(ps, "device");
 
     if (!c->registering || c->creds == NULL || c->creds->paired) {
         wagw_client_log(c, WAGW_LOG_WARN, "unexpected pair-success ignored");
         return WAGW_OK;
     }
     s = wagw_node_data(wagw_node_find(ps, "device-identity"));
-    if (s.n == 0 || wagw_node_get_jid(device, "jid", &jid) != WAGW_OK || jid.server != WAGW_SRV_USER || jid.device == 0) {
+    if (s.n == 0 || wagw_node_get_jid(device, "jid", &jid) != WAGW_OK || jid.server != WAGW_SRV_USER ||
+        jid.device == 0) {
         return refuse(t, iq, 500, "internal-error");
     }
     if (wagw_node_has(device, "lid") && (wagw_node_get_jid(device, "lid", &lid) != WAGW_OK || !wagw_jid_is_lid(&lid))) {
@@ -411,7 +381,7 @@ wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq)
         return refuse(t, iq, 500, "internal-error");
     }
     WAGW_TRY(wagw_pair_identity(&id, &t->arena, s, c->creds->adv_secret, &c->creds->identity, c->sh->random,
-        c->sh->random_data));
+                                c->sh->random_data));
     if (id.error == 0 && id.full.n > WAGW_ADV_MAX) {
         id.error = 500;
         id.text = "internal-error";
@@ -428,10 +398,11 @@ wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq)
     creds->jid = jid;
     creds->lid = lid;
     memcpy(creds->adv, id.full.p, id.full.n);
-    creds->adv_len = (uint16_t) id.full.n;
+    creds->adv_len = (uint16_t)id.full.n;
     memcpy(creds->account_key, id.account_key, 32);
     wagw_creds_text(creds->platform, sizeof(creds->platform), wagw_node_get(wagw_node_find(ps, "platform"), "name"));
-    wagw_creds_text(creds->business_name, sizeof(creds->business_name), wagw_node_get(wagw_node_find(ps, "biz"), "name"));
+    wagw_creds_text(creds->business_name, sizeof(creds->business_name),
+                    wagw_node_get(wagw_node_find(ps, "biz"), "name"));
     s = wagw_node_data(wagw_node_find(ps, "client-props"));
     if (s.n) {
         props = wa__client_pairing_props__unpack(NULL, s.n, s.p);

@@ -9,20 +9,17 @@
 
 #include <stdio.h>
 
-#define PLATFORM_TYPES_N  (sizeof(platform_types) / sizeof(platform_types[0]))
+#define PLATFORM_TYPES_N (sizeof(platform_types) / sizeof(platform_types[0]))
 
 static const struct {
-    const char                      *name;
-    Wa__DeviceProps__PlatformType    type;
-} platform_types[] = {
-    { "chrome", 1 }, { "firefox", 2 }, { "ie", 3 }, { "opera", 4 }, { "safari", 5 }, { "edge", 6 }, { "desktop", 7 },
-    { "ipad", 8 }, { "android_tablet", 9 }, { "ohana", 10 }, { "aloha", 11 }, { "catalina", 12 }, { "tcl_tv", 13 },
-    { "uwp", 21 }
-};
+    const char *name;
+    Wa__DeviceProps__PlatformType type;
+} platform_types[] = {{"chrome", 1},         {"firefox", 2}, {"ie", 3},      {"opera", 4},
+                      {"safari", 5},         {"edge", 6},    {"desktop", 7}, {"ipad", 8},
+                      {"android_tablet", 9}, {"ohana", 10},  {"aloha", 11},  {"catalina", 12},
+                      {"tcl_tv", 13},        {"uwp", 21}};
 
-
-bool
-wagw_same_word(const char *a, const char *b)
+bool wagw_same_word(const char *a, const char *b)
 {
     for (; *a && *b; a++, b++) {
         if ((*a | 0x20) != (*b | 0x20)) {
@@ -32,9 +29,7 @@ wagw_same_word(const char *a, const char *b)
     return *a == *b;
 }
 
-
-static Wa__DeviceProps__PlatformType
-platform_type(const char *browser)
+static Wa__DeviceProps__PlatformType platform_type(const char *browser)
 {
     for (size_t i = 0; browser && i < PLATFORM_TYPES_N; i++) {
         if (wagw_same_word(browser, platform_types[i].name)) {
@@ -44,11 +39,9 @@ platform_type(const char *browser)
     return 1;
 }
 
-
-static int
-pack(wagw_buf_t *out, const ProtobufCMessage *m)
+static int pack(wagw_buf_t *out, const ProtobufCMessage *m)
 {
-    size_t  n = protobuf_c_message_get_packed_size(m);
+    size_t n = protobuf_c_message_get_packed_size(m);
 
     if (wagw_buf_reserve(out, n) != WAGW_OK) {
         return WAGW_NOMEM;
@@ -57,25 +50,20 @@ pack(wagw_buf_t *out, const ProtobufCMessage *m)
     return WAGW_OK;
 }
 
-
-static ProtobufCBinaryData
-bytes(const void *p, size_t n)
+static ProtobufCBinaryData bytes(const void *p, size_t n)
 {
-    return (ProtobufCBinaryData) { n, (uint8_t *) p };
+    return (ProtobufCBinaryData){n, (uint8_t *)p};
 }
 
-
 typedef struct {
-    Wa__ClientPayload                           payload;
-    Wa__ClientPayload__UserAgent                agent;
-    Wa__ClientPayload__UserAgent__AppVersion    version;
-    Wa__ClientPayload__WebInfo                  web;
+    Wa__ClientPayload payload;
+    Wa__ClientPayload__UserAgent agent;
+    Wa__ClientPayload__UserAgent__AppVersion version;
+    Wa__ClientPayload__WebInfo web;
 } common_t;
 
-
 /* The locale's country and the web sub-platform follow the configuration. */
-static void
-common(common_t *c, const wagw_client_conf_t *conf, const uint32_t version[3])
+static void common(common_t *c, const wagw_client_conf_t *conf, const uint32_t version[3])
 {
     wa__client_payload__init(&c->payload);
     wa__client_payload__user_agent__init(&c->agent);
@@ -90,16 +78,16 @@ common(common_t *c, const wagw_client_conf_t *conf, const uint32_t version[3])
     c->agent.has_platform = 1;
     c->agent.platform = 14;
     c->agent.appversion = &c->version;
-    c->agent.mcc = (char *) "000";
-    c->agent.mnc = (char *) "000";
-    c->agent.osversion = (char *) "0.1";
-    c->agent.manufacturer = (char *) "";
-    c->agent.device = (char *) "Desktop";
-    c->agent.osbuildnumber = (char *) "0.1";
+    c->agent.mcc = (char *)"000";
+    c->agent.mnc = (char *)"000";
+    c->agent.osversion = (char *)"0.1";
+    c->agent.manufacturer = (char *)"";
+    c->agent.device = (char *)"Desktop";
+    c->agent.osbuildnumber = (char *)"0.1";
     c->agent.has_releasechannel = 1;
     c->agent.releasechannel = 0;
-    c->agent.localelanguageiso6391 = (char *) "en";
-    c->agent.localecountryiso31661alpha2 = (char *) (conf->country ? conf->country : "US");
+    c->agent.localelanguageiso6391 = (char *)"en";
+    c->agent.localecountryiso31661alpha2 = (char *)(conf->country ? conf->country : "US");
 
     c->web.has_websubplatform = 1;
     c->web.websubplatform = 0;
@@ -121,20 +109,18 @@ common(common_t *c, const wagw_client_conf_t *conf, const uint32_t version[3])
     c->payload.has_pull = 1;
 }
 
-
-static int
-device_props(wagw_buf_t *out, const wagw_client_conf_t *conf)
+static int device_props(wagw_buf_t *out, const wagw_client_conf_t *conf)
 {
-    Wa__DeviceProps                      props = WA__DEVICE_PROPS__INIT;
-    Wa__DeviceProps__AppVersion          version = WA__DEVICE_PROPS__APP_VERSION__INIT;
-    Wa__DeviceProps__HistorySyncConfig   hist = WA__DEVICE_PROPS__HISTORY_SYNC_CONFIG__INIT;
+    Wa__DeviceProps props = WA__DEVICE_PROPS__INIT;
+    Wa__DeviceProps__AppVersion version = WA__DEVICE_PROPS__APP_VERSION__INIT;
+    Wa__DeviceProps__HistorySyncConfig hist = WA__DEVICE_PROPS__HISTORY_SYNC_CONFIG__INIT;
 
     version.has_primary = version.has_secondary = version.has_tertiary = 1;
     version.primary = 10;
     version.secondary = 15;
     version.tertiary = 7;
 
-#define SET(field, value)  (hist.has_##field = 1, hist.field = (value))
+#define SET(field, value) (hist.has_##field = 1, hist.field = (value))
     SET(storagequotamb, 10240);
     SET(inlineinitialpayloadine2eemsg, 1);
     SET(supportcallloghistory, 0);
@@ -148,7 +134,7 @@ device_props(wagw_buf_t *out, const wagw_client_conf_t *conf)
     SET(supportgrouphistory, 0);
 #undef SET
 
-    props.os = (char *) (conf->os ? conf->os : "Mac OS");
+    props.os = (char *)(conf->os ? conf->os : "Mac OS");
     props.version = &version;
     props.has_platformtype = 1;
     props.platformtype = platform_type(conf->browser);
@@ -158,35 +144,34 @@ device_props(wagw_buf_t *out, const wagw_client_conf_t *conf)
     return pack(out, &props.base);
 }
 
-
-int
-wagw_payload_registration(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf, const uint32_t version[3])
+int wagw_payload_registration(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf,
+                              const uint32_t version[3])
 {
-    int                                              rc;
-    int                                              n;
-    char                                             text[48];
-    uint8_t                                          regid[4], skey[3], hash[16], type = 5;
-    common_t                                         m;
-    wagw_buf_t                                       props = { 0 };
+    int rc;
+    int n;
+    char text[48];
+    uint8_t regid[4], skey[3], hash[16], type = 5;
+    common_t m;
+    wagw_buf_t props = {0};
     Wa__ClientPayload__DevicePairingRegistrationData reg;
 
     common(&m, conf, version);
     wa__client_payload__device_pairing_registration_data__init(&reg);
 
     for (int i = 0; i < 4; i++) {
-        regid[i] = (uint8_t) (c->registration_id >> (24 - 8 * i));
+        regid[i] = (uint8_t)(c->registration_id >> (24 - 8 * i));
     }
     for (int i = 0; i < 3; i++) {
-        skey[i] = (uint8_t) (c->spk_id >> (16 - 8 * i));
+        skey[i] = (uint8_t)(c->spk_id >> (16 - 8 * i));
     }
     n = snprintf(text, sizeof(text), "%u.%u.%u", version[0], version[1], version[2]);
 
-    rc = wagw_md5(hash, wagw_str(text, (size_t) n));
+    rc = wagw_md5(hash, wagw_str(text, (size_t)n));
     if (rc == WAGW_OK) {
         rc = device_props(&props, conf);
     }
     if (rc == WAGW_OK) {
-#define SET(field, p, len)  (reg.has_##field = 1, reg.field = bytes(p, len))
+#define SET(field, p, len) (reg.has_##field = 1, reg.field = bytes(p, len))
         SET(eregid, regid, 4);
         SET(ekeytype, &type, 1);
         SET(eident, c->identity.pub, 32);
@@ -205,12 +190,11 @@ wagw_payload_registration(wagw_buf_t *out, const wagw_creds_t *c, const wagw_cli
     return rc;
 }
 
-
-int
-wagw_payload_login(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf, const uint32_t version[3])
+int wagw_payload_login(wagw_buf_t *out, const wagw_creds_t *c, const wagw_client_conf_t *conf,
+                       const uint32_t version[3])
 {
-    uint64_t  user;
-    common_t  m;
+    uint64_t user;
+    common_t m;
 
     WAGW_TRY(wagw_str_u64(wagw_str(c->jid.user, c->jid.user_len), &user));
     common(&m, conf, version);

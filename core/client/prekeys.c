@@ -9,46 +9,38 @@
 
 #include <stdio.h>
 
-#define PREKEYS_FIRST    812
-#define PREKEYS_REFILL   50
-#define PREKEYS_LOW      5
-#define UPLOAD_AGAIN_MS  600000
-#define ROTATE_AFTER_MS  (30LL * 86400000)
-
+#define PREKEYS_FIRST 812
+#define PREKEYS_REFILL 50
+#define PREKEYS_LOW 5
+#define UPLOAD_AGAIN_MS 600000
+#define ROTATE_AFTER_MS (30LL * 86400000)
 
 static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active);
 
 /* Where the answer leads: on to `active` during login, or nowhere. */
-#define THEN_ACTIVE  1
+#define THEN_ACTIVE 1
 
-
-wagw_str_t
-wagw_be(wagw_arena_t *a, uint32_t v, unsigned n)
+wagw_str_t wagw_be(wagw_arena_t *a, uint32_t v, unsigned n)
 {
-    uint8_t  *p = wagw_arena_alloc(a, n);
+    uint8_t *p = wagw_arena_alloc(a, n);
 
     for (unsigned i = 0; p && i < n; i++) {
-        p[i] = (uint8_t) (v >> (8 * (n - 1 - i)));
+        p[i] = (uint8_t)(v >> (8 * (n - 1 - i)));
     }
     return wagw_str(p, p ? n : 0);
 }
 
-
-static int
-go_on(wagw_turn_t *t, uint64_t arg)
+static int go_on(wagw_turn_t *t, uint64_t arg)
 {
     return (arg & THEN_ACTIVE) && t->c->conn == WAGW_CONN_LOGIN ? wagw_login_active(t) : WAGW_OK;
 }
 
-
-static int
-count_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int count_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    uint64_t  n = 0;
+    uint64_t n = 0;
 
-    if (node == NULL || wagw_iq_error(node, NULL)
-        || wagw_node_get_u64(wagw_node_find(node, "count"), "value", &n) != WAGW_OK)
-    {
+    if (node == NULL || wagw_iq_error(node, NULL) ||
+        wagw_node_get_u64(wagw_node_find(node, "count"), "value", &n) != WAGW_OK) {
         /* logged, never in the way of the login (01 section 6) */
         wagw_client_log(t->c, WAGW_LOG_WARN, "the server's prekey count is not known");
         return t->c->conn >= WAGW_CONN_LOGIN ? go_on(t, arg) : WAGW_OK;
@@ -59,27 +51,21 @@ count_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     return go_on(t, arg);
 }
 
-
-static int
-count_query(wagw_turn_t *t, uint64_t arg)
+static int count_query(wagw_turn_t *t, uint64_t arg)
 {
-    wagw_node_t  *iq = wagw_iq(t, "get", "encrypt");
+    wagw_node_t *iq = wagw_iq(t, "get", "encrypt");
 
     wagw_node_child(&t->arena, iq, "count");
     return wagw_iq_send(t, iq, count_answer, arg);
 }
 
-
-int
-wagw_prekeys_check(wagw_turn_t *t, uint64_t unused)
+int wagw_prekeys_check(wagw_turn_t *t, uint64_t unused)
 {
-    (void) unused;
+    (void)unused;
     return count_query(t, THEN_ACTIVE);
 }
 
-
-int
-wagw_prekeys_count(wagw_turn_t *t, uint32_t server_count)
+int wagw_prekeys_count(wagw_turn_t *t, uint32_t server_count)
 {
     if (server_count >= PREKEYS_LOW || t->c->uploading) {
         return WAGW_OK;
@@ -90,23 +76,19 @@ wagw_prekeys_count(wagw_turn_t *t, uint32_t server_count)
     return prekeys_upload(t, PREKEYS_REFILL, false);
 }
 
-
-static void
-uploading_then(wagw_client_t *c, void *arg)
+static void uploading_then(wagw_client_t *c, void *arg)
 {
-    c->uploading = *(bool *) arg;
+    c->uploading = *(bool *)arg;
     if (!c->uploading) {
         c->uploaded_ms = c->now;
     }
 }
 
-
-static int
-upload_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int upload_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    bool           no = false;
-    uint32_t       upto = (uint32_t) (arg >> 8);
-    wagw_creds_t  *creds;
+    bool no = false;
+    uint32_t upto = (uint32_t)(arg >> 8);
+    wagw_creds_t *creds;
 
     WAGW_TRY(wagw_turn_then(t, uploading_then, &no, sizeof(no)));
     if (node == NULL || wagw_iq_error(node, NULL) || t->c->creds == NULL) {
@@ -123,20 +105,18 @@ upload_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     return node == NULL && t->c->conn != WAGW_CONN_LOGIN ? WAGW_OK : go_on(t, arg);
 }
 
-
-static int
-prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
+static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
 {
-    int             rc;
-    bool            yes = true;
-    char            key[16];
-    uint8_t         pub[32], *p;
-    unsigned        have = 0;
-    uint32_t        id;
-    wagw_str_t      v;
-    wagw_node_t    *iq, *list, *k;
-    wagw_creds_t   *creds = wagw_turn_creds(t);
-    wagw_signal_t  *s = wagw_turn_signal(t);
+    int rc;
+    bool yes = true;
+    char key[16];
+    uint8_t pub[32], *p;
+    unsigned have = 0;
+    uint32_t id;
+    wagw_str_t v;
+    wagw_node_t *iq, *list, *k;
+    wagw_creds_t *creds = wagw_turn_creds(t);
+    wagw_signal_t *s = wagw_turn_signal(t);
 
     if (creds == NULL || s == NULL) {
         return WAGW_NOMEM;
@@ -145,7 +125,8 @@ prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
     iq = wagw_iq(t, "set", "encrypt");
     wagw_node_bytes(wagw_node_child(&t->arena, iq, "registration"), wagw_be(&t->arena, creds->registration_id, 4));
     wagw_node_bytes(wagw_node_child(&t->arena, iq, "type"), WAGW_STR("\x05"));
-    wagw_node_bytes(wagw_node_child(&t->arena, iq, "identity"), wagw_arena_str(&t->arena, wagw_str(creds->identity.pub, 32)));
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "identity"),
+                    wagw_arena_str(&t->arena, wagw_str(creds->identity.pub, 32)));
     list = wagw_node_child(&t->arena, iq, "list");
 
     /* first what an earlier upload did not get through: all of it is asked
@@ -186,28 +167,25 @@ prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
     }
     WAGW_TRY(wagw_prekeys_skey(t, iq));
     WAGW_TRY(wagw_turn_then(t, uploading_then, &yes, sizeof(yes)));
-    return wagw_iq_send(t, iq, upload_answer, (uint64_t) id << 8 | (then_active ? THEN_ACTIVE : 0));
+    return wagw_iq_send(t, iq, upload_answer, (uint64_t)id << 8 | (then_active ? THEN_ACTIVE : 0));
 }
 
-
-int
-wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent)
+int wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent)
 {
-    wagw_node_t         *skey = wagw_node_child(&t->arena, parent, "skey");
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    wagw_node_t *skey = wagw_node_child(&t->arena, parent, "skey");
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     wagw_node_bytes(wagw_node_child(&t->arena, skey, "id"), wagw_be(&t->arena, me->spk_id, 3));
     wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "value"), wagw_str(me->spk_pub, 32));
     return wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, skey, "signature"), wagw_str(me->spk_sig, 64))
-        ? WAGW_OK : WAGW_NOMEM;
+               ? WAGW_OK
+               : WAGW_NOMEM;
 }
 
-
-int
-wagw_prekeys_retry_key(wagw_turn_t *t, uint32_t *id, uint8_t pub[32])
+int wagw_prekeys_retry_key(wagw_turn_t *t, uint32_t *id, uint8_t pub[32])
 {
-    wagw_creds_t   *creds = wagw_turn_creds(t);
-    wagw_signal_t  *s = wagw_turn_signal(t);
+    wagw_creds_t *creds = wagw_turn_creds(t);
+    wagw_signal_t *s = wagw_turn_signal(t);
 
     if (creds == NULL || s == NULL) {
         return WAGW_NOMEM;
@@ -218,59 +196,53 @@ wagw_prekeys_retry_key(wagw_turn_t *t, uint32_t *id, uint8_t pub[32])
     return WAGW_OK;
 }
 
-
 /* The server holds what we think it holds?  If it lost them: all again. */
-static int
-digest_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int digest_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    (void) arg;
+    (void)arg;
     if (node == NULL || t->c->uploading) {
         return WAGW_OK;
     }
-    if (wagw_iq_error(node, NULL) == 404 || (wagw_iq_error(node, NULL) == 0 && wagw_node_find(node, "digest") == NULL)) {
+    if (wagw_iq_error(node, NULL) == 404 ||
+        (wagw_iq_error(node, NULL) == 0 && wagw_node_find(node, "digest") == NULL)) {
         wagw_client_log(t->c, WAGW_LOG_NOTICE, "the server lost the prekeys, uploading new ones");
         return prekeys_upload(t, PREKEYS_FIRST, false);
     }
     return WAGW_OK;
 }
 
-
-int
-wagw_prekeys_digest(wagw_turn_t *t)
+int wagw_prekeys_digest(wagw_turn_t *t)
 {
-    wagw_node_t  *iq = wagw_iq(t, "get", "encrypt");
+    wagw_node_t *iq = wagw_iq(t, "get", "encrypt");
 
     wagw_node_child(&t->arena, iq, "digest");
     return wagw_iq_send(t, iq, digest_answer, 0);
 }
 
-
 /* ---- the signed prekey, monthly --------------------------------------------- */
 
 typedef struct {
-    uint32_t  id;
-    uint8_t   pub[32];
-    uint8_t   sig[64];
+    uint32_t id;
+    uint8_t pub[32];
+    uint8_t sig[64];
 } skey_t;
 
 enum { TAG_ID = 1, TAG_PUB, TAG_SIG };
 
-#define NEXT_SKEY  "next-skey"
+#define NEXT_SKEY "next-skey"
 
-
-static int
-skey_read(wagw_str_t v, skey_t *k)
+static int skey_read(wagw_str_t v, skey_t *k)
 {
-    uint8_t     tag;
-    uint64_t    u;
-    unsigned    have = 0;
-    wagw_str_t  s;
-    wagw_tlv_t  r = { v, 0 };
+    uint8_t tag;
+    uint64_t u;
+    unsigned have = 0;
+    wagw_str_t s;
+    wagw_tlv_t r = {v, 0};
 
     memset(k, 0, sizeof(*k));
     while (wagw_tlv_next(&r, &tag, &u, &s) == WAGW_OK) {
         if (tag == TAG_ID) {
-            k->id = (uint32_t) u;
+            k->id = (uint32_t)u;
         } else if (tag == TAG_PUB && s.n == 32) {
             memcpy(k->pub, s.p, 32);
             have |= 1;
@@ -282,15 +254,13 @@ skey_read(wagw_str_t v, skey_t *k)
     return k->id && have == 3 ? WAGW_OK : WAGW_MALFORMED;
 }
 
-
 /* Only now the new one is the current one; the old one's record stays for
  * messages that were made with it. */
-static int
-rotate_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t id)
+static int rotate_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t id)
 {
-    skey_t         k;
-    wagw_str_t     v;
-    wagw_creds_t  *creds;
+    skey_t k;
+    wagw_str_t v;
+    wagw_creds_t *creds;
 
     if (node == NULL || wagw_iq_error(node, NULL) || t->c->creds == NULL) {
         wagw_client_log(t->c, WAGW_LOG_WARN, "the new signed prekey was not confirmed");
@@ -311,17 +281,15 @@ rotate_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t id)
     return wagw_txn_del(&t->txn, WAGW_REC_META, WAGW_STR(NEXT_SKEY));
 }
 
-
-int
-wagw_prekeys_rotate(wagw_turn_t *t)
+int wagw_prekeys_rotate(wagw_turn_t *t)
 {
-    int                  rc;
-    skey_t               k;
-    wagw_buf_t           b = { 0 };
-    wagw_str_t           v;
-    wagw_node_t         *iq, *skey;
-    wagw_signal_t       *s;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    int rc;
+    skey_t k;
+    wagw_buf_t b = {0};
+    wagw_str_t v;
+    wagw_node_t *iq, *skey;
+    wagw_signal_t *s;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     if (me->spk_ms && t->now - me->spk_ms < ROTATE_AFTER_MS) {
         return WAGW_OK;

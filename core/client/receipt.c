@@ -5,27 +5,23 @@
 
 #include "client_i.h"
 
-#define IDS_MAX  256
+#define IDS_MAX 256
 
-
-static wagw_node_t *
-receipt(wagw_turn_t *t, wagw_str_t id, const wagw_jid_t *to)
+static wagw_node_t *receipt(wagw_turn_t *t, wagw_str_t id, const wagw_jid_t *to)
 {
-    wagw_node_t  *n = wagw_node(&t->arena, "receipt");
+    wagw_node_t *n = wagw_node(&t->arena, "receipt");
 
     wagw_node_attr(&t->arena, n, "id", id);
     wagw_node_attr_jid(&t->arena, n, "to", to);
     return n;
 }
 
-
 /* Exactly one per stanza: peer_msg, sender, inactive or plain. */
-int
-wagw_receipt_delivery(wagw_turn_t *t, const wagw_incoming_t *in)
+int wagw_receipt_delivery(wagw_turn_t *t, const wagw_incoming_t *in)
 {
-    wagw_jid_t    j, own;
-    const char   *type = NULL;
-    wagw_node_t  *n = receipt(t, in->id, &in->from);
+    wagw_jid_t j, own;
+    const char *type = NULL;
+    wagw_node_t *n = receipt(t, in->id, &in->from);
 
     if (wagw_node_has(in->node, "recipient") && wagw_node_get_jid(in->node, "recipient", &j) == WAGW_OK) {
         wagw_node_attr_jid(&t->arena, n, "recipient", &j);
@@ -54,11 +50,10 @@ wagw_receipt_delivery(wagw_turn_t *t, const wagw_incoming_t *in)
     return WAGW_OK;
 }
 
-
-int
-wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *participant, const wagw_str_t *ids, size_t n)
+int wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *participant, const wagw_str_t *ids,
+                      size_t n)
 {
-    wagw_node_t  *r, *list;
+    wagw_node_t *r, *list;
 
     if (n == 0) {
         return WAGW_OK;
@@ -78,18 +73,17 @@ wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *part
     return wagw_turn_send(t, r);
 }
 
-
 /* ---- incoming ------------------------------------------------------------------- */
 
-static int
-receipt_row(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t user, unsigned status, int64_t at, bool *news)
+static int receipt_row(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t user, unsigned status, int64_t at,
+                       bool *news)
 {
-    int                 rc;
-    char                key[WAGW_KEY_MAX];
-    size_t              n = wagw_msgkey(key, chat, id, user);
-    wagw_buf_t          b = { 0 };
-    wagw_str_t          v, copy;
-    wagw_row_receipt_t  r;
+    int rc;
+    char key[WAGW_KEY_MAX];
+    size_t n = wagw_msgkey(key, chat, id, user);
+    wagw_buf_t b = {0};
+    wagw_str_t v, copy;
+    wagw_row_receipt_t r;
 
     if (n == 0) {
         return WAGW_OK;
@@ -107,8 +101,8 @@ receipt_row(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t user, uns
     r.chat = chat;
     r.id = id;
     r.user = user;
-    *news = (status == WAGW_MSG_DELIVERED && r.delivered == 0) || (status == WAGW_MSG_READ && r.read == 0)
-        || (status == WAGW_MSG_PLAYED && r.played == 0);
+    *news = (status == WAGW_MSG_DELIVERED && r.delivered == 0) || (status == WAGW_MSG_READ && r.read == 0) ||
+            (status == WAGW_MSG_PLAYED && r.played == 0);
     if (status >= WAGW_MSG_DELIVERED && r.delivered == 0) {
         r.delivered = at;
     }
@@ -126,16 +120,15 @@ receipt_row(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t user, uns
     return rc;
 }
 
-
 /* One message of ours, one reader.  A status never goes down. */
-static int
-confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_t *user, unsigned status, int64_t at)
+static int confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_t *user, unsigned status,
+                     int64_t at)
 {
-    int                  rc;
-    bool                 group = !wagw_jid_is_person(chat), news = false;
-    wagw_jid_t           who;
-    wagw_str_t           text = wagw_jid_str(&t->arena, chat), user_text;
-    wagw_row_message_t   row;
+    int rc;
+    bool group = !wagw_jid_is_person(chat), news = false;
+    wagw_jid_t who;
+    wagw_str_t text = wagw_jid_str(&t->arena, chat), user_text;
+    wagw_row_message_t row;
 
     rc = wagw_turn_message(t, text, id, WAGW_STR(""), &row);
     if (rc == WAGW_NOT_FOUND) {
@@ -151,7 +144,7 @@ confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_
         return WAGW_OK;
     }
     if (status > row.status) {
-        row.status = (uint8_t) status;
+        row.status = (uint8_t)status;
         WAGW_TRY(wagw_turn_message_put(t, &row));
     }
     if (row.flags & WAGW_ROW_HIDDEN) {
@@ -160,13 +153,11 @@ confirmed(wagw_turn_t *t, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_
     return wagw_event_ack(t, &row, &who, wagw_jid_is_person(chat) ? WAGW_STR_NULL : user_text, status, at);
 }
 
-
 /* Another device of ours read a chat. */
-static int
-read_elsewhere(wagw_turn_t *t, const wagw_jid_t *chat)
+static int read_elsewhere(wagw_turn_t *t, const wagw_jid_t *chat)
 {
-    int              rc;
-    wagw_row_chat_t  c;
+    int rc;
+    wagw_row_chat_t c;
 
     rc = wagw_turn_chat(t, wagw_jid_str(&t->arena, chat), &c);
     if (rc == WAGW_NOT_FOUND) {
@@ -181,17 +172,15 @@ read_elsewhere(wagw_turn_t *t, const wagw_jid_t *chat)
     return wagw_turn_chat_put(t, &c);
 }
 
-
-int
-wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n)
 {
-    size_t              nids = 0;
-    unsigned            status;
-    int64_t             at_ms = t->now;
-    uint64_t            at;
-    wagw_jid_t          from, chat, user, recipient;
-    wagw_str_t          ids[IDS_MAX], type = wagw_node_get(n, "type"), id = wagw_node_get(n, "id"), key;
-    const wagw_node_t  *item, *list = wagw_node_find(n, "list"), *parts;
+    size_t nids = 0;
+    unsigned status;
+    int64_t at_ms = t->now;
+    uint64_t at;
+    wagw_jid_t from, chat, user, recipient;
+    wagw_str_t ids[IDS_MAX], type = wagw_node_get(n, "type"), id = wagw_node_get(n, "id"), key;
+    const wagw_node_t *item, *list = wagw_node_find(n, "list"), *parts;
 
     if (id.n == 0 || wagw_node_get_jid(n, "from", &from) != WAGW_OK) {
         return wagw_ack(t, n, 0);
@@ -209,10 +198,10 @@ wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n)
     } else if (wagw_str_is(type, "inactive")) {
         status = WAGW_MSG_DELIVERED;
     } else {
-        return wagw_ack(t, n, 0);       /* sender, hist_sync, peer_msg, server-error */
+        return wagw_ack(t, n, 0); /* sender, hist_sync, peer_msg, server-error */
     }
     if (wagw_node_get_u64(n, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
-        at_ms = (int64_t) at * 1000;
+        at_ms = (int64_t)at * 1000;
     }
     ids[nids++] = id;
     for (item = wagw_node_find(list, "item"); item && nids < IDS_MAX; item = wagw_node_find_next(item, "item")) {
@@ -249,10 +238,10 @@ wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n)
             key = wagw_node_get(parts, "key");
             for (item = wagw_node_find(parts, "user"); item; item = wagw_node_find_next(item, "user")) {
                 if (wagw_node_get_jid(item, "jid", &user) == WAGW_OK) {
-                    int64_t  when = at_ms;
+                    int64_t when = at_ms;
 
                     if (wagw_node_get_u64(item, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
-                        when = (int64_t) at * 1000;
+                        when = (int64_t)at * 1000;
                     }
                     WAGW_TRY(confirmed(t, &chat, key.n ? key : id, &user, status, when));
                 }

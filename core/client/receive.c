@@ -6,12 +6,10 @@
 
 #include "client_i.h"
 
-
-int
-wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error)
+int wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error)
 {
-    wagw_node_t  *a = wagw_node(&t->arena, "ack");
-    wagw_jid_t    from;
+    wagw_node_t *a = wagw_node(&t->arena, "ack");
+    wagw_jid_t from;
 
     wagw_node_attr(&t->arena, a, "class", n->tag);
     wagw_node_attr(&t->arena, a, "id", wagw_node_get(n, "id"));
@@ -21,8 +19,8 @@ wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error)
         wagw_node_attr_server(&t->arena, a, "to");
     }
     for (int i = 0; i < 2; i++) {
-        const char  *attr = i ? "recipient" : "participant";
-        wagw_jid_t   j;
+        const char *attr = i ? "recipient" : "participant";
+        wagw_jid_t j;
 
         if (wagw_node_has(n, attr) && wagw_node_get_jid(n, attr, &j) == WAGW_OK) {
             wagw_node_attr_jid(&t->arena, a, attr, &j);
@@ -43,21 +41,17 @@ wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error)
     return wagw_turn_send(t, a);
 }
 
-
-static void
-iq_done_then(wagw_client_t *c, void *arg)
+static void iq_done_then(wagw_client_t *c, void *arg)
 {
-    wagw_iq_done(c, *(uint32_t *) arg);
+    wagw_iq_done(c, *(uint32_t *)arg);
 }
 
-
-static int
-receive_iq(wagw_turn_t *t, const wagw_node_t *n)
+static int receive_iq(wagw_turn_t *t, const wagw_node_t *n)
 {
-    uint32_t      num;
-    wagw_iq_t    *iq;
-    wagw_jid_t    from;
-    wagw_node_t  *answer;
+    uint32_t num;
+    wagw_iq_t *iq;
+    wagw_jid_t from;
+    wagw_node_t *answer;
 
     if (wagw_node_attr_is(n, "type", "result") || wagw_node_attr_is(n, "type", "error")) {
         iq = wagw_iq_find(t->c, wagw_node_get(n, "id"));
@@ -90,12 +84,10 @@ receive_iq(wagw_turn_t *t, const wagw_node_t *n)
     return wagw_turn_send(t, answer);
 }
 
-
-int
-wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n)
 {
-    int          rc;
-    wagw_buf_t   dump = { 0 };
+    int rc;
+    wagw_buf_t dump = {0};
 
     if (wagw_node_is(n, "iq")) {
         return receive_iq(t, n);
@@ -113,7 +105,7 @@ wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n)
         return t->c->creds ? wagw_login_ib(t, n) : WAGW_OK;
     }
     if (wagw_node_is(n, "xmlstreamend")) {
-        return WAGW_OK;         /* the socket closes next */
+        return WAGW_OK; /* the socket closes next */
     }
     if (wagw_node_is(n, "notification")) {
         rc = wagw_receive_notification(t, n);
@@ -138,54 +130,49 @@ wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n)
         return wagw_receive_presence(t, n);
     }
     if (wagw_node_dump(&dump, n) == WAGW_OK && wagw_buf_u8(&dump, 0) == WAGW_OK) {
-        wagw_client_log(t->c, WAGW_LOG_DEBUG, "unknown stanza %s", (char *) dump.p);
+        wagw_client_log(t->c, WAGW_LOG_DEBUG, "unknown stanza %s", (char *)dump.p);
     }
     wagw_buf_free(&dump);
     return WAGW_OK;
 }
 
-
 /* ---- messages ---------------------------------------------------------------- */
 
-static void
-received_then(wagw_client_t *c, void *arg)
+static void received_then(wagw_client_t *c, void *arg)
 {
-    (void) arg;
+    (void)arg;
     c->received++;
     c->ops->changed(c->driver);
 }
-
 
 /*
  * The server tells whole seconds.  What is happening now is put where it is
  * within its second, so that it sorts with what we do ourselves.
  */
-int64_t
-wagw_server_ms(int64_t now, uint64_t t)
+int64_t wagw_server_ms(int64_t now, uint64_t t)
 {
-    int64_t  second = now / 1000;
+    int64_t second = now / 1000;
 
-    if ((int64_t) t == second) {
+    if ((int64_t)t == second) {
         return now;
     }
-    return (int64_t) t * 1000 + ((int64_t) t == second - 1 ? 999 : 0);
+    return (int64_t)t * 1000 + ((int64_t)t == second - 1 ? 999 : 0);
 }
 
-
 /* 04 section 12.1.  WAGW_MALFORMED: nack 487. */
-static int
-envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
+static int envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
 {
-    int              rc;
-    bool             own;
-    uint64_t         at;
-    wagw_jid_t       recipient, alt;
-    wagw_client_t   *c = t->c;
+    int rc;
+    bool own;
+    uint64_t at;
+    wagw_jid_t recipient, alt;
+    wagw_client_t *c = t->c;
 
     memset(in, 0, sizeof(*in));
     in->node = n;
     in->id = wagw_node_get(n, "id");
-    if (in->id.n == 0 || in->id.n > 128 || memchr(in->id.p, '|', in->id.n) || wagw_node_get_jid(n, "from", &in->from) != WAGW_OK) {
+    if (in->id.n == 0 || in->id.n > 128 || memchr(in->id.p, '|', in->id.n) ||
+        wagw_node_get_jid(n, "from", &in->from) != WAGW_OK) {
         return WAGW_MALFORMED;
     }
     in->t_ms = t->now;
@@ -206,7 +193,7 @@ envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
         WAGW_TRY(wagw_lid_learn_attr(t, n, &in->sender, "participant_lid", "participant_pn"));
         in->wire_chat = in->from;
         if (!in->group && !in->status && !in->from_me) {
-            in->wire_chat = wagw_jid_user(&in->sender);     /* a broadcast list is the author's direct chat */
+            in->wire_chat = wagw_jid_user(&in->sender); /* a broadcast list is the author's direct chat */
         }
     } else {
         in->sender = in->from;
@@ -244,16 +231,15 @@ envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
     return WAGW_OK;
 }
 
-
-static int
-decrypt(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_node_t *enc, wagw_str_t *plain, bool *identity_changed)
+static int decrypt(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_node_t *enc, wagw_str_t *plain,
+                   bool *identity_changed)
 {
-    int                  rc;
-    char                 group[WAGW_JID_TEXT_MAX];
-    size_t               n;
-    wagw_buf_t           out = { 0 };
-    wagw_signal_t       *s = wagw_turn_signal(t);
-    wagw_signal_addr_t   addr;
+    int rc;
+    char group[WAGW_JID_TEXT_MAX];
+    size_t n;
+    wagw_buf_t out = {0};
+    wagw_signal_t *s = wagw_turn_signal(t);
+    wagw_signal_addr_t addr;
 
     if (s == NULL) {
         return WAGW_NOMEM;
@@ -263,12 +249,13 @@ decrypt(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_node_t *enc, wagw_
         n = wagw_jid_text(&in->from, group);
         rc = wagw_signal_group_decrypt(s, wagw_str(group, n), &addr, wagw_node_data(enc), &out);
     } else {
-        rc = wagw_signal_decrypt(s, &addr, wagw_node_attr_is(enc, "type", "pkmsg"), wagw_node_data(enc), &out, identity_changed);
+        rc = wagw_signal_decrypt(s, &addr, wagw_node_attr_is(enc, "type", "pkmsg"), wagw_node_data(enc), &out,
+                                 identity_changed);
     }
     if (rc == WAGW_OK) {
         *plain = wagw_buf_view(&out);
         if (wagw_unpad(plain) != WAGW_OK) {
-            rc = WAGW_LIMIT;        /* decrypted, but not a message: nack 491 */
+            rc = WAGW_LIMIT; /* decrypted, but not a message: nack 491 */
         } else {
             *plain = wagw_arena_str(&t->arena, *plain);
             rc = plain->p ? WAGW_OK : WAGW_NOMEM;
@@ -278,41 +265,36 @@ decrypt(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_node_t *enc, wagw_
     return rc;
 }
 
-
 /* Seen before and stored: its answer was lost. */
-static int
-stored(wagw_turn_t *t, const wagw_incoming_t *in, wagw_row_message_t *row)
+static int stored(wagw_turn_t *t, const wagw_incoming_t *in, wagw_row_message_t *row)
 {
-    wagw_str_t  chat = wagw_jid_str(&t->arena, &in->chat);
+    wagw_str_t chat = wagw_jid_str(&t->arena, &in->chat);
 
     return in->from_me ? wagw_turn_message(t, chat, in->id, WAGW_STR(""), row)
                        : wagw_turn_message_by(t, chat, in->id, &in->author, row);
 }
 
-
-void
-wagw_receive_message_scout(wagw_turn_t *t, const wagw_node_t *n)
+void wagw_receive_message_scout(wagw_turn_t *t, const wagw_node_t *n)
 {
-    wagw_incoming_t      in;
-    wagw_row_message_t   row;
+    wagw_incoming_t in;
+    wagw_row_message_t row;
 
     if (envelope(t, n, &in) == WAGW_OK && !in.newsletter) {
-        (void) stored(t, &in, &row);
+        (void)stored(t, &in, &row);
     }
 }
 
-
-int
-wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
 {
-    int                  rc, failure = WAGW_OK;
-    bool                 hide = false, direct = false, changed = false, once = false, decrypted = false, duplicate = false, known = false;
-    uint64_t             count = 0;
-    wagw_str_t           plain = WAGW_STR_NULL;
-    wagw_jid_t           user;
-    wagw_incoming_t      in;
-    wagw_row_message_t   row;
-    const wagw_node_t   *enc;
+    int rc, failure = WAGW_OK;
+    bool hide = false, direct = false, changed = false, once = false, decrypted = false, duplicate = false,
+         known = false;
+    uint64_t count = 0;
+    wagw_str_t plain = WAGW_STR_NULL;
+    wagw_jid_t user;
+    wagw_incoming_t in;
+    wagw_row_message_t row;
+    const wagw_node_t *enc;
 
     rc = envelope(t, n, &in);
     if (rc == WAGW_MALFORMED) {
@@ -356,7 +338,7 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
         if (wagw_node_has(enc, "v") && !wagw_node_attr_is(enc, "v", "2")) {
             return wagw_ack(t, n, 488);
         }
-        (void) wagw_node_get_u64(enc, "count", &count);
+        (void)wagw_node_get_u64(enc, "count", &count);
 
         once = false;
         rc = decrypt(t, &in, enc, &plain, &once);
@@ -367,7 +349,10 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
         case WAGW_DUPLICATE:
             duplicate = true;
             continue;
-        case WAGW_NO_SESSION: case WAGW_NO_PREKEY: case WAGW_CRYPTO: case WAGW_MALFORMED:
+        case WAGW_NO_SESSION:
+        case WAGW_NO_PREKEY:
+        case WAGW_CRYPTO:
+        case WAGW_MALFORMED:
             failure = failure == WAGW_OK ? rc : failure;
             continue;
         case WAGW_LIMIT:
@@ -378,7 +363,7 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
 
         decrypted = true;
         if (wagw_node_attr_is(enc, "type", "skmsg")) {
-            failure = WAGW_OK;      /* the key that came beside it was known already */
+            failure = WAGW_OK; /* the key that came beside it was known already */
         }
         rc = wagw_apply_content(t, &in, plain);
         if (rc == WAGW_MALFORMED || rc == WAGW_LIMIT) {
@@ -399,23 +384,21 @@ wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
         return wagw_ack(t, n, 488);
     }
     if (failure != WAGW_OK && !(decrypted && !in.group && !in.status)) {
-        return wagw_retry_request(t, &in, failure, direct, (uint32_t) count, hide);
+        return wagw_retry_request(t, &in, failure, direct, (uint32_t)count, hide);
     }
     if (decrypted) {
         WAGW_TRY(wagw_retry_clear(t, &in));
         WAGW_TRY(wagw_turn_then(t, received_then, NULL, 0));
     }
-    (void) duplicate;       /* the same receipt again: the earlier one was lost */
+    (void)duplicate; /* the same receipt again: the earlier one was lost */
     return wagw_receipt_delivery(t, &in);
 }
 
-
-int
-wagw_receive_unavailable(wagw_turn_t *t, const wagw_incoming_t *in)
+int wagw_receive_unavailable(wagw_turn_t *t, const wagw_incoming_t *in)
 {
-    wagw_buf_t   b = { 0 };
-    wagw_json_t  j = wagw_json(&b);
-    wagw_str_t   type = wagw_node_get(wagw_node_find(in->node, "unavailable"), "type"), chat;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_str_t type = wagw_node_get(wagw_node_find(in->node, "unavailable"), "type"), chat;
 
     chat = wagw_jid_str(&t->arena, &in->chat);
     wagw_json_open(&j, '{');

@@ -9,46 +9,42 @@
 
 #include "client_i.h"
 
-#define OUR_REQUESTS_MAX    4
-#define THEIR_REQUESTS_MAX  10
-#define RECREATE_MS         3600000
-#define PHONE_DELAY_MS      5000
+#define OUR_REQUESTS_MAX 4
+#define THEIR_REQUESTS_MAX 10
+#define RECREATE_MS 3600000
+#define PHONE_DELAY_MS 5000
 
 enum { TAG_COUNT = 1, TAG_BASE_KEY, TAG_AT };
 
-
 typedef struct {
-    uint64_t  count;
-    uint8_t   base_key[33];
-    bool      has_base;
-    int64_t   at;
+    uint64_t count;
+    uint8_t base_key[33];
+    bool has_base;
+    int64_t at;
 } retry_t;
 
-
-static wagw_str_t
-retry_key(wagw_turn_t *t, const char *what, const wagw_jid_t *chat, wagw_str_t id, const wagw_jid_t *device)
+static wagw_str_t retry_key(wagw_turn_t *t, const char *what, const wagw_jid_t *chat, wagw_str_t id,
+                            const wagw_jid_t *device)
 {
-    char        c[WAGW_JID_TEXT_MAX], d[WAGW_JID_TEXT_MAX];
-    wagw_str_t  s;
+    char c[WAGW_JID_TEXT_MAX], d[WAGW_JID_TEXT_MAX];
+    wagw_str_t s;
 
     wagw_jid_text(chat, c);
     wagw_jid_text(device, d);
-    s = wagw_arena_printf(&t->arena, "%s|%s|%.*s|%s", what, c, (int) (id.n < 100 ? id.n : 100), (const char *) id.p, d);
+    s = wagw_arena_printf(&t->arena, "%s|%s|%.*s|%s", what, c, (int)(id.n < 100 ? id.n : 100), (const char *)id.p, d);
     if (s.n >= WAGW_KEY_MAX) {
         s.n = WAGW_KEY_MAX - 1;
     }
     return s;
 }
 
-
-static int
-retry_get(wagw_turn_t *t, wagw_str_t key, retry_t *r)
+static int retry_get(wagw_turn_t *t, wagw_str_t key, retry_t *r)
 {
-    int         rc;
-    uint8_t     tag;
-    uint64_t    u;
-    wagw_str_t  v, s;
-    wagw_tlv_t  in;
+    int rc;
+    uint8_t tag;
+    uint64_t u;
+    wagw_str_t v, s;
+    wagw_tlv_t in;
 
     memset(r, 0, sizeof(*r));
     rc = wagw_txn_get(&t->txn, WAGW_REC_RETRY, key, &v);
@@ -56,12 +52,12 @@ retry_get(wagw_turn_t *t, wagw_str_t key, retry_t *r)
         return WAGW_OK;
     }
     WAGW_TRY(rc);
-    in = (wagw_tlv_t) { v, 0 };
+    in = (wagw_tlv_t){v, 0};
     while (wagw_tlv_next(&in, &tag, &u, &s) == WAGW_OK) {
         if (tag == TAG_COUNT) {
             r->count = u;
         } else if (tag == TAG_AT) {
-            r->at = (int64_t) u;
+            r->at = (int64_t)u;
         } else if (tag == TAG_BASE_KEY && s.n == sizeof(r->base_key)) {
             memcpy(r->base_key, s.p, s.n);
             r->has_base = true;
@@ -70,15 +66,13 @@ retry_get(wagw_turn_t *t, wagw_str_t key, retry_t *r)
     return WAGW_OK;
 }
 
-
-static int
-retry_put(wagw_turn_t *t, wagw_str_t key, const retry_t *r)
+static int retry_put(wagw_turn_t *t, wagw_str_t key, const retry_t *r)
 {
-    int         rc;
-    wagw_buf_t  b = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
 
     wagw_tlv_put_u(&b, TAG_COUNT, r->count);
-    wagw_tlv_put_u(&b, TAG_AT, (uint64_t) r->at);
+    wagw_tlv_put_u(&b, TAG_AT, (uint64_t)r->at);
     if (r->has_base) {
         wagw_tlv_put_s(&b, TAG_BASE_KEY, wagw_str(r->base_key, sizeof(r->base_key)));
     }
@@ -87,42 +81,46 @@ retry_put(wagw_turn_t *t, wagw_str_t key, const retry_t *r)
     return rc;
 }
 
-
 /* ---- ours ---------------------------------------------------------------------- */
 
-static int
-retry_reason(int rc)
+static int retry_reason(int rc)
 {
     switch (rc) {
-    case WAGW_NO_SESSION: return 1;
-    case WAGW_NO_PREKEY: return 3;
-    case WAGW_CRYPTO: return 7;
-    case WAGW_MALFORMED: return 4;
-    default: return 0;
+    case WAGW_NO_SESSION:
+        return 1;
+    case WAGW_NO_PREKEY:
+        return 3;
+    case WAGW_CRYPTO:
+        return 7;
+    case WAGW_MALFORMED:
+        return 4;
+    default:
+        return 0;
     }
 }
 
-
-static const char *
-reason_name(int rc)
+static const char *reason_name(int rc)
 {
     switch (rc) {
-    case WAGW_NO_SESSION: return "no_session";
-    case WAGW_NO_PREKEY: return "no_prekey";
-    case WAGW_CRYPTO: return "bad_mac";
-    case WAGW_MALFORMED: return "malformed";
-    default: return "unknown";
+    case WAGW_NO_SESSION:
+        return "no_session";
+    case WAGW_NO_PREKEY:
+        return "no_prekey";
+    case WAGW_CRYPTO:
+        return "bad_mac";
+    case WAGW_MALFORMED:
+        return "malformed";
+    default:
+        return "unknown";
     }
 }
 
-
-static int
-add_keys(wagw_turn_t *t, wagw_node_t *r)
+static int add_keys(wagw_turn_t *t, wagw_node_t *r)
 {
-    uint8_t              pub[32];
-    uint32_t             id;
-    wagw_node_t         *keys, *key;
-    const wagw_creds_t  *me;
+    uint8_t pub[32];
+    uint32_t id;
+    wagw_node_t *keys, *key;
+    const wagw_creds_t *me;
 
     WAGW_TRY(wagw_prekeys_retry_key(t, &id, pub));
     me = wagw_turn_me(t);
@@ -136,19 +134,18 @@ add_keys(wagw_turn_t *t, wagw_node_t *r)
     return wagw_stanza_identity(t, keys);
 }
 
-
-int
-wagw_retry_request(wagw_turn_t *t, const wagw_incoming_t *in, int rc, bool direct_enc, uint32_t enc_count, bool hide)
+int wagw_retry_request(wagw_turn_t *t, const wagw_incoming_t *in, int rc, bool direct_enc, uint32_t enc_count,
+                       bool hide)
 {
-    uint64_t             count, stamp;
-    retry_t              r, made;
-    wagw_jid_t           j;
-    wagw_buf_t           b = { 0 };
-    wagw_str_t           key, chat, made_key;
-    wagw_node_t         *n, *retry;
-    wagw_json_t          json;
-    wagw_signal_t       *s;
-    wagw_signal_addr_t   addr;
+    uint64_t count, stamp;
+    retry_t r, made;
+    wagw_jid_t j;
+    wagw_buf_t b = {0};
+    wagw_str_t key, chat, made_key;
+    wagw_node_t *n, *retry;
+    wagw_json_t json;
+    wagw_signal_t *s;
+    wagw_signal_addr_t addr;
 
     key = retry_key(t, "in", &in->chat, in->id, &in->sender);
     WAGW_TRY(retry_get(t, key, &r));
@@ -169,7 +166,7 @@ wagw_retry_request(wagw_turn_t *t, const wagw_incoming_t *in, int rc, bool direc
             wagw_node_attrc(&t->arena, n, "category", "peer");
         }
         retry = wagw_node_child(&t->arena, n, "retry");
-        wagw_node_attr_int(&t->arena, retry, "count", (int64_t) count);
+        wagw_node_attr_int(&t->arena, retry, "count", (int64_t)count);
         wagw_node_attr(&t->arena, retry, "id", in->id);
         if (wagw_node_get_u64(in->node, "t", &stamp) == WAGW_OK) {
             wagw_node_attr(&t->arena, retry, "t", wagw_node_get(in->node, "t"));
@@ -180,7 +177,8 @@ wagw_retry_request(wagw_turn_t *t, const wagw_incoming_t *in, int rc, bool direc
         if (retry_reason(rc)) {
             wagw_node_attr_int(&t->arena, retry, "error", retry_reason(rc));
         }
-        wagw_node_bytes(wagw_node_child(&t->arena, n, "registration"), wagw_be(&t->arena, wagw_turn_me(t)->registration_id, 4));
+        wagw_node_bytes(wagw_node_child(&t->arena, n, "registration"),
+                        wagw_be(&t->arena, wagw_turn_me(t)->registration_id, 4));
 
         if (count >= 2) {
             /* the session is of no use any more: at most one deletion an hour */
@@ -218,32 +216,28 @@ wagw_retry_request(wagw_turn_t *t, const wagw_incoming_t *in, int rc, bool direc
         wagw_json_kstr(&json, "chatId", chat);
         wagw_json_kstr(&json, "from", in->from_me ? WAGW_STR("") : wagw_jid_str(&t->arena, &in->author));
         wagw_json_kcstr(&json, "reason", reason_name(rc));
-        wagw_json_kint(&json, "retry", (int64_t) count);
+        wagw_json_kint(&json, "retry", (int64_t)count);
         wagw_json_close(&json);
         return wagw_event_emit(t, "message.undecryptable", chat, &b);
     }
     return WAGW_OK;
 }
 
-
-static void
-unwant_then(wagw_client_t *c, void *arg)
+static void unwant_then(wagw_client_t *c, void *arg)
 {
     for (wagw_ask_t *a = c->asks; a; a = a->next) {
         if (strcmp(a->id, arg) == 0) {
-            a->due = INT64_MAX / 2;     /* it came: nobody is asked */
+            a->due = INT64_MAX / 2; /* it came: nobody is asked */
             memset(a->id, 0, sizeof(a->id));
         }
     }
 }
 
-
-int
-wagw_retry_clear(wagw_turn_t *t, const wagw_incoming_t *in)
+int wagw_retry_clear(wagw_turn_t *t, const wagw_incoming_t *in)
 {
-    char        id[68] = { 0 };
-    retry_t     r;
-    wagw_str_t  key;
+    char id[68] = {0};
+    retry_t r;
+    wagw_str_t key;
 
     if (!wagw_node_has(wagw_node_find(in->node, "enc"), "count")) {
         return WAGW_OK;
@@ -260,34 +254,31 @@ wagw_retry_clear(wagw_turn_t *t, const wagw_incoming_t *in)
     return wagw_txn_del(&t->txn, WAGW_REC_RETRY, key);
 }
 
-
 /* ---- theirs ------------------------------------------------------------------------ */
 
 typedef struct {
-    wagw_str_t          id;
-    wagw_jid_t          device;         /* who asks, wire form */
-    wagw_jid_t          to;             /* `from` of the receipt */
-    wagw_jid_t          chat;           /* canonical */
-    wagw_jid_t          recipient, participant;
-    wagw_str_t          edit, t;
-    uint64_t            count;
-    bool                own;
+    wagw_str_t id;
+    wagw_jid_t device; /* who asks, wire form */
+    wagw_jid_t to;     /* `from` of the receipt */
+    wagw_jid_t chat;   /* canonical */
+    wagw_jid_t recipient, participant;
+    wagw_str_t edit, t;
+    uint64_t count;
+    bool own;
 } asked_t;
 
-
-static int
-resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *row)
+static int resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *row)
 {
-    int           rc;
-    bool          prekey = false;
-    wagw_buf_t    b = { 0 };
-    wagw_str_t    message = row->content;
-    const char   *mediatype;
-    wagw_node_t  *n, *enc;
-    wagw_signal_addr_t  addr;
+    int rc;
+    bool prekey = false;
+    wagw_buf_t b = {0};
+    wagw_str_t message = row->content;
+    const char *mediatype;
+    wagw_node_t *n, *enc;
+    wagw_signal_addr_t addr;
 
     if (message.n == 0) {
-        return WAGW_OK;         /* revoked meanwhile */
+        return WAGW_OK; /* revoked meanwhile */
     }
     if (a->own) {
         rc = wagw_message_dsm(&b, row->content, row->to.n ? row->to : row->chat);
@@ -331,8 +322,9 @@ resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *row)
         return WAGW_OK;
     }
     WAGW_TRY(rc);
-    wagw_node_attr_int(&t->arena, enc, "count", (int64_t) a->count);
-    if (wagw_str_is(row->stanza_type, "media") && (mediatype = wagw_message_mediatype(&t->arena, row->content)) != NULL) {
+    wagw_node_attr_int(&t->arena, enc, "count", (int64_t)a->count);
+    if (wagw_str_is(row->stanza_type, "media") &&
+        (mediatype = wagw_message_mediatype(&t->arena, row->content)) != NULL) {
         wagw_node_attrc(&t->arena, enc, "mediatype", mediatype);
     }
     if (row->edit.n || wagw_str_is(row->stanza_type, "reaction")) {
@@ -344,18 +336,15 @@ resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *row)
     return wagw_turn_send(t, n);
 }
 
-
-static int
-asked_of(wagw_turn_t *t, const wagw_node_t *n, asked_t *a)
+static int asked_of(wagw_turn_t *t, const wagw_node_t *n, asked_t *a)
 {
-    wagw_jid_t          from, chat;
-    const wagw_node_t  *retry = wagw_node_find(n, "retry");
+    wagw_jid_t from, chat;
+    const wagw_node_t *retry = wagw_node_find(n, "retry");
 
     memset(a, 0, sizeof(*a));
     a->id = wagw_node_get(n, "id");
-    if (retry == NULL || wagw_node_get_jid(n, "from", &from) != WAGW_OK
-        || wagw_node_get_u64(retry, "count", &a->count) != WAGW_OK || a->count == 0 || a->count > 1000)
-    {
+    if (retry == NULL || wagw_node_get_jid(n, "from", &from) != WAGW_OK ||
+        wagw_node_get_u64(retry, "count", &a->count) != WAGW_OK || a->count == 0 || a->count > 1000) {
         return WAGW_MALFORMED;
     }
     a->to = from;
@@ -378,32 +367,27 @@ asked_of(wagw_turn_t *t, const wagw_node_t *n, asked_t *a)
     return wagw_chat_canonical(t, &chat, &a->chat);
 }
 
-
 /*
  * A resend that needs a bundle first waits as a record: "wait|<signal
  * address>|<id>" holds the receipt, so that the answer finds all that wait for
  * the device and nothing is kept in memory.
  */
-static wagw_str_t
-wait_key(wagw_turn_t *t, const wagw_signal_addr_t *addr, wagw_str_t id)
+static wagw_str_t wait_key(wagw_turn_t *t, const wagw_signal_addr_t *addr, wagw_str_t id)
 {
-    return wagw_arena_printf(&t->arena, "wait|%s.%u|%.*s", addr->name, addr->device, (int) (id.n < 100 ? id.n : 100),
-        (const char *) id.p);
+    return wagw_arena_printf(&t->arena, "wait|%s.%u|%.*s", addr->name, addr->device, (int)(id.n < 100 ? id.n : 100),
+                             (const char *)id.p);
 }
 
-
 typedef struct {
-    wagw_turn_t  *t;
-    wagw_str_t    values[16];
-    wagw_str_t    keys[16];
-    size_t        n;
+    wagw_turn_t *t;
+    wagw_str_t values[16];
+    wagw_str_t keys[16];
+    size_t n;
 } waiting_t;
 
-
-static int
-waiting_one(void *data, wagw_str_t key, wagw_str_t value)
+static int waiting_one(void *data, wagw_str_t key, wagw_str_t value)
 {
-    waiting_t  *w = data;
+    waiting_t *w = data;
 
     if (w->n < sizeof(w->keys) / sizeof(w->keys[0])) {
         w->keys[w->n] = wagw_arena_str(&w->t->arena, key);
@@ -413,14 +397,12 @@ waiting_one(void *data, wagw_str_t key, wagw_str_t value)
     return 0;
 }
 
-
-static int
-serve_stored(wagw_turn_t *t, wagw_str_t value)
+static int serve_stored(wagw_turn_t *t, wagw_str_t value)
 {
-    int                  rc;
-    asked_t              a;
-    wagw_node_t         *n;
-    wagw_row_message_t   row;
+    int rc;
+    asked_t a;
+    wagw_node_t *n;
+    wagw_row_message_t row;
 
     if (wagw_node_decode(&n, &t->arena, value) != WAGW_OK) {
         return WAGW_OK;
@@ -435,18 +417,16 @@ serve_stored(wagw_turn_t *t, wagw_str_t value)
     return rc == WAGW_NOT_FOUND || rc == WAGW_MALFORMED ? WAGW_OK : rc;
 }
 
-
-static int
-serve_with_bundle(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int serve_with_bundle(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    size_t               ndead;
-    retry_t              made = { 0 };
-    waiting_t            w;
-    wagw_jid_t          *dead, jid;
-    wagw_signal_addr_t   addr;
-    const wagw_node_t   *u;
+    size_t ndead;
+    retry_t made = {0};
+    waiting_t w;
+    wagw_jid_t *dead, jid;
+    wagw_signal_addr_t addr;
+    const wagw_node_t *u;
 
-    (void) arg;
+    (void)arg;
     if (node == NULL || wagw_iq_error(node, NULL)) {
         return WAGW_OK;
     }
@@ -469,19 +449,18 @@ serve_with_bundle(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     return WAGW_OK;
 }
 
-
 /* 04 section 14.4 step 4.  *need: a bundle must be fetched. */
-static int
-serve_session(wagw_turn_t *t, const wagw_node_t *n, const asked_t *a, retry_t *r, const wagw_signal_addr_t *addr, bool *need)
+static int serve_session(wagw_turn_t *t, const wagw_node_t *n, const asked_t *a, retry_t *r,
+                         const wagw_signal_addr_t *addr, bool *need)
 {
-    int             rc;
-    bool            changed;
-    uint8_t         base[33];
-    retry_t         made;
-    uint32_t        reg = 0, theirs = 0;
-    wagw_str_t      v = wagw_node_data(wagw_node_find(n, "registration"));
-    wagw_bundle_t   b;
-    wagw_signal_t  *s = wagw_turn_signal(t);
+    int rc;
+    bool changed;
+    uint8_t base[33];
+    retry_t made;
+    uint32_t reg = 0, theirs = 0;
+    wagw_str_t v = wagw_node_data(wagw_node_find(n, "registration"));
+    wagw_bundle_t b;
+    wagw_signal_t *s = wagw_turn_signal(t);
 
     *need = false;
     if (s == NULL) {
@@ -498,7 +477,7 @@ serve_session(wagw_turn_t *t, const wagw_node_t *n, const asked_t *a, retry_t *r
     }
     WAGW_TRY(rc);
     if (v.n == 4) {
-        theirs = (uint32_t) v.p[0] << 24 | (uint32_t) v.p[1] << 16 | (uint32_t) v.p[2] << 8 | v.p[3];
+        theirs = (uint32_t)v.p[0] << 24 | (uint32_t)v.p[1] << 16 | (uint32_t)v.p[2] << 8 | v.p[3];
         if (theirs != reg) {
             *need = true;
             return wagw_signal_delete_session(s, addr);
@@ -518,18 +497,16 @@ serve_session(wagw_turn_t *t, const wagw_node_t *n, const asked_t *a, retry_t *r
     return WAGW_OK;
 }
 
-
-int
-wagw_retry_serve(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_retry_serve(wagw_turn_t *t, const wagw_node_t *n)
 {
-    int                  rc;
-    bool                 need;
-    retry_t              r;
-    asked_t              a;
-    wagw_buf_t           b = { 0 };
-    wagw_str_t           key;
-    wagw_row_message_t   row;
-    wagw_signal_addr_t   addr;
+    int rc;
+    bool need;
+    retry_t r;
+    asked_t a;
+    wagw_buf_t b = {0};
+    wagw_str_t key;
+    wagw_row_message_t row;
+    wagw_signal_addr_t addr;
 
     rc = asked_of(t, n, &a);
     if (rc == WAGW_MALFORMED) {

@@ -4,14 +4,12 @@
 
 #include "client_i.h"
 
-#define LAST_BODY_MAX  200
+#define LAST_BODY_MAX 200
 
-
-static int
-key_of(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_str_t *key)
+static int key_of(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_str_t *key)
 {
-    char    text[WAGW_KEY_MAX];
-    size_t  n = wagw_msgkey(text, chat, id, sender);
+    char text[WAGW_KEY_MAX];
+    size_t n = wagw_msgkey(text, chat, id, sender);
 
     if (n == 0) {
         return WAGW_LIMIT;
@@ -20,17 +18,15 @@ key_of(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_s
     return key->p ? WAGW_OK : WAGW_NOMEM;
 }
 
-
 /* The row's views live in the turn's arena. */
-int
-wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m)
+int wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sender, wagw_row_message_t *m)
 {
-    int         rc;
-    wagw_str_t  key, v, copy;
+    int rc;
+    wagw_str_t key, v, copy;
 
     rc = key_of(t, chat, id, sender, &key);
     if (rc == WAGW_LIMIT) {
-        return WAGW_NOT_FOUND;          /* none is stored under a name that no key can hold */
+        return WAGW_NOT_FOUND; /* none is stored under a name that no key can hold */
     }
     WAGW_TRY(rc);
     WAGW_TRY(wagw_txn_get(&t->txn, WAGW_REC_MESSAGE, key, &v));
@@ -41,17 +37,16 @@ wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t sen
     return wagw_row_message_decode(m, copy);
 }
 
-
 /*
  * The message of an author.  A chat that was the LID's until the number was
  * learnt holds rows whose author is still written as LID: both forms are
  * looked for, and asked for in one load.
  */
-int
-wagw_turn_message_by(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, const wagw_jid_t *author, wagw_row_message_t *m)
+int wagw_turn_message_by(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, const wagw_jid_t *author,
+                         wagw_row_message_t *m)
 {
-    int         rc, rc2;
-    wagw_jid_t  twin;
+    int rc, rc2;
+    wagw_jid_t twin;
 
     rc = wagw_turn_message(t, chat, id, wagw_jid_str(&t->arena, author), m);
     if (rc != WAGW_NOT_FOUND && rc != WAGW_AGAIN) {
@@ -67,13 +62,11 @@ wagw_turn_message_by(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, const wagw_
     return rc == WAGW_AGAIN && (rc2 == WAGW_OK || rc2 == WAGW_NOT_FOUND) ? rc : rc2;
 }
 
-
-int
-wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m)
+int wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m)
 {
-    int         rc;
-    wagw_buf_t  b = { 0 };
-    wagw_str_t  key;
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_str_t key;
 
     WAGW_TRY(key_of(t, m->chat, m->id, m->from_me ? WAGW_STR("") : m->sender, &key));
     rc = wagw_row_message_encode(&b, m);
@@ -84,36 +77,31 @@ wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m)
     return rc;
 }
 
-
 typedef struct {
-    wagw_turn_t  *t;
-    wagw_str_t    key, value;
+    wagw_turn_t *t;
+    wagw_str_t key, value;
 } found_t;
 
-
-static int
-first_found(void *data, wagw_str_t key, wagw_str_t value)
+static int first_found(void *data, wagw_str_t key, wagw_str_t value)
 {
-    found_t  *f = data;
+    found_t *f = data;
 
     f->key = wagw_arena_str(&f->t->arena, key);
     f->value = wagw_arena_str(&f->t->arena, value);
     return 1;
 }
 
-
 /*
  * By chat and id alone, whoever wrote it.  In a direct chat there are two
  * possible authors, so the row is found by its key; elsewhere the prefix is
  * asked for.
  */
-int
-wagw_turn_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key)
+int wagw_turn_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_message_t *m, wagw_str_t *key)
 {
-    int         rc, rc2;
-    found_t     f = { t, WAGW_STR_NULL, WAGW_STR_NULL };
-    wagw_jid_t  j;
-    wagw_str_t  prefix;
+    int rc, rc2;
+    found_t f = {t, WAGW_STR_NULL, WAGW_STR_NULL};
+    wagw_jid_t j;
+    wagw_str_t prefix;
 
     if (key) {
         *key = WAGW_STR_NULL;
@@ -144,12 +132,10 @@ wagw_turn_message_find(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_row_
     return wagw_row_message_decode(m, f.value);
 }
 
-
-int
-wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c)
+int wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c)
 {
-    int         rc;
-    wagw_str_t  v, copy;
+    int rc;
+    wagw_str_t v, copy;
 
     memset(c, 0, sizeof(*c));
     rc = wagw_txn_get(&t->txn, WAGW_REC_CHAT, chat, &v);
@@ -163,12 +149,10 @@ wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c)
     return wagw_row_chat_decode(c, copy);
 }
 
-
-int
-wagw_turn_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c)
+int wagw_turn_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c)
 {
-    int         rc;
-    wagw_buf_t  b = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
 
     rc = wagw_row_chat_encode(&b, c);
     if (rc == WAGW_OK) {
@@ -178,15 +162,13 @@ wagw_turn_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c)
     return rc;
 }
 
-
-int
-wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread)
+int wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread)
 {
-    int              rc;
-    size_t           n;
-    wagw_jid_t       twin;
-    wagw_group_t     g;
-    wagw_row_chat_t  c;
+    int rc;
+    size_t n;
+    wagw_jid_t twin;
+    wagw_group_t g;
+    wagw_row_chat_t c;
 
     rc = wagw_turn_chat(t, m->chat, &c);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
@@ -217,7 +199,7 @@ wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid
     if (m->t_ms >= c.last_ms) {
         n = m->body.n < LAST_BODY_MAX ? m->body.n : LAST_BODY_MAX;
         while (n < m->body.n && n > 0 && (m->body.p[n] & 0xc0) == 0x80) {
-            n--;        /* not in the middle of a character */
+            n--; /* not in the middle of a character */
         }
         c.last_ms = m->t_ms;
         c.last_id = m->id;

@@ -9,39 +9,36 @@
 
 #include <stdlib.h>
 
-#define PHONE_DELAY_MS   5000
+#define PHONE_DELAY_MS 5000
 #define PHONE_MAX_AGE_MS (14LL * 86400000)
-#define ASKS_MAX         64
-#define MAPPINGS_MAX     4096
+#define ASKS_MAX 64
+#define MAPPINGS_MAX 4096
 
-
-static int
-lid_mappings(wagw_turn_t *t, wagw_str_t bytes)
+static int lid_mappings(wagw_turn_t *t, wagw_str_t bytes)
 {
-    int                                 rc = WAGW_OK;
-    wagw_jid_t                          lid, pn;
-    wagw_creds_t                       *creds;
-    Wa__LIDMigrationMappingSyncPayload  *p = wa__lidmigration_mapping_sync_payload__unpack(NULL, bytes.n, bytes.p);
+    int rc = WAGW_OK;
+    wagw_jid_t lid, pn;
+    wagw_creds_t *creds;
+    Wa__LIDMigrationMappingSyncPayload *p = wa__lidmigration_mapping_sync_payload__unpack(NULL, bytes.n, bytes.p);
 
     if (p == NULL) {
         return WAGW_OK;
     }
     for (size_t i = 0; i < p->n_pntolidmappings && i < MAPPINGS_MAX && rc == WAGW_OK; i++) {
-        wagw_str_t              a, b;
+        wagw_str_t a, b;
         Wa__LIDMigrationMapping *m = p->pntolidmappings[i];
 
-        a = wagw_arena_printf(&t->arena, "%llu", (unsigned long long) m->pn);
+        a = wagw_arena_printf(&t->arena, "%llu", (unsigned long long)m->pn);
         b = wagw_arena_printf(&t->arena, "%llu",
-            (unsigned long long) (m->has_latestlid && m->latestlid ? m->latestlid : m->assignedlid));
+                              (unsigned long long)(m->has_latestlid && m->latestlid ? m->latestlid : m->assignedlid));
         if (a.p && b.p) {
-            pn = wagw_jid_make((const char *) a.p, WAGW_SRV_USER, 0);
-            lid = wagw_jid_make((const char *) b.p, WAGW_SRV_LID, 0);
+            pn = wagw_jid_make((const char *)a.p, WAGW_SRV_USER, 0);
+            lid = wagw_jid_make((const char *)b.p, WAGW_SRV_LID, 0);
             rc = wagw_lid_learn(t, &lid, &pn);
         }
     }
-    if (rc == WAGW_OK && p->has_chatdbmigrationtimestamp && p->chatdbmigrationtimestamp
-        && wagw_turn_me(t)->lid_migrated != 1)
-    {
+    if (rc == WAGW_OK && p->has_chatdbmigrationtimestamp && p->chatdbmigrationtimestamp &&
+        wagw_turn_me(t)->lid_migrated != 1) {
         creds = wagw_turn_creds(t);
         if (creds) {
             creds->lid_migrated = 1;
@@ -51,27 +48,24 @@ lid_mappings(wagw_turn_t *t, wagw_str_t bytes)
     return rc;
 }
 
-
 /* Kept for app state: key id -> the serialised key data. */
-static int
-key_share(wagw_turn_t *t, wagw_str_t bytes)
+static int key_share(wagw_turn_t *t, wagw_str_t bytes)
 {
-    int                                 rc = WAGW_OK;
-    size_t                              n;
-    uint8_t                            *p;
-    wagw_buf_t                          hex = { 0 };
-    Wa__Message__AppStateSyncKeyShare  *s;
+    int rc = WAGW_OK;
+    size_t n;
+    uint8_t *p;
+    wagw_buf_t hex = {0};
+    Wa__Message__AppStateSyncKeyShare *s;
 
-    s = (void *) protobuf_c_message_unpack(&wa__message__app_state_sync_key_share__descriptor, NULL, bytes.n, bytes.p);
+    s = (void *)protobuf_c_message_unpack(&wa__message__app_state_sync_key_share__descriptor, NULL, bytes.n, bytes.p);
     if (s == NULL) {
         return WAGW_OK;
     }
     for (size_t i = 0; i < s->n_keys && rc == WAGW_OK; i++) {
-        Wa__Message__AppStateSyncKey  *k = s->keys[i];
+        Wa__Message__AppStateSyncKey *k = s->keys[i];
 
-        if (k->keyid == NULL || !k->keyid->has_keyid || k->keyid->keyid.len == 0 || k->keyid->keyid.len > 64
-            || k->keydata == NULL)
-        {
+        if (k->keyid == NULL || !k->keyid->has_keyid || k->keyid->keyid.len == 0 || k->keyid->keyid.len > 64 ||
+            k->keydata == NULL) {
             continue;
         }
         n = protobuf_c_message_get_packed_size(&k->keydata->base);
@@ -90,26 +84,23 @@ key_share(wagw_turn_t *t, wagw_str_t bytes)
     return rc == WAGW_OK ? wagw_app_keys_came(t) : rc;
 }
 
-
 /* One WebMessageInfo that the phone sent again: as if it had been received. */
-static int
-resent(wagw_turn_t *t, ProtobufCBinaryData bytes)
+static int resent(wagw_turn_t *t, ProtobufCBinaryData bytes)
 {
-    int                   rc;
-    size_t                n;
-    uint8_t              *p;
-    wagw_incoming_t       in;
-    wagw_row_message_t    row;
-    Wa__WebMessageInfo   *w = wa__web_message_info__unpack(NULL, bytes.len, bytes.data);
+    int rc;
+    size_t n;
+    uint8_t *p;
+    wagw_incoming_t in;
+    wagw_row_message_t row;
+    Wa__WebMessageInfo *w = wa__web_message_info__unpack(NULL, bytes.len, bytes.data);
 
     if (w == NULL) {
         return WAGW_OK;
     }
     rc = WAGW_OK;
     memset(&in, 0, sizeof(in));
-    if (w->key == NULL || w->key->id == NULL || w->message == NULL || w->key->remotejid == NULL
-        || wagw_jid_parse(&in.wire_chat, wagw_cstr(w->key->remotejid)) != WAGW_OK)
-    {
+    if (w->key == NULL || w->key->id == NULL || w->message == NULL || w->key->remotejid == NULL ||
+        wagw_jid_parse(&in.wire_chat, wagw_cstr(w->key->remotejid)) != WAGW_OK) {
         goto done;
     }
     in.id = wagw_arena_str(&t->arena, wagw_cstr(w->key->id));
@@ -121,7 +112,7 @@ resent(wagw_turn_t *t, ProtobufCBinaryData bytes)
     if (w->key->participant && wagw_jid_parse(&in.sender, wagw_cstr(w->key->participant)) != WAGW_OK) {
         goto done;
     }
-    in.t_ms = w->has_messagetimestamp ? (int64_t) w->messagetimestamp * 1000 : t->now;
+    in.t_ms = w->has_messagetimestamp ? (int64_t)w->messagetimestamp * 1000 : t->now;
     in.push_name = w->pushname ? wagw_arena_str(&t->arena, wagw_cstr(w->pushname)) : WAGW_STR_NULL;
     rc = wagw_chat_canonical(t, &in.wire_chat, &in.chat);
     if (rc == WAGW_OK && !in.from_me) {
@@ -133,7 +124,7 @@ resent(wagw_turn_t *t, ProtobufCBinaryData bytes)
     rc = in.from_me ? wagw_turn_message(t, wagw_jid_str(&t->arena, &in.chat), in.id, WAGW_STR(""), &row)
                     : wagw_turn_message_by(t, wagw_jid_str(&t->arena, &in.chat), in.id, &in.author, &row);
     if (rc != WAGW_NOT_FOUND) {
-        rc = rc == WAGW_OK ? WAGW_OK : rc;      /* it was decrypted meanwhile */
+        rc = rc == WAGW_OK ? WAGW_OK : rc; /* it was decrypted meanwhile */
         goto done;
     }
     n = wa__message__get_packed_size(w->message);
@@ -154,22 +145,19 @@ done:
     return rc;
 }
 
-
-static int
-peer_response(wagw_turn_t *t, wagw_str_t bytes)
+static int peer_response(wagw_turn_t *t, wagw_str_t bytes)
 {
-    int                                                    rc = WAGW_OK;
-    Wa__Message__PeerDataOperationRequestResponseMessage  *r;
+    int rc = WAGW_OK;
+    Wa__Message__PeerDataOperationRequestResponseMessage *r;
 
-    r = (void *) protobuf_c_message_unpack(&wa__message__peer_data_operation_request_response_message__descriptor, NULL,
-        bytes.n, bytes.p);
+    r = (void *)protobuf_c_message_unpack(&wa__message__peer_data_operation_request_response_message__descriptor, NULL,
+                                          bytes.n, bytes.p);
     if (r == NULL) {
         return WAGW_OK;
     }
     for (size_t i = 0; i < r->n_peerdataoperationresult && i < ASKS_MAX && rc == WAGW_OK; i++) {
-        if (r->peerdataoperationresult[i]->placeholdermessageresendresponse
-            && r->peerdataoperationresult[i]->placeholdermessageresendresponse->has_webmessageinfobytes)
-        {
+        if (r->peerdataoperationresult[i]->placeholdermessageresendresponse &&
+            r->peerdataoperationresult[i]->placeholdermessageresendresponse->has_webmessageinfobytes) {
             rc = resent(t, r->peerdataoperationresult[i]->placeholdermessageresendresponse->webmessageinfobytes);
         }
     }
@@ -177,9 +165,7 @@ peer_response(wagw_turn_t *t, wagw_str_t bytes)
     return rc;
 }
 
-
-int
-wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
+int wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
     switch (m->is) {
     case WAGW_IS_LID_MAPPING:
@@ -195,19 +181,17 @@ wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t 
     }
 }
 
-
 /* ---- asking the phone ------------------------------------------------------------ */
 
-int
-wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority)
+int wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority)
 {
-    int                  rc;
-    char                 id[24];
-    bool                 prekey = false;
-    uint8_t              random[16];
-    wagw_jid_t           phone = wagw_jid_user(&wagw_turn_me(t)->jid);
-    wagw_node_t         *n, *meta;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    int rc;
+    char id[24];
+    bool prekey = false;
+    uint8_t random[16];
+    wagw_jid_t phone = wagw_jid_user(&wagw_turn_me(t)->jid);
+    wagw_node_t *n, *meta;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     wagw_turn_random(t, random, sizeof(random));
     WAGW_TRY(wagw_message_id(id, t->now / 1000, wagw_str(me->jid.user, me->jid.user_len), random));
@@ -221,7 +205,7 @@ wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority)
     wagw_node_attrc(&t->arena, meta, "appdata", "default");
     rc = wagw_stanza_enc(t, n, &phone, message, &prekey, NULL);
     if (rc == WAGW_NO_SESSION || rc == WAGW_NOT_FOUND) {
-        return WAGW_OK;         /* the phone never wrote to us */
+        return WAGW_OK; /* the phone never wrote to us */
     }
     WAGW_TRY(rc);
     if (prekey) {
@@ -230,12 +214,10 @@ wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority)
     return wagw_turn_send(t, n);
 }
 
-
-static void
-want_then(wagw_client_t *c, void *arg)
+static void want_then(wagw_client_t *c, void *arg)
 {
-    unsigned      n = 0;
-    wagw_ask_t  **at, *a = arg, *copy;
+    unsigned n = 0;
+    wagw_ask_t **at, *a = arg, *copy;
 
     for (at = &c->asks; *at; at = &(*at)->next) {
         if (strcmp((*at)->id, a->id) == 0) {
@@ -254,17 +236,15 @@ want_then(wagw_client_t *c, void *arg)
     }
 }
 
-
-int
-wagw_phone_want(wagw_turn_t *t, const wagw_incoming_t *in, unsigned delay_ms)
+int wagw_phone_want(wagw_turn_t *t, const wagw_incoming_t *in, unsigned delay_ms)
 {
-    wagw_ask_t  a;
+    wagw_ask_t a;
 
     if (in->id.n >= sizeof(a.id) || t->now - in->t_ms > PHONE_MAX_AGE_MS || in->status) {
         return WAGW_OK;
     }
     memset(&a, 0, sizeof(a));
-    a.due = t->now + (delay_ms ? (int64_t) delay_ms : 1);
+    a.due = t->now + (delay_ms ? (int64_t)delay_ms : 1);
     a.from_me = in->from_me;
     memcpy(a.id, in->id.p, in->id.n);
     a.chat = in->wire_chat;
@@ -274,15 +254,13 @@ wagw_phone_want(wagw_turn_t *t, const wagw_incoming_t *in, unsigned delay_ms)
     return wagw_turn_then(t, want_then, &a, sizeof(a));
 }
 
-
-static void
-asked_then(wagw_client_t *c, void *arg)
+static void asked_then(wagw_client_t *c, void *arg)
 {
-    int64_t       next = 0;
-    wagw_ask_t  **at, *a;
+    int64_t next = 0;
+    wagw_ask_t **at, *a;
 
-    (void) arg;
-    for (at = &c->asks; (a = *at) != NULL; ) {
+    (void)arg;
+    for (at = &c->asks; (a = *at) != NULL;) {
         if (a->due <= c->now) {
             *at = a->next;
             free(a);
@@ -296,24 +274,22 @@ asked_then(wagw_client_t *c, void *arg)
     wagw_client_timer(c, WAGW_TIMER_PHONE, next);
 }
 
-
-int
-wagw_phone_ask(wagw_turn_t *t, uint64_t unused)
+int wagw_phone_ask(wagw_turn_t *t, uint64_t unused)
 {
-    char         chat[WAGW_JID_TEXT_MAX], participant[WAGW_JID_TEXT_MAX];
-    size_t       n;
-    uint8_t     *p;
-    wagw_ask_t  *a;
+    char chat[WAGW_JID_TEXT_MAX], participant[WAGW_JID_TEXT_MAX];
+    size_t n;
+    uint8_t *p;
+    wagw_ask_t *a;
 
-    (void) unused;
+    (void)unused;
     for (a = t->c->asks; a; a = a->next) {
-        Wa__Message                                        m = WA__MESSAGE__INIT;
-        Wa__MessageKey                                     key = WA__MESSAGE_KEY__INIT;
-        Wa__Message__ProtocolMessage                       pm = WA__MESSAGE__PROTOCOL_MESSAGE__INIT;
-        Wa__Message__PeerDataOperationRequestMessage       req = WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__INIT;
-        Wa__Message__PeerDataOperationRequestMessage__PlaceholderMessageResendRequest  one
-            = WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__PLACEHOLDER_MESSAGE_RESEND_REQUEST__INIT;
-        Wa__Message__PeerDataOperationRequestMessage__PlaceholderMessageResendRequest  *list = &one;
+        Wa__Message m = WA__MESSAGE__INIT;
+        Wa__MessageKey key = WA__MESSAGE_KEY__INIT;
+        Wa__Message__ProtocolMessage pm = WA__MESSAGE__PROTOCOL_MESSAGE__INIT;
+        Wa__Message__PeerDataOperationRequestMessage req = WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__INIT;
+        Wa__Message__PeerDataOperationRequestMessage__PlaceholderMessageResendRequest one =
+            WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__PLACEHOLDER_MESSAGE_RESEND_REQUEST__INIT;
+        Wa__Message__PeerDataOperationRequestMessage__PlaceholderMessageResendRequest *list = &one;
 
         if (a->due > t->now) {
             continue;

@@ -12,56 +12,49 @@
 
 #include <stdlib.h>
 
-#define DEVICES_FRESH_MS    3600000
-#define TYPE_MAX_MS         10000
-#define JOBS_MAX            10000
-
+#define DEVICES_FRESH_MS 3600000
+#define TYPE_MAX_MS 10000
+#define JOBS_MAX 10000
 
 static int job_step(wagw_turn_t *t, step_t *s);
 
-
-static int
-not_connected(wagw_turn_t *t, uint64_t command)
+static int not_connected(wagw_turn_t *t, uint64_t command)
 {
     return wagw_turn_fail(t, command, 409, "INSTANCE_NOT_CONNECTED", "Instance not found or not connected");
 }
 
-
 /* ---- from the command to the queue --------------------------------------------------- */
 
 /* A new message has no receipts yet: the first one need not look for others. */
-static void
-no_receipts(wagw_client_t *c, const step_t *s)
+static void no_receipts(wagw_client_t *c, const step_t *s)
 {
-    char    key[WAGW_KEY_MAX];
-    size_t  n = wagw_msgkey(key, s->chat, wagw_cstr(s->job.id), s->chat);
+    char key[WAGW_KEY_MAX];
+    size_t n = wagw_msgkey(key, s->chat, wagw_cstr(s->job.id), s->chat);
 
     if (n) {
         wagw_cache_absent(c->sh->cache, c->instance, WAGW_REC_RECEIPT, wagw_str(key, n));
     }
 }
 
-
-static void
-step_then(wagw_client_t *c, void *arg)
+static void step_then(wagw_client_t *c, void *arg)
 {
-    step_t      *s = *(step_t **) arg;
-    wagw_job_t  *j;
+    step_t *s = *(step_t **)arg;
+    wagw_job_t *j;
 
     if (s->chat.n) {
         no_receipts(c, s);
     }
     j = s->queued ? wagw_job_find(c, s->job.serial) : NULL;
     if (s->queued && j == NULL) {
-        return;         /* dropped meanwhile */
+        return; /* dropped meanwhile */
     }
     if (s->outcome == STEP_SENT && s->job.given_len) {
-        uint8_t  *given = malloc(s->job.given_len);
+        uint8_t *given = malloc(s->job.given_len);
 
         if (given) {
             memcpy(given, s->job.given, s->job.given_len);
         } else {
-            s->job.given_len = 0;       /* they get the key once more */
+            s->job.given_len = 0; /* they get the key once more */
         }
         s->job.given = given;
     } else {
@@ -90,9 +83,9 @@ step_then(wagw_client_t *c, void *arg)
                 wagw_unacked_add(c, j);
             }
         } else {
-            wagw_job_t  *next = j->next;
-            cJSON       *params = j->params;
-            uint64_t     command = j->command;      /* the caller may have gone */
+            wagw_job_t *next = j->next;
+            cJSON *params = j->params;
+            uint64_t command = j->command; /* the caller may have gone */
 
             *j = s->job;
             j->next = next;
@@ -101,7 +94,7 @@ step_then(wagw_client_t *c, void *arg)
                 j->command = 0;
             }
             if (s->outcome == STEP_SENT) {
-                (void) wagw_job_unlink(c, j->serial);
+                (void)wagw_job_unlink(c, j->serial);
                 cJSON_Delete(j->params);
                 j->params = NULL;
                 wagw_unacked_add(c, j);
@@ -112,34 +105,30 @@ step_then(wagw_client_t *c, void *arg)
         }
     }
     if (s->outcome != STEP_PARKED && s->queued && c->jobs) {
-        (void) wagw_turn_later(c, wagw_send_pump, 0, true);
+        (void)wagw_turn_later(c, wagw_send_pump, 0, true);
     }
 }
 
-
-static int
-step_run(wagw_turn_t *t, step_t *s)
+static int step_run(wagw_turn_t *t, step_t *s)
 {
     WAGW_TRY(job_step(t, s));
     return wagw_turn_then(t, step_then, &s, sizeof(s));
 }
 
-
-int
-wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params)
+int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params)
 {
-    char                 id[24];
-    uint8_t              random[16];
-    step_t              *s;
-    wagw_jid_t           to;
-    wagw_str_t           given;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    char id[24];
+    uint8_t random[16];
+    step_t *s;
+    wagw_jid_t to;
+    wagw_str_t given;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     if (t->c->conn != WAGW_CONN_OPEN || me == NULL) {
         return not_connected(t, command);
     }
     if (t->c->njobs >= JOBS_MAX) {
-        wagw_result_t  r = { 0 };
+        wagw_result_t r = {0};
 
         r.status = 429;
         r.code = "INSTANCE_RATE_LIMITED";
@@ -149,7 +138,7 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
     }
     WAGW_TRY(wagw_param_jid(t, command, params, "to", "chatId", &to));
     if (wagw_jid_empty(&to)) {
-        return WAGW_OK;             /* answered */
+        return WAGW_OK; /* answered */
     }
     if (!wagw_jid_is_person(&to) && !wagw_jid_is_group(&to)) {
         return wagw_turn_fail(t, command, 501, "NOT_SUPPORTED", "Sending to channels and status is not built yet");
@@ -162,9 +151,9 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
     s->job.serial = ++t->c->job_serial;
     s->job.command = command;
     s->job.kind = kind;
-    s->job.params = (cJSON *) params;
+    s->job.params = (cJSON *)params;
     s->job.to = wagw_jid_is_person(&to) ? wagw_jid_user(&to) : to;
-    s->job.priority = (uint8_t) wagw_param_int(params, "priority", 5);
+    s->job.priority = (uint8_t)wagw_param_int(params, "priority", 5);
 
     given = wagw_param_str(params, "_id");
     if (given.n == 0 && (kind == WAGW_BUILD_TEXT || kind == WAGW_BUILD_MEDIA)) {
@@ -182,7 +171,7 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
         memcpy(s->job.id, id, strlen(id));
         s->job.fresh = true;
         /* the same one when this turn runs again */
-        if (cJSON_AddStringToObject((cJSON *) params, "_id", id) == NULL) {
+        if (cJSON_AddStringToObject((cJSON *)params, "_id", id) == NULL) {
             return WAGW_NOMEM;
         }
     }
@@ -194,17 +183,14 @@ wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, cons
     return step_run(t, s);
 }
 
-
-int
-wagw_send_pump(wagw_turn_t *t, uint64_t unused)
+int wagw_send_pump(wagw_turn_t *t, uint64_t unused)
 {
-    step_t      *s;
-    wagw_job_t  *j = t->c->jobs;
+    step_t *s;
+    wagw_job_t *j = t->c->jobs;
 
-    (void) unused;
-    if (j == NULL || t->c->conn != WAGW_CONN_OPEN || j->state == WAGW_JOB_WAIT_DEVICES || j->state == WAGW_JOB_WAIT_BUNDLES
-        || j->due_ms > t->now)
-    {
+    (void)unused;
+    if (j == NULL || t->c->conn != WAGW_CONN_OPEN || j->state == WAGW_JOB_WAIT_DEVICES ||
+        j->state == WAGW_JOB_WAIT_BUNDLES || j->due_ms > t->now) {
         return WAGW_OK;
     }
     s = wagw_arena_zalloc(&t->arena, sizeof(*s));
@@ -216,22 +202,19 @@ wagw_send_pump(wagw_turn_t *t, uint64_t unused)
     return step_run(t, s);
 }
 
-
 /* ---- waiting for lists and bundles --------------------------------------------------------- */
 
 typedef struct {
-    uint64_t  serial;
-    bool      failed;
+    uint64_t serial;
+    bool failed;
 } woken_t;
 
 typedef enum { ASKED_DEVICES, ASKED_BUNDLES, ASKED_GROUP } asked_for_t;
 
-
-static void
-woken_then(wagw_client_t *c, void *arg)
+static void woken_then(wagw_client_t *c, void *arg)
 {
-    woken_t     *w = arg;
-    wagw_job_t  *j = wagw_job_find(c, w->serial);
+    woken_t *w = arg;
+    wagw_job_t *j = wagw_job_find(c, w->serial);
 
     if (j == NULL) {
         return;
@@ -242,30 +225,26 @@ woken_then(wagw_client_t *c, void *arg)
         j->devices_asked = j->bundles_asked = false;
         j->asked_upto = 0;
     }
-    (void) wagw_turn_later(c, wagw_send_pump, 0, true);
+    (void)wagw_turn_later(c, wagw_send_pump, 0, true);
 }
 
-
-static void
-drop_then(wagw_client_t *c, void *arg)
+static void drop_then(wagw_client_t *c, void *arg)
 {
-    wagw_job_drop(c, *(uint64_t *) arg);
+    wagw_job_drop(c, *(uint64_t *)arg);
     if (c->jobs) {
-        (void) wagw_turn_later(c, wagw_send_pump, 0, true);
+        (void)wagw_turn_later(c, wagw_send_pump, 0, true);
     }
 }
 
-
-static int
-asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial, asked_for_t what)
+static int asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial, asked_for_t what)
 {
-    int            code;
-    size_t         n;
-    woken_t        w = { serial, false };
-    wagw_jid_t    *dead;
-    wagw_str_t     text = WAGW_STR_NULL;
-    wagw_job_t    *j = wagw_job_find(t->c, serial);
-    wagw_result_t  r;
+    int code;
+    size_t n;
+    woken_t w = {serial, false};
+    wagw_jid_t *dead;
+    wagw_str_t text = WAGW_STR_NULL;
+    wagw_job_t *j = wagw_job_find(t->c, serial);
+    wagw_result_t r;
 
     if (j == NULL) {
         return WAGW_OK;
@@ -284,41 +263,39 @@ asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial, asked_for
         return wagw_turn_then(t, drop_then, &serial, sizeof(serial));
     }
     switch (what) {
-    case ASKED_DEVICES: WAGW_TRY(wagw_devices_answer(t, node)); break;
-    case ASKED_BUNDLES: WAGW_TRY(wagw_bundles_answer(t, node, &dead, &n)); break;
-    case ASKED_GROUP: WAGW_TRY(wagw_group_answer(t, node)); break;
+    case ASKED_DEVICES:
+        WAGW_TRY(wagw_devices_answer(t, node));
+        break;
+    case ASKED_BUNDLES:
+        WAGW_TRY(wagw_bundles_answer(t, node, &dead, &n));
+        break;
+    case ASKED_GROUP:
+        WAGW_TRY(wagw_group_answer(t, node));
+        break;
     }
     return wagw_turn_then(t, woken_then, &w, sizeof(w));
 }
 
-
-int
-wagw_job_group_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
+int wagw_job_group_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
 {
     return asked_answer(t, node, serial, ASKED_GROUP);
 }
 
-
-int
-wagw_job_devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
+int wagw_job_devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
 {
     return asked_answer(t, node, serial, ASKED_DEVICES);
 }
 
-
-int
-wagw_job_bundles_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
+int wagw_job_bundles_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
 {
     return asked_answer(t, node, serial, ASKED_BUNDLES);
 }
 
-
 /* ---- one step of a job ---------------------------------------------------------------------------- */
 
-int
-wagw_job_resume(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row)
+int wagw_job_resume(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row)
 {
-    wagw_job_t  *job = &s->job, *old;
+    wagw_job_t *job = &s->job, *old;
 
     s->outcome = STEP_OVER;
     if (!wagw_param_bool(job->params, "_resume", false)) {
@@ -340,26 +317,24 @@ wagw_job_resume(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row)
     return WAGW_OK;
 }
 
-
-int
-wagw_job_typing(wagw_turn_t *t, step_t *s, const wagw_made_t *m)
+int wagw_job_typing(wagw_turn_t *t, step_t *s, const wagw_made_t *m)
 {
-    double        ms = 0;
-    wagw_str_t    text;
-    wagw_node_t  *n;
-    const cJSON  *v = cJSON_GetObjectItemCaseSensitive(s->job.params, "simulateTyping");
+    double ms = 0;
+    wagw_str_t text;
+    wagw_node_t *n;
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(s->job.params, "simulateTyping");
 
     if (cJSON_IsNumber(v)) {
         ms = v->valuedouble;
     } else if (cJSON_IsTrue(v)) {
         text = wagw_param_str(s->job.params, "message");
-        ms = 1000 + 30.0 * (double) (text.n < 200 ? text.n : 200);
+        ms = 1000 + 30.0 * (double)(text.n < 200 ? text.n : 200);
     }
     if (ms <= 0) {
         return WAGW_OK;
     }
     s->job.typed = true;
-    s->job.due_ms = t->now + (int64_t) (ms < TYPE_MAX_MS ? ms : TYPE_MAX_MS);
+    s->job.due_ms = t->now + (int64_t)(ms < TYPE_MAX_MS ? ms : TYPE_MAX_MS);
     s->outcome = STEP_PARKED;
     n = wagw_node(&t->arena, "chatstate");
     wagw_node_attr_jid(&t->arena, n, "to", &m->to);
@@ -367,11 +342,10 @@ wagw_job_typing(wagw_turn_t *t, step_t *s, const wagw_made_t *m)
     return wagw_turn_send(t, n);
 }
 
-
-int
-wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old, wagw_str_t stanza)
+int wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old,
+                   wagw_str_t stanza)
 {
-    wagw_row_message_t  row;
+    wagw_row_message_t row;
 
     if (old) {
         row = *old;
@@ -392,8 +366,7 @@ wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw
         row.edit = wagw_cstr(m->built.edit);
         row.stanza_type = wagw_cstr(m->built.stanza_type);
         row.expiration = m->expiration;
-        row.flags = (m->built.hidden ? WAGW_ROW_HIDDEN : 0) | (m->expiration ? WAGW_ROW_EPHEMERAL : 0)
-            | m->built.flags;
+        row.flags = (m->built.hidden ? WAGW_ROW_HIDDEN : 0) | (m->expiration ? WAGW_ROW_EPHEMERAL : 0) | m->built.flags;
     }
     row.to = wagw_jid_str(&t->arena, &m->to);
     row.status = WAGW_MSG_PENDING;
@@ -409,22 +382,20 @@ wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw
     return WAGW_OK;
 }
 
-
-static int
-job_step(wagw_turn_t *t, step_t *s)
+static int job_step(wagw_turn_t *t, step_t *s)
 {
-    int                  rc;
-    size_t               n = 0, nmiss = 0, nask = 0;
-    wagw_made_t               m;
-    wagw_jid_t           ask[2], *all, *miss, own;
-    wagw_buf_t           out = { 0 };
-    wagw_job_t          *job = &s->job;
-    wagw_stanza_t        st;
-    wagw_signal_t       *sig;
-    wagw_devices_t       peer, mine;
-    wagw_row_message_t   old;
-    wagw_signal_addr_t   addr;
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    int rc;
+    size_t n = 0, nmiss = 0, nask = 0;
+    wagw_made_t m;
+    wagw_jid_t ask[2], *all, *miss, own;
+    wagw_buf_t out = {0};
+    wagw_job_t *job = &s->job;
+    wagw_stanza_t st;
+    wagw_signal_t *sig;
+    wagw_devices_t peer, mine;
+    wagw_row_message_t old;
+    wagw_signal_addr_t addr;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     s->outcome = STEP_OVER;
     if (wagw_jid_is_group(&job->to)) {
@@ -434,7 +405,8 @@ job_step(wagw_turn_t *t, step_t *s)
     WAGW_TRY(wagw_job_namespace(t, job, &m));
 
     /* the id must be new, unless this is a rebuild */
-    rc = job->fresh && !job->rebuilt ? WAGW_NOT_FOUND : wagw_turn_message(t, m.chat, wagw_cstr(job->id), WAGW_STR(""), &old);
+    rc = job->fresh && !job->rebuilt ? WAGW_NOT_FOUND
+                                     : wagw_turn_message(t, m.chat, wagw_cstr(job->id), WAGW_STR(""), &old);
     if (rc == WAGW_OK && !job->rebuilt) {
         return wagw_job_resume(t, s, &old);
     }
@@ -462,8 +434,9 @@ job_step(wagw_turn_t *t, step_t *s)
     }
     if (peer.n == 0) {
         return t->c->conf.check_number
-            ? wagw_turn_fail(t, job->command, 422, "NOT_ON_WHATSAPP", "The recipient is not on WhatsApp")
-            : wagw_turn_fail(t, job->command, 422, "RECIPIENT_NO_DEVICES", "The recipient has no device to encrypt for");
+                   ? wagw_turn_fail(t, job->command, 422, "NOT_ON_WHATSAPP", "The recipient is not on WhatsApp")
+                   : wagw_turn_fail(t, job->command, 422, "RECIPIENT_NO_DEVICES",
+                                    "The recipient has no device to encrypt for");
     }
 
     /* sessions */
@@ -481,7 +454,7 @@ job_step(wagw_turn_t *t, step_t *s)
     }
     rc = WAGW_OK;
     for (size_t i = 0; i < n; i++) {
-        int  r;
+        int r;
 
         if (wagw_is_this_device(t->c, &all[i])) {
             continue;
@@ -493,7 +466,7 @@ job_step(wagw_turn_t *t, step_t *s)
         if (r == WAGW_NOT_FOUND) {
             miss[nmiss++] = all[i];
         } else if (r != WAGW_OK) {
-            rc = r;         /* all that is missing is asked for in one load */
+            rc = r; /* all that is missing is asked for in one load */
             if (r != WAGW_AGAIN) {
                 return r;
             }
@@ -541,7 +514,8 @@ job_step(wagw_turn_t *t, step_t *s)
         s->outcome = STEP_SENT;
         s->chat = job->fresh && !job->rebuilt ? m.chat : WAGW_STR_NULL;
     } else if (rc == WAGW_NOT_FOUND) {
-        rc = wagw_turn_fail(t, job->command, 422, "RECIPIENT_NO_DEVICES", "No device of the recipient could be reached");
+        rc =
+            wagw_turn_fail(t, job->command, 422, "RECIPIENT_NO_DEVICES", "No device of the recipient could be reached");
     }
     wagw_buf_free(&out);
     return rc;

@@ -12,26 +12,25 @@
 typedef enum { STEP_OVER = 0, STEP_PARKED, STEP_SENT } step_outcome_t;
 
 typedef struct {
-    wagw_job_t       job;           /* as it shall be from now on */
-    bool             queued;        /* it is in c->jobs already */
-    step_outcome_t   outcome;
-    wagw_str_t       chat;          /* of a new direct message that was stored, else empty */
+    wagw_job_t job; /* as it shall be from now on */
+    bool queued;    /* it is in c->jobs already */
+    step_outcome_t outcome;
+    wagw_str_t chat; /* of a new direct message that was stored, else empty */
 } step_t;
 
 typedef struct {
-    bool          lid;                  /* namespace of the stanza */
-    wagw_group_t  group;                /* of a group message */
-    wagw_jid_t    to;                   /* wire chat */
-    wagw_jid_t    self;
-    wagw_jid_t    canonical;
-    wagw_str_t    chat;                 /* its text */
-    wagw_jid_t    pn;                   /* peer_recipient_pn */
-    wagw_built_t  built;
-    uint32_t      expiration;
-    uint8_t       secret[32];
-    bool          refused;              /* answered already */
+    bool lid;           /* namespace of the stanza */
+    wagw_group_t group; /* of a group message */
+    wagw_jid_t to;      /* wire chat */
+    wagw_jid_t self;
+    wagw_jid_t canonical;
+    wagw_str_t chat; /* its text */
+    wagw_jid_t pn;   /* peer_recipient_pn */
+    wagw_built_t built;
+    uint32_t expiration;
+    uint8_t secret[32];
+    bool refused; /* answered already */
 } wagw_made_t;
-
 
 wagw_job_t *wagw_job_unlink(wagw_client_t *c, uint64_t serial);
 wagw_job_t *wagw_unacked_find(wagw_client_t *c, wagw_str_t id);
@@ -54,7 +53,8 @@ void wagw_job_from_row(wagw_arena_t *a, wagw_made_t *m, const wagw_row_message_t
 int wagw_job_group_step(wagw_turn_t *t, step_t *s);
 /* Shared by both kinds: composing first, the row. */
 int wagw_job_typing(wagw_turn_t *t, step_t *s, const wagw_made_t *m);
-int wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old, wagw_str_t stanza);
+int wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old,
+                   wagw_str_t stanza);
 int wagw_job_resume(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row);
 int wagw_job_devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
 int wagw_job_bundles_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);

@@ -5,14 +5,12 @@
 
 #include "client_i.h"
 
-
-static wagw_str_t
-own_dsm(wagw_turn_t *t, const wagw_stanza_t *s, int *rc)
+static wagw_str_t own_dsm(wagw_turn_t *t, const wagw_stanza_t *s, int *rc)
 {
-    char        to[WAGW_JID_TEXT_MAX];
-    size_t      n = wagw_jid_text(&s->to, to);
-    wagw_buf_t  b = { 0 };
-    wagw_str_t  v;
+    char to[WAGW_JID_TEXT_MAX];
+    size_t n = wagw_jid_text(&s->to, to);
+    wagw_buf_t b = {0};
+    wagw_str_t v;
 
     *rc = wagw_message_dsm(&b, s->message, wagw_str(to, n));
     v = *rc == WAGW_OK ? wagw_arena_str(&t->arena, wagw_buf_view(&b)) : WAGW_STR_NULL;
@@ -23,18 +21,16 @@ own_dsm(wagw_turn_t *t, const wagw_stanza_t *s, int *rc)
     return v;
 }
 
-
-int
-wagw_stanza_enc(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *device, wagw_str_t message, bool *prekey,
-    wagw_node_t **enc)
+int wagw_stanza_enc(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *device, wagw_str_t message, bool *prekey,
+                    wagw_node_t **enc)
 {
-    int                  rc;
-    bool                 pk = false;
-    uint8_t              pad;
-    wagw_buf_t           plain = { 0 }, out = { 0 };
-    wagw_node_t         *n;
-    wagw_signal_t       *s = wagw_turn_signal(t);
-    wagw_signal_addr_t   addr;
+    int rc;
+    bool pk = false;
+    uint8_t pad;
+    wagw_buf_t plain = {0}, out = {0};
+    wagw_node_t *n;
+    wagw_signal_t *s = wagw_turn_signal(t);
+    wagw_signal_addr_t addr;
 
     if (s == NULL) {
         return WAGW_NOMEM;
@@ -65,27 +61,25 @@ wagw_stanza_enc(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *device, w
     return rc;
 }
 
-
-int
-wagw_stanza_identity(wagw_turn_t *t, wagw_node_t *parent)
+int wagw_stanza_identity(wagw_turn_t *t, wagw_node_t *parent)
 {
-    const wagw_creds_t  *me = wagw_turn_me(t);
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     return wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, parent, "device-identity"),
-        wagw_str(me->adv, me->adv_len)) ? WAGW_OK : WAGW_NOMEM;
+                                wagw_str(me->adv, me->adv_len))
+               ? WAGW_OK
+               : WAGW_NOMEM;
 }
 
-
-int
-wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t *devices, size_t n, wagw_buf_t *out)
+int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t *devices, size_t n, wagw_buf_t *out)
 {
-    int                  rc;
-    bool                 prekey = false, self_chat = wagw_is_me(t->c, &s->to), own;
-    size_t               peers = 0;
-    wagw_str_t           dsm = WAGW_STR_NULL, token;
-    wagw_node_t         *m, *parts, *to, *enc, *meta;
-    wagw_signal_t       *sig = wagw_turn_signal(t);
-    wagw_signal_addr_t   addr;
+    int rc;
+    bool prekey = false, self_chat = wagw_is_me(t->c, &s->to), own;
+    size_t peers = 0;
+    wagw_str_t dsm = WAGW_STR_NULL, token;
+    wagw_node_t *m, *parts, *to, *enc, *meta;
+    wagw_signal_t *sig = wagw_turn_signal(t);
+    wagw_signal_addr_t addr;
 
     if (sig == NULL) {
         return WAGW_NOMEM;

@@ -9,38 +9,32 @@
 #include <stdlib.h>
 
 typedef struct {
-    wagw_item_t    item;
-    wagw_status_t  status;
-    int            code;
-    int64_t        at;
-    char           reason[64];
-    char           qr[640];
-    char           pairing_code[WAGW_PAIR_CODE_LEN + 1];
+    wagw_item_t item;
+    wagw_status_t status;
+    int code;
+    int64_t at;
+    char reason[64];
+    char qr[640];
+    char pairing_code[WAGW_PAIR_CODE_LEN + 1];
 } status_item_t;
 
-
-const char *
-wagw_status_name(wagw_status_t s)
+const char *wagw_status_name(wagw_status_t s)
 {
-    static const char *const names[] = {
-        "disconnected", "connecting", "qr", "pairing", "passkey", "connected", "logged_out", "banned", "conflict",
-        "paused", "failed"
-    };
+    static const char *const names[] = {"disconnected", "connecting", "qr",       "pairing", "passkey", "connected",
+                                        "logged_out",   "banned",     "conflict", "paused",  "failed"};
 
-    return (unsigned) s < sizeof(names) / sizeof(names[0]) ? names[s] : "disconnected";
+    return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "disconnected";
 }
 
-
 /* The engine's columns of the instance. */
-int
-wagw_status_store(wagw_turn_t *t, unsigned status)
+int wagw_status_store(wagw_turn_t *t, unsigned status)
 {
-    int                   rc;
-    size_t                n;
-    char                  jid[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
-    wagw_buf_t            b = { 0 };
-    const wagw_creds_t   *me = wagw_turn_me(t);
-    wagw_row_instance_t   row;
+    int rc;
+    size_t n;
+    char jid[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
+    wagw_buf_t b = {0};
+    const wagw_creds_t *me = wagw_turn_me(t);
+    wagw_row_instance_t row;
 
     memset(&row, 0, sizeof(row));
     if (me && me->paired) {
@@ -67,14 +61,12 @@ wagw_status_store(wagw_turn_t *t, unsigned status)
     return rc;
 }
 
-
-static int
-status_run(wagw_turn_t *t, wagw_item_t *item)
+static int status_run(wagw_turn_t *t, wagw_item_t *item)
 {
-    wagw_buf_t            b = { 0 };
-    wagw_json_t           j = wagw_json(&b);
-    status_item_t        *s = (status_item_t *) item;
-    const wagw_creds_t   *me = wagw_turn_me(t);
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    status_item_t *s = (status_item_t *)item;
+    const wagw_creds_t *me = wagw_turn_me(t);
 
     wagw_json_open(&j, '{');
     wagw_json_kcstr(&j, "status", wagw_status_name(s->status));
@@ -99,9 +91,7 @@ status_run(wagw_turn_t *t, wagw_item_t *item)
     return wagw_status_store(t, s->status);
 }
 
-
-static void
-status_done(wagw_client_t *c, wagw_item_t *item, int rc)
+static void status_done(wagw_client_t *c, wagw_item_t *item, int rc)
 {
     if (rc != WAGW_OK) {
         wagw_client_log(c, WAGW_LOG_WARN, "a status change could not be stored: %s", wagw_rc_name(rc));
@@ -109,16 +99,14 @@ status_done(wagw_client_t *c, wagw_item_t *item, int rc)
     free(item);
 }
 
-
-void
-wagw_client_status(wagw_client_t *c, wagw_status_t s, int code, const char *reason)
+void wagw_client_status(wagw_client_t *c, wagw_status_t s, int code, const char *reason)
 {
-    status_item_t  *it;
+    status_item_t *it;
 
     if (c->status == s && s != WAGW_STATUS_QR && s != WAGW_STATUS_PAIRING && code == 0) {
         return;
     }
-    c->status = (uint8_t) s;
+    c->status = (uint8_t)s;
     c->ops->changed(c->driver);
 
     it = calloc(1, sizeof(*it));
@@ -142,9 +130,7 @@ wagw_client_status(wagw_client_t *c, wagw_status_t s, int code, const char *reas
     wagw_turn_push(c, &it->item);
 }
 
-
-void
-wagw_client_info(const wagw_client_t *c, wagw_client_info_t *out)
+void wagw_client_info(const wagw_client_t *c, wagw_client_info_t *out)
 {
     memset(out, 0, sizeof(*out));
     out->status = c->status;

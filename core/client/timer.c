@@ -5,23 +5,24 @@
 
 #include "client_i.h"
 
-#define DEAD_AFTER_MS  35000
-#define DEAD_LOOK_MS   10000
+#define DEAD_AFTER_MS 35000
+#define DEAD_LOOK_MS 10000
 
-
-void
-wagw_client_timer(wagw_client_t *c, wagw_timer_t which, int64_t at)
+void wagw_client_timer(wagw_client_t *c, wagw_timer_t which, int64_t at)
 {
     c->timers[which] = at;
 }
 
-
-void
-wagw_client_arm(wagw_client_t *c)
+void wagw_client_arm(wagw_client_t *c)
 {
-    int64_t  at = 0;
+    int64_t at = 0;
 
-#define EARLIER(x)  do { int64_t x_ = (x); if (x_ && (at == 0 || x_ < at)) at = x_; } while (0)
+#define EARLIER(x)                                                                                                     \
+    do {                                                                                                               \
+        int64_t x_ = (x);                                                                                              \
+        if (x_ && (at == 0 || x_ < at))                                                                                \
+            at = x_;                                                                                                   \
+    } while (0)
     for (unsigned i = 0; i < WAGW_TIMER_N; i++) {
         EARLIER(c->timers[i]);
     }
@@ -38,51 +39,43 @@ wagw_client_arm(wagw_client_t *c)
     }
 }
 
-
-static int
-ping_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int ping_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    (void) arg;
+    (void)arg;
     if (node == NULL && t->c->conn >= WAGW_CONN_FINISH) {
         wagw_client_log(t->c, WAGW_LOG_DEBUG, "a ping was not answered");
     }
     return WAGW_OK;
 }
 
-
-static int
-client_ping(wagw_turn_t *t, uint64_t unused)
+static int client_ping(wagw_turn_t *t, uint64_t unused)
 {
-    wagw_node_t  *iq = wagw_iq(t, "get", "w:p");
+    wagw_node_t *iq = wagw_iq(t, "get", "w:p");
 
-    (void) unused;
+    (void)unused;
     if (wagw_node_child(&t->arena, iq, "ping") == NULL) {
         return WAGW_NOMEM;
     }
     return wagw_iq_send(t, iq, ping_answer, 0);
 }
 
-
-static int
-client_chatstate_end(wagw_turn_t *t, uint64_t unused)
+static int client_chatstate_end(wagw_turn_t *t, uint64_t unused)
 {
-    wagw_node_t  *n = wagw_node(&t->arena, "chatstate");
+    wagw_node_t *n = wagw_node(&t->arena, "chatstate");
 
-    (void) unused;
+    (void)unused;
     wagw_node_attr_jid(&t->arena, n, "to", &t->c->chatstate_to);
     wagw_node_child(&t->arena, n, "paused");
     return wagw_turn_send(t, n);
 }
 
-
-void
-wagw_client_tick(wagw_client_t *c, int64_t now)
+void wagw_client_tick(wagw_client_t *c, int64_t now)
 {
-    uint32_t  r;
+    uint32_t r;
 
     c->now = now;
     c->timer_set = -1;
-#define DUE(which)  (c->timers[which] && c->timers[which] <= now && ((c->timers[which] = 0), true))
+#define DUE(which) (c->timers[which] && c->timers[which] <= now && ((c->timers[which] = 0), true))
 
     if (DUE(WAGW_TIMER_RECONNECT)) {
         wagw_client_try_connect(c);
@@ -102,8 +95,8 @@ wagw_client_tick(wagw_client_t *c, int64_t now)
         if (now - c->rx_last > DEAD_AFTER_MS) {
             wagw_client_hangup(c, 408, "connection_lost");
         } else {
-            (void) wagw_turn_later(c, client_ping, 0, true);
-            c->sh->random(c->sh->random_data, (uint8_t *) &r, sizeof(r));
+            (void)wagw_turn_later(c, client_ping, 0, true);
+            c->sh->random(c->sh->random_data, (uint8_t *)&r, sizeof(r));
             c->timers[WAGW_TIMER_PING] = now + 20000 + r % 10000;
             c->timers[WAGW_TIMER_DEAD] = now + DEAD_LOOK_MS;
         }
@@ -121,16 +114,16 @@ wagw_client_tick(wagw_client_t *c, int64_t now)
         c->attempts = 0;
     }
     if (DUE(WAGW_TIMER_CHATSTATE) && c->conn == WAGW_CONN_OPEN) {
-        (void) wagw_turn_later(c, client_chatstate_end, 0, true);
+        (void)wagw_turn_later(c, client_chatstate_end, 0, true);
     }
     if (DUE(WAGW_TIMER_JOB) && c->conn == WAGW_CONN_OPEN) {
-        (void) wagw_turn_later(c, wagw_send_pump, 0, true);
+        (void)wagw_turn_later(c, wagw_send_pump, 0, true);
     }
     if (DUE(WAGW_TIMER_PHONE) && c->conn == WAGW_CONN_OPEN) {
-        (void) wagw_turn_later(c, wagw_phone_ask, 0, true);
+        (void)wagw_turn_later(c, wagw_phone_ask, 0, true);
     }
     if (DUE(WAGW_TIMER_APP) && c->conn == WAGW_CONN_OPEN) {
-        (void) wagw_turn_later(c, wagw_app_pump, 0, true);
+        (void)wagw_turn_later(c, wagw_app_pump, 0, true);
     }
     if (DUE(WAGW_TIMER_HISTORY)) {
         wagw_history_tick(c);

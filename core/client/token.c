@@ -6,24 +6,21 @@
 
 #include "client_i.h"
 
-#define BUCKET_S   604800
-#define BUCKETS    4
-#define TOKEN_MAX  512
+#define BUCKET_S 604800
+#define BUCKETS 4
+#define TOKEN_MAX 512
 
 enum { TAG_TOKEN = 1, TAG_T, TAG_SENT_T };
 
-
 typedef struct {
-    wagw_str_t  token;
-    uint64_t    t;          /* s, of the token */
-    uint64_t    sent_t;     /* s, of ours that was given last */
+    wagw_str_t token;
+    uint64_t t;      /* s, of the token */
+    uint64_t sent_t; /* s, of ours that was given last */
 } token_t;
 
-
-static int
-token_key(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *key)
+static int token_key(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *key)
 {
-    wagw_jid_t  j;
+    wagw_jid_t j;
 
     WAGW_TRY(wagw_lid_in(t, user, true, &j));
     j = wagw_jid_user(&j);
@@ -31,15 +28,13 @@ token_key(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *key)
     return key->p ? WAGW_OK : WAGW_NOMEM;
 }
 
-
-static int
-token_load(wagw_turn_t *t, wagw_str_t key, token_t *k)
+static int token_load(wagw_turn_t *t, wagw_str_t key, token_t *k)
 {
-    int         rc;
-    uint8_t     tag;
-    uint64_t    u;
-    wagw_str_t  v, s;
-    wagw_tlv_t  r;
+    int rc;
+    uint8_t tag;
+    uint64_t u;
+    wagw_str_t v, s;
+    wagw_tlv_t r;
 
     memset(k, 0, sizeof(*k));
     rc = wagw_txn_get(&t->txn, WAGW_REC_TOKEN, key, &v);
@@ -47,24 +42,29 @@ token_load(wagw_turn_t *t, wagw_str_t key, token_t *k)
         return WAGW_OK;
     }
     WAGW_TRY(rc);
-    r = (wagw_tlv_t) { v, 0 };
+    r = (wagw_tlv_t){v, 0};
     while (wagw_tlv_next(&r, &tag, &u, &s) == WAGW_OK) {
         switch (tag) {
-        case TAG_TOKEN: k->token = wagw_arena_str(&t->arena, s); break;
-        case TAG_T: k->t = u; break;
-        case TAG_SENT_T: k->sent_t = u; break;
-        default: break;
+        case TAG_TOKEN:
+            k->token = wagw_arena_str(&t->arena, s);
+            break;
+        case TAG_T:
+            k->t = u;
+            break;
+        case TAG_SENT_T:
+            k->sent_t = u;
+            break;
+        default:
+            break;
         }
     }
     return WAGW_OK;
 }
 
-
-static int
-token_store(wagw_turn_t *t, wagw_str_t key, const token_t *k)
+static int token_store(wagw_turn_t *t, wagw_str_t key, const token_t *k)
 {
-    int         rc;
-    wagw_buf_t  b = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
 
     wagw_tlv_put_s(&b, TAG_TOKEN, k->token);
     wagw_tlv_put_u(&b, TAG_T, k->t);
@@ -74,13 +74,11 @@ token_store(wagw_turn_t *t, wagw_str_t key, const token_t *k)
     return rc;
 }
 
-
-int
-wagw_token_get(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *v)
+int wagw_token_get(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *v)
 {
-    token_t     k;
-    uint64_t    now = (uint64_t) (t->now / 1000);
-    wagw_str_t  key;
+    token_t k;
+    uint64_t now = (uint64_t)(t->now / 1000);
+    wagw_str_t key;
 
     *v = WAGW_STR_NULL;
     if (!wagw_jid_is_person(user)) {
@@ -94,15 +92,13 @@ wagw_token_get(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *v)
     return WAGW_OK;
 }
 
-
-int
-wagw_token_received(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_token_received(wagw_turn_t *t, const wagw_node_t *n)
 {
-    token_t             k;
-    uint64_t            at;
-    wagw_jid_t          from, lid;
-    wagw_str_t          key, data;
-    const wagw_node_t  *tok;
+    token_t k;
+    uint64_t at;
+    wagw_jid_t from, lid;
+    wagw_str_t key, data;
+    const wagw_node_t *tok;
 
     if (wagw_node_get_jid(n, "from", &from) != WAGW_OK || !wagw_jid_is_person(&from)) {
         return WAGW_OK;
@@ -113,9 +109,8 @@ wagw_token_received(wagw_turn_t *t, const wagw_node_t *n)
     WAGW_TRY(token_key(t, &from, &key));
     for (tok = wagw_node_find(wagw_node_find(n, "tokens"), "token"); tok; tok = wagw_node_find_next(tok, "token")) {
         data = wagw_node_data(tok);
-        if (!wagw_node_attr_is(tok, "type", "trusted_contact") || data.n == 0 || data.n > TOKEN_MAX
-            || wagw_node_get_u64(tok, "t", &at) != WAGW_OK)
-        {
+        if (!wagw_node_attr_is(tok, "type", "trusted_contact") || data.n == 0 || data.n > TOKEN_MAX ||
+            wagw_node_get_u64(tok, "t", &at) != WAGW_OK) {
             continue;
         }
         WAGW_TRY(token_load(t, key, &k));
@@ -128,27 +123,23 @@ wagw_token_received(wagw_turn_t *t, const wagw_node_t *n)
     return WAGW_OK;
 }
 
-
-static int
-issue_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+static int issue_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
-    (void) arg;
+    (void)arg;
     if (node && wagw_iq_error(node, NULL)) {
         wagw_client_log(t->c, WAGW_LOG_DEBUG, "a contact token was not taken");
     }
     return WAGW_OK;
 }
 
-
 /* Marked as given when it is sent: a lost one is made good next week. */
-int
-wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user)
+int wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user)
 {
-    token_t       k;
-    uint64_t      now = (uint64_t) (t->now / 1000);
-    wagw_jid_t    j;
-    wagw_str_t    key;
-    wagw_node_t  *iq, *tok;
+    token_t k;
+    uint64_t now = (uint64_t)(t->now / 1000);
+    wagw_jid_t j;
+    wagw_str_t key;
+    wagw_node_t *iq, *tok;
 
     if (!wagw_jid_is_person(user) || wagw_is_me(t->c, user) || t->c->conn != WAGW_CONN_OPEN) {
         return WAGW_OK;
@@ -163,7 +154,7 @@ wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user)
     iq = wagw_iq(t, "set", "privacy");
     tok = wagw_node_child(&t->arena, wagw_node_child(&t->arena, iq, "tokens"), "token");
     wagw_node_attr_jid(&t->arena, tok, "jid", &j);
-    wagw_node_attr_int(&t->arena, tok, "t", (int64_t) now);
+    wagw_node_attr_int(&t->arena, tok, "t", (int64_t)now);
     wagw_node_attrc(&t->arena, tok, "type", "trusted_contact");
     WAGW_TRY(wagw_iq_send(t, iq, issue_answer, 0));
     k.sent_t = now;

@@ -12,29 +12,25 @@
 #include <stdlib.h>
 
 /* A turn that still misses something after so many loads will never end. */
-#define TURN_RERUNS_MAX   64
+#define TURN_RERUNS_MAX 64
 /* Frames that arrive while a turn is parked; more means a hostile server. */
-#define ITEMS_BYTES_MAX   (64u << 20)
-#define STORE_RETRY_MS    1000
+#define ITEMS_BYTES_MAX (64u << 20)
+#define STORE_RETRY_MS 1000
 /* Items behind a parked one that say what they will read. */
-#define SCOUTS_MAX        64
-
+#define SCOUTS_MAX 64
 
 typedef struct {
-    wagw_item_t   item;
-    int         (*fn)(wagw_turn_t *t, uint64_t arg);
-    uint64_t      arg;
+    wagw_item_t item;
+    int (*fn)(wagw_turn_t *t, uint64_t arg);
+    uint64_t arg;
 } later_item_t;
-
 
 static void turn_scout(wagw_client_t *c, wagw_turn_t *t);
 static void turn_parked(wagw_client_t *c, wagw_turn_t *t);
 static int turn_commit(wagw_client_t *c, wagw_turn_t *t);
 static void out_free_list(wagw_out_t *o);
 
-
-void
-wagw_turn_push(wagw_client_t *c, wagw_item_t *item)
+void wagw_turn_push(wagw_client_t *c, wagw_item_t *item)
 {
     if (item->bytes && c->items_bytes + item->bytes > ITEMS_BYTES_MAX) {
         wagw_client_log(c, WAGW_LOG_ERROR, "too much is waiting for the store, connection dropped");
@@ -49,9 +45,7 @@ wagw_turn_push(wagw_client_t *c, wagw_item_t *item)
     wagw_turn_run(c);
 }
 
-
-void
-wagw_turn_push_front(wagw_client_t *c, wagw_item_t *item)
+void wagw_turn_push_front(wagw_client_t *c, wagw_item_t *item)
 {
     /* a parked or running turn belongs to the head: the new one goes behind it */
     wagw_item_t **at = &c->items;
@@ -68,9 +62,7 @@ wagw_turn_push_front(wagw_client_t *c, wagw_item_t *item)
     wagw_turn_run(c);
 }
 
-
-static void
-item_pop(wagw_client_t *c, wagw_item_t *item, int rc)
+static void item_pop(wagw_client_t *c, wagw_item_t *item, int rc)
 {
     c->items = item->next;
     if (c->items == NULL) {
@@ -80,14 +72,12 @@ item_pop(wagw_client_t *c, wagw_item_t *item, int rc)
     item->done(c, item, rc);
 }
 
-
-void
-wagw_turn_run(wagw_client_t *c)
+void wagw_turn_run(wagw_client_t *c)
 {
-    int           rc;
-    wagw_turn_t   t;
-    wagw_then_t  *then;
-    wagw_item_t  *item;
+    int rc;
+    wagw_turn_t t;
+    wagw_then_t *then;
+    wagw_item_t *item;
 
     if (c->running) {
         return;
@@ -158,13 +148,11 @@ wagw_turn_run(wagw_client_t *c)
     wagw_turn_flush(c);
 }
 
-
 /* What the items behind the parked one will miss joins its load. */
-static void
-turn_scout(wagw_client_t *c, wagw_turn_t *t)
+static void turn_scout(wagw_client_t *c, wagw_turn_t *t)
 {
-    unsigned      n = 0;
-    wagw_item_t  *item;
+    unsigned n = 0;
+    wagw_item_t *item;
 
     for (item = c->items->next; item && n < SCOUTS_MAX; item = item->next) {
         if (item->scout && (item->epoch == 0 || item->epoch == c->epoch)) {
@@ -175,13 +163,11 @@ turn_scout(wagw_client_t *c, wagw_turn_t *t)
     }
 }
 
-
 /* The whole list a rerun needs: what is missing now, and the prefixes that
  * were answered before (their records are not kept by the cache). */
-static void
-turn_parked(wagw_client_t *c, wagw_turn_t *t)
+static void turn_parked(wagw_client_t *c, wagw_turn_t *t)
 {
-    wagw_load_t  *l, *copy, *asked = NULL, **last = &asked;
+    wagw_load_t *l, *copy, *asked = NULL, **last = &asked;
 
     for (l = t->txn.misses; l; l = l->next) {
         copy = malloc(sizeof(*copy));
@@ -210,11 +196,9 @@ turn_parked(wagw_client_t *c, wagw_turn_t *t)
     c->ops->load(c->driver, c->asked);
 }
 
-
-void
-wagw_client_loaded(wagw_client_t *c, const wagw_load_t *asked, const wagw_rec_t *recs, int rc, int64_t now)
+void wagw_client_loaded(wagw_client_t *c, const wagw_load_t *asked, const wagw_rec_t *recs, int rc, int64_t now)
 {
-    wagw_item_t  *item;
+    wagw_item_t *item;
 
     c->now = now;
     if (!c->loading) {
@@ -252,15 +236,13 @@ wagw_client_loaded(wagw_client_t *c, const wagw_load_t *asked, const wagw_rec_t 
     wagw_client_arm(c);
 }
 
-
-static int
-turn_commit(wagw_client_t *c, wagw_turn_t *t)
+static int turn_commit(wagw_client_t *c, wagw_turn_t *t)
 {
-    int            rc;
-    wagw_buf_t     b = { 0 };
-    wagw_out_t    *o;
-    wagw_mark_t   *mark;
-    wagw_batch_t  *batch;
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_out_t *o;
+    wagw_mark_t *mark;
+    wagw_batch_t *batch;
 
     if (t->creds) {
         rc = wagw_creds_encode(&b, t->creds);
@@ -323,12 +305,10 @@ failed:
     return rc;
 }
 
-
 /* Event numbers of commits up to seq are in the store, or given back. */
-void
-wagw_turn_marks(wagw_client_t *c, uint64_t seq, bool lost)
+void wagw_turn_marks(wagw_client_t *c, uint64_t seq, bool lost)
 {
-    wagw_mark_t  *m;
+    wagw_mark_t *m;
 
     while ((m = c->marks) != NULL && m->seq <= seq) {
         c->marks = m->next;
@@ -342,12 +322,10 @@ wagw_turn_marks(wagw_client_t *c, uint64_t seq, bool lost)
     }
 }
 
-
-void
-wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now)
+void wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now)
 {
-    wagw_out_t     *o, *keep = NULL, **last = &keep;
-    wagw_result_t   r = { 0 };
+    wagw_out_t *o, *keep = NULL, **last = &keep;
+    wagw_result_t r = {0};
 
     c->now = now;
     if (rc == WAGW_OK) {
@@ -362,7 +340,7 @@ wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now)
     }
 
     if (seq <= c->seq_lost) {
-        return;                     /* built upon one that failed before it */
+        return; /* built upon one that failed before it */
     }
     c->seq_lost = c->seq_issued;
     wagw_turn_marks(c, c->seq_issued, true);
@@ -407,13 +385,11 @@ wagw_client_committed(wagw_client_t *c, uint64_t seq, int rc, int64_t now)
     wagw_client_arm(c);
 }
 
-
-void
-wagw_turn_flush(wagw_client_t *c)
+void wagw_turn_flush(wagw_client_t *c)
 {
-    int          rc;
-    wagw_buf_t   b = { 0 };
-    wagw_out_t  *o;
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_out_t *o;
 
     while ((o = c->out) != NULL && o->after <= c->seq_durable) {
         c->out = o->next;
@@ -455,11 +431,9 @@ wagw_turn_flush(wagw_client_t *c)
     wagw_buf_free(&b);
 }
 
-
-static void
-out_free_list(wagw_out_t *o)
+static void out_free_list(wagw_out_t *o)
 {
-    wagw_out_t  *next;
+    wagw_out_t *next;
 
     for (; o; o = next) {
         next = o->next;
@@ -468,9 +442,7 @@ out_free_list(wagw_out_t *o)
     }
 }
 
-
-static int
-out_add(wagw_turn_t *t, wagw_out_t *o)
+static int out_add(wagw_turn_t *t, wagw_out_t *o)
 {
     o->next = NULL;
     o->epoch = t->c->epoch;
@@ -479,11 +451,9 @@ out_add(wagw_turn_t *t, wagw_out_t *o)
     return WAGW_OK;
 }
 
-
-int
-wagw_turn_send_bytes(wagw_turn_t *t, wagw_str_t plaintext)
+int wagw_turn_send_bytes(wagw_turn_t *t, wagw_str_t plaintext)
 {
-    wagw_out_t  *o = calloc(1, sizeof(*o) + plaintext.n);
+    wagw_out_t *o = calloc(1, sizeof(*o) + plaintext.n);
 
     if (o == NULL) {
         return WAGW_NOMEM;
@@ -494,12 +464,10 @@ wagw_turn_send_bytes(wagw_turn_t *t, wagw_str_t plaintext)
     return out_add(t, o);
 }
 
-
-int
-wagw_turn_send(wagw_turn_t *t, const wagw_node_t *n)
+int wagw_turn_send(wagw_turn_t *t, const wagw_node_t *n)
 {
-    int         rc;
-    wagw_buf_t  b = { 0 };
+    int rc;
+    wagw_buf_t b = {0};
 
     if (n == NULL) {
         return WAGW_NOMEM;
@@ -512,14 +480,12 @@ wagw_turn_send(wagw_turn_t *t, const wagw_node_t *n)
     return rc;
 }
 
-
 /* Texts of a result are static but for the views, which are copied. */
-int
-wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r)
+int wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r)
 {
-    uint8_t     *p;
-    size_t       n;
-    wagw_out_t  *o;
+    uint8_t *p;
+    size_t n;
+    wagw_out_t *o;
 
     if (command == 0) {
         return WAGW_OK;
@@ -534,7 +500,14 @@ wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r)
     o->result = *r;
     o->n = n;
     p = o->p;
-#define COPY(f)  do { if (r->f.n) { memcpy(p, r->f.p, r->f.n); o->result.f.p = p; p += r->f.n; } } while (0)
+#define COPY(f)                                                                                                        \
+    do {                                                                                                               \
+        if (r->f.n) {                                                                                                  \
+            memcpy(p, r->f.p, r->f.n);                                                                                 \
+            o->result.f.p = p;                                                                                         \
+            p += r->f.n;                                                                                               \
+        }                                                                                                              \
+    } while (0)
     COPY(data);
     COPY(details);
     COPY(message_id);
@@ -542,11 +515,9 @@ wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r)
     return out_add(t, o);
 }
 
-
-int
-wagw_turn_fail(wagw_turn_t *t, uint64_t command, int status, const char *code, const char *error)
+int wagw_turn_fail(wagw_turn_t *t, uint64_t command, int status, const char *code, const char *error)
 {
-    wagw_result_t  r = { 0 };
+    wagw_result_t r = {0};
 
     r.status = status;
     r.code = code;
@@ -554,11 +525,9 @@ wagw_turn_fail(wagw_turn_t *t, uint64_t command, int status, const char *code, c
     return wagw_turn_reply(t, command, &r);
 }
 
-
-int
-wagw_turn_close(wagw_turn_t *t)
+int wagw_turn_close(wagw_turn_t *t)
 {
-    wagw_out_t  *o = calloc(1, sizeof(*o));
+    wagw_out_t *o = calloc(1, sizeof(*o));
 
     if (o == NULL) {
         return WAGW_NOMEM;
@@ -567,11 +536,9 @@ wagw_turn_close(wagw_turn_t *t)
     return out_add(t, o);
 }
 
-
-int
-wagw_turn_then(wagw_turn_t *t, void (*fn)(wagw_client_t *c, void *arg), const void *arg, size_t n)
+int wagw_turn_then(wagw_turn_t *t, void (*fn)(wagw_client_t *c, void *arg), const void *arg, size_t n)
 {
-    wagw_then_t  *then = wagw_arena_alloc(&t->arena, sizeof(*then));
+    wagw_then_t *then = wagw_arena_alloc(&t->arena, sizeof(*then));
 
     if (then == NULL) {
         return WAGW_NOMEM;
@@ -591,9 +558,7 @@ wagw_turn_then(wagw_turn_t *t, void (*fn)(wagw_client_t *c, void *arg), const vo
     return WAGW_OK;
 }
 
-
-wagw_creds_t *
-wagw_turn_creds(wagw_turn_t *t)
+wagw_creds_t *wagw_turn_creds(wagw_turn_t *t)
 {
     if (t->creds == NULL) {
         t->creds = wagw_arena_zalloc(&t->arena, sizeof(*t->creds));
@@ -604,20 +569,16 @@ wagw_turn_creds(wagw_turn_t *t)
     return t->creds;
 }
 
-
-const wagw_creds_t *
-wagw_turn_me(const wagw_turn_t *t)
+const wagw_creds_t *wagw_turn_me(const wagw_turn_t *t)
 {
     return t->creds ? t->creds : t->c->creds;
 }
 
-
-wagw_signal_t *
-wagw_turn_signal(wagw_turn_t *t)
+wagw_signal_t *wagw_turn_signal(wagw_turn_t *t)
 {
-    const wagw_creds_t  *me = wagw_turn_me(t);
-    wagw_signal_self_t  *self = wagw_arena_zalloc(&t->arena, sizeof(*self));
-    wagw_jid_t           phone;
+    const wagw_creds_t *me = wagw_turn_me(t);
+    wagw_signal_self_t *self = wagw_arena_zalloc(&t->arena, sizeof(*self));
+    wagw_jid_t phone;
 
     if (self == NULL || me == NULL) {
         return NULL;
@@ -633,25 +594,19 @@ wagw_turn_signal(wagw_turn_t *t)
     return t->c->sh->signal;
 }
 
-
-void
-wagw_turn_random(wagw_turn_t *t, void *p, size_t n)
+void wagw_turn_random(wagw_turn_t *t, void *p, size_t n)
 {
     t->c->sh->random(t->c->sh->random_data, p, n);
 }
 
-
-static int
-later_run(wagw_turn_t *t, wagw_item_t *item)
+static int later_run(wagw_turn_t *t, wagw_item_t *item)
 {
-    later_item_t  *l = (later_item_t *) item;
+    later_item_t *l = (later_item_t *)item;
 
     return l->fn(t, l->arg);
 }
 
-
-static void
-later_done(wagw_client_t *c, wagw_item_t *item, int rc)
+static void later_done(wagw_client_t *c, wagw_item_t *item, int rc)
 {
     if (rc != WAGW_OK && rc != WAGW_STATE) {
         wagw_client_log(c, WAGW_LOG_ERROR, "a turn failed: %s", wagw_rc_name(rc));
@@ -662,11 +617,9 @@ later_done(wagw_client_t *c, wagw_item_t *item, int rc)
     free(item);
 }
 
-
-int
-wagw_turn_later(wagw_client_t *c, int (*fn)(wagw_turn_t *t, uint64_t arg), uint64_t arg, bool this_connection)
+int wagw_turn_later(wagw_client_t *c, int (*fn)(wagw_turn_t *t, uint64_t arg), uint64_t arg, bool this_connection)
 {
-    later_item_t  *l = calloc(1, sizeof(*l));
+    later_item_t *l = calloc(1, sizeof(*l));
 
     if (l == NULL) {
         return WAGW_NOMEM;

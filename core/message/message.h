@@ -38,8 +38,8 @@ typedef enum {
     WAGW_BUILD_RAW,          /* message: protobuf JSON */
     WAGW_BUILD_MEDIA,        /* _media{type image|video|gif|ptv|audio|voice|document|sticker, url, directPath, mediaKey,
                                 fileSha256,        fileEncSha256, size, keyTime, mimetype, fileName?, title?, seconds?, width?,
-                                height?, pages?,        thumbnail?, sidecar?, waveform?, animated?, viewOnce?} (bytes as base64);
-                                caption?, albumParent{id}? */
+                                height?, pages?,        thumbnail?, sidecar?, waveform?, animated?, viewOnce?} (bytes as
+                                base64);        caption?, albumParent{id}? */
     WAGW_BUILD_ALBUM         /* images, videos: how many will follow */
 } wagw_build_kind_t;
 

@@ -27,8 +27,8 @@ typedef enum {
     WAGW_ROW_EDITED = 1 << 2,
     WAGW_ROW_REVOKED = 1 << 3,
     WAGW_ROW_VIEW_ONCE = 1 << 4,
-    WAGW_ROW_APP = 1 << 5,        /* own, typed on the phone or another companion */
-    WAGW_ROW_HIDDEN = 1 << 6,     /* kept for retries only, not in listings: edits, revokes, reactions, protocol */
+    WAGW_ROW_APP = 1 << 5,         /* own, typed on the phone or another companion */
+    WAGW_ROW_HIDDEN = 1 << 6,      /* kept for retries only, not in listings: edits, revokes, reactions, protocol */
     WAGW_ROW_PLACEHOLDER = 1 << 7, /* could not be decrypted yet */
     WAGW_ROW_STARRED = 1 << 8,
     WAGW_ROW_HISTORY = 1 << 9 /* came with the phone's history */
