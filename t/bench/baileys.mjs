@@ -12,7 +12,8 @@ import path from 'node:path';
 const quiet = { level: 'silent' };
 for (const l of ['trace', 'debug', 'info', 'warn', 'error', 'fatal']) quiet[l] = () => {};
 quiet.child = () => quiet;
-console.info = console.warn = () => {};
+// libsignal talks about its sessions, keys included
+console.info = console.warn = console.error = console.log = () => {};
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wagw-bench-baileys-'));
 process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
@@ -114,8 +115,11 @@ process.on('message', async ({ id, step, arg }) => {
     const value = await steps[step](arg);
     const { user, system } = process.cpuUsage(cpu);
     const seconds = (performance.now() - began) / 1000;
+    // what is alive: the resident set keeps what linking left behind
     global.gc?.();
-    process.send({ id, value, cpu: (user + system) / 1000, seconds, rss: process.memoryUsage().rss });
+    global.gc?.();
+    const { heapUsed, external } = process.memoryUsage();
+    process.send({ id, value, cpu: (user + system) / 1000, seconds, live: heapUsed + external });
   } catch (e) {
     process.send({ id, error: e.stack });
   }

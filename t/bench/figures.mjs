@@ -21,6 +21,7 @@ const LOAD = process.env.WAGW_BENCH_LOAD || path.resolve(here, '../../build/benc
 const ACCOUNTS = Number(process.env.BENCH_ACCOUNTS || 200);
 const TEXTS = Number(process.env.BENCH_TEXTS || 4000);
 const BAILEYS = Number(process.env.BENCH_BAILEYS ?? 20);
+const LIMIT = 300000;
 const TEXT = 'a text of an ordinary length, as people write them';
 const sections = process.argv.length > 2 ? process.argv.slice(2) : ['texts', 'memory', 'reconnect', 'proxy'];
 
@@ -97,7 +98,10 @@ async function pair(name, other = true) {
 
 // calls until fn is true: what is counted there has no event to wait for
 async function settled(fn) {
-  while (!(await fn())) await new Promise(r => setTimeout(r, 20));
+  for (const end = Date.now() + LIMIT; !(await fn()); ) {
+    if (Date.now() > end) throw new Error(`not within ${LIMIT / 1000} s: ${fn}`);
+    await new Promise(r => setTimeout(r, 20));
+  }
 }
 
 // everything sent to anybody was acknowledged, so it is stored
@@ -118,7 +122,8 @@ if (BAILEYS) {
     for (const w of open.values()) w.reject(new Error(`the Baileys process ended with ${code}`));
   });
   baileys.do = (step, arg) => new Promise((resolve, reject) => {
-    open.set(++serial, { resolve, reject });
+    const timer = setTimeout(() => reject(new Error(`Baileys: no end of ${step} within ${LIMIT / 1000} s`)), LIMIT);
+    open.set(++serial, { resolve: v => (clearTimeout(timer), resolve(v)), reject: e => (clearTimeout(timer), reject(e)) });
     baileys.send({ id: serial, step, arg });
   });
   baileys.pair = async name => {
@@ -133,9 +138,12 @@ if (BAILEYS) {
 // somebody to talk with: a mock user, whose session with `a` is established
 async function partner(name, a, send) {
   const u = await sandbox.post('/mock-user', { name });
+  // one after the other: two that open a session at once have two of them
   await sandbox.post('/mock-user/send', { from: u.phone, to: a.phone, text: 'hello' });
+  await delivered();
   await send(u.phone);
   await sandbox.post('/mock-user/send', { from: u.phone, to: a.phone, text: 'established' });
+  await delivered();
   await sandbox.post('/mock-phone/options', { phone: u.phone, eager: false, autoReceipt: true });
   await sandbox.post('/mock-phone/options', { phone: a.phone, eager: false });
   return u;
@@ -232,10 +240,10 @@ let theirAccounts;
 async function baileysAccounts() {
   if (theirAccounts) return theirAccounts;
   const first = await baileys.pair('base');
-  const { rss } = await baileys.do('open', { name: first.name });
+  const { live } = await baileys.do('open', { name: first.name });
   for (let i = 0; i < BAILEYS; i++) await baileys.pair(`bai-${i}`);
   const now = await baileys.do('open', { name: first.name });
-  theirAccounts = { idle: (now.rss - rss) / BAILEYS / 1024, busy: undefined };
+  theirAccounts = { idle: (now.live - live) / BAILEYS / 1024 };
   await baileys.do('close');
   const r = await baileys.do('reconnect');
   theirAccounts.connect = r.cpu / (BAILEYS + 1);
