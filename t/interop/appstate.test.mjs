@@ -216,6 +216,81 @@ test('delete for me, clear and delete of a chat, both ways', async () => {
   assert.equal((await chat()).messageCount, 1);
 });
 
+// ---- the phone itself ----
+
+const phoneState = async collection => (await sandbox.get('/app-state', { phone: me.phone, collection }));
+const record = (state, ...index) => state.records.find(r => JSON.stringify(r.index) === JSON.stringify(index))?.value;
+const phoneWrites = (collection, index, value, more = {}) =>
+  sandbox.post('/mock-phone/app-state', { phone: me.phone, collection, index, value, ...more });
+
+test('the phone reads what the gateway wrote, every MAC of it', async () => {
+  await call('archive');
+  const low = await phoneState('regular_low');
+  assert.equal(low.verified, true);
+  assert.equal(record(low, 'archive', pn(anna.phone)).archiveChatAction.archived, true);
+  assert.equal(record(low, 'pin_v1', pn(anna.phone)).pinAction.pinned, false);
+  const range = record(low, 'archive', pn(anna.phone)).archiveChatAction.messageRange;
+  assert.equal(range.messages.length, 1);
+  assert.equal(range.messages[0].key.remoteJid, pn(anna.phone));
+  assert.ok(range.messages[0].timestamp);
+  assert.equal(record(await phoneState('critical_block'), 'setting_pushName').pushNameSetting.name, 'Gate Three');
+  await call('unarchive');
+});
+
+test('the phone changes things', async () => {
+  let from = gw.events.length;
+  await phoneWrites('regular_low', ['pin_v1', pn(anna.phone)], { pinAction: { pinned: true } }, { version: 5 });
+  await later('chat.update', d => d.chatId === pn(anna.phone) && d.changes.pinned === true, from);
+  await phoneWrites('critical_unblock_low', ['contact', '4915119999999@s.whatsapp.net'],
+    { contactAction: { fullName: 'From the phone', lidJid: '19999999999999@lid' } }, { version: 2 });
+  await gw.event('contact.update', d => d.name === 'From the phone' && d.lid === '19999999999999@lid');
+  assert.equal((await gw.ok('GET', `/api/contacts/${me.id}/lids/19999999999999@lid`)).phoneNumber, '4915119999999');
+  await phoneWrites('critical_unblock_low', ['contact', '4915119999999@s.whatsapp.net'], {}, { operation: 'REMOVE' });
+  await gw.event('contact.update', d => d.jid === '4915119999999@s.whatsapp.net' && d.name === null);
+  // what nobody knows yet is no error
+  from = gw.events.length;
+  await phoneWrites('regular_low', ['from_the_future', 'x', 'y'], { timeFormatAction: { isTwentyFourHourFormatEnabled: true } });
+  await phoneWrites('regular_low', ['pin_v1', pn(anna.phone)], { pinAction: { pinned: false } }, { version: 5 });
+  await later('chat.update', d => d.changes.pinned === false, from);
+});
+
+test('a key that was not shared is asked for, and then everything is read', async () => {
+  const device = me.entry.jid;
+  const { keyId } = await sandbox.post('/mock-phone/share-keys', { device, rotate: true, share: false });
+  const from = gw.events.length;
+  await phoneWrites('regular_low', ['pin_v1', pn(anna.phone)], { pinAction: { pinned: true } }, { version: 5 });
+  await gw.until(() => gw.events.slice(from).find(e => e.instanceId === me.id && e.data.changes?.pinned === true), 'pinned');
+  assert.equal((await chat()).pinned, true);
+  assert.ok(keyId.$hex);
+  // our own patches use the new key; what stood under the old one is moved
+  await call('unpin');
+  await gw.ok('PUT', `/api/contacts/${me.id}/update`, { phone: anna.phone, fullName: 'Under the new key' });
+  const state = await phoneState('critical_unblock_low');
+  assert.equal(state.verified, true);
+  assert.equal(record(state, 'contact', pn(anna.phone)).contactAction.fullName, 'Under the new key');
+  assert.equal(state.records.filter(r => r.index[1] === pn(anna.phone)).length, 1);
+});
+
+test('a gateway linked later begins with snapshots', async () => {
+  await sandbox.post('/config', { appStateSnapshots: true });
+  await call('mute', { duration: 3600 });
+  const { id } = await gw.create('Gate');
+  const { raw } = await gw.ok('GET', `/api/instance/${id}/qr`);
+  const entry = JSON.parse(await sandbox.text('POST', `/mock-phone/scan-qr?name=Gate&phone=${me.phone}`, raw));
+  await gw.connected(id);
+  for (const end = Date.now() + 20000; ; ) {
+    const all = await gw.ok('GET', `/api/contacts/${id}/all`);
+    const list = await gw.ok('GET', `/api/chats/${id}?archived=false`);
+    if (all.find(c => c.jid === pn(anna.phone))?.name === 'Under the new key' &&
+      list.some(c => c.id === pn(anna.phone) && c.mutedUntil)) break;
+    assert.ok(Date.now() < end, JSON.stringify([all, list]));
+  }
+  assert.ok(!gw.events.some(e => e.instanceId === id && e.event.startsWith('chat.')), 'no events for what was there before');
+  await sandbox.post('/config', { appStateSnapshots: false });
+  const nodes = await sandbox.nodes(entry.jid, { dir: 'out', tag: 'iq', child: 'sync' });
+  assert.ok(JSON.stringify(nodes).includes('"snapshot"'));
+});
+
 test('nothing was complained about', async () => {
   assert.deepEqual(await sandbox.complaints(), { unhandled: [], faults: [] });
   assert.ok(!/app state .* refused|given up|does not verify/.test(gw.log()), gw.log());

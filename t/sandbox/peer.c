@@ -38,34 +38,44 @@ void sbx_app_key(sbx_account_t *a)
     }
 }
 
-static void sbx_key_share(sbx_device_t *d)
+static void sbx_key_put(sbx_account_t *a, wagw_buf_t *share, const uint8_t id[6], const uint8_t secret[32], int64_t t)
 {
-    sbx_account_t *a;
-    wagw_buf_t p = {0}, share = {0}, key = {0}, part = {0}, fp = {0};
+    wagw_buf_t key = {0}, part = {0}, fp = {0};
 
-    a = d->account;
-    sbx_app_key(a);
-
-    sbx_pb_bytes(&part, 1, wagw_str(a->app_key_id, sizeof(a->app_key_id)));
+    sbx_pb_bytes(&part, 1, wagw_str(id, 6));
     sbx_pb_bytes(&key, 1, wagw_buf_view(&part));
     wagw_buf_reset(&part);
-    sbx_pb_bytes(&part, 1, wagw_str(a->app_key, sizeof(a->app_key)));
+    sbx_pb_bytes(&part, 1, wagw_str(secret, 32));
     sbx_pb_uint(&fp, 1, a->adv_raw_id);
     sbx_pb_uint(&fp, 2, a->key_index);
     sbx_pb_bytes(&part, 2, wagw_buf_view(&fp));
-    sbx_pb_uint(&part, 3, (uint64_t)sbx_now_ms());
+    sbx_pb_uint(&part, 3, (uint64_t)t);
     sbx_pb_bytes(&key, 2, wagw_buf_view(&part));
-    sbx_pb_bytes(&share, 1, wagw_buf_view(&key));
+    sbx_pb_bytes(share, 1, wagw_buf_view(&key));
+    wagw_buf_wipe(&key);
+    wagw_buf_wipe(&part);
+    wagw_buf_free(&fp);
+}
+
+/* Every key: old records stay under theirs. */
+static void sbx_key_share(sbx_device_t *d)
+{
+    sbx_account_t *a;
+    wagw_buf_t p = {0}, share = {0};
+
+    a = d->account;
+    sbx_app_key(a);
+    for (unsigned i = 0; i < a->app_olds; i++) {
+        sbx_key_put(a, &share, a->app_old[i], a->app_old[i] + 6, sbx_now_ms() - 1000 * (int64_t)(a->app_olds - i));
+    }
+    sbx_key_put(a, &share, a->app_key_id, a->app_key, sbx_now_ms());
 
     sbx_pb_uint(&p, 2, 6);
     sbx_pb_bytes(&p, 7, wagw_buf_view(&share));
     sbx_peer(d, &p);
 
     wagw_buf_free(&p);
-    wagw_buf_free(&share);
-    wagw_buf_wipe(&key);
-    wagw_buf_wipe(&part);
-    wagw_buf_free(&fp);
+    wagw_buf_wipe(&share);
 }
 
 /* One chunk, in the message itself or as a blob on the media host. */
@@ -319,6 +329,11 @@ int sbx_admin_phone_share_keys(sbx_req_t *r)
     a = d->account;
     if (sbx_arg_bool(r, "rotate", false)) {
         sbx_app_key(a);
+        if (a->app_olds == sizeof(a->app_old) / sizeof(a->app_old[0])) {
+            return sbx_error(r, 409, "that often no key is rotated");
+        }
+        memcpy(a->app_old[a->app_olds], a->app_key_id, 6);
+        memcpy(a->app_old[a->app_olds++] + 6, a->app_key, 32);
         sbx_be(a->app_key_id + 2, 1 + (uint32_t)sbx_be_read(a->app_key_id + 2, 4), 4);
         sbx_random(NULL, a->app_key, sizeof(a->app_key));
     }

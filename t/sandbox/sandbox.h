@@ -200,6 +200,8 @@ struct sbx_account_s {
     uint8_t spk_sig[64];
     uint8_t app_key_id[6];
     uint8_t app_key[32];
+    uint8_t app_old[8][6 + 32]; /* ids and keys that were in use before */
+    unsigned app_olds;
     uint32_t waiting_count;
     uint32_t inbox_count;
     uint32_t sent_count;
