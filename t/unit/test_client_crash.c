@@ -288,25 +288,25 @@ static void matrix(line_t *lines, size_t n, bool at_once, unsigned stride, const
 static void in_turn(void **state)
 {
     (void)state;
-    matrix(talk, 4, false, 7, "in turn");
+    matrix(talk, 4, false, 11, "in turn");
 }
 
 static void at_once(void **state)
 {
     (void)state;
-    matrix(talk, 4, true, 13, "at once");
+    matrix(talk, 4, true, 17, "at once");
 }
 
 static void about_messages(void **state)
 {
     (void)state;
-    matrix(about, 4, false, 13, "reaction and edit");
+    matrix(about, 4, false, 17, "reaction and edit");
 }
 
 static void in_group(void **state)
 {
     (void)state;
-    matrix(group, 4, false, 13, "in a group");
+    matrix(group, 4, false, 17, "in a group");
 }
 
 int main(void)

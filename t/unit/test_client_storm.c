@@ -22,6 +22,7 @@ typedef struct {
     uint64_t seed;
     unsigned damaged;
     bool lossy; /* receipts get lost */
+    bool names; /* the server does not always tell both names of a person */
     line_t lines[LINES];
     unsigned n;
 } storm_t;
@@ -130,6 +131,13 @@ static void op(storm_t *s)
             (void)wagw_client_timeout((l->from_b ? s->p.b : s->p.a)->c, l->command, s->p.w->now);
         }
         break;
+    case 17:
+        /* names come and go: sessions and chats move when both are known */
+        if (s->names) {
+            s->p.aa->no_lid = dice(s, 2);
+            s->p.ba->no_lid = dice(s, 2);
+        }
+        break;
     case 16:
         o->chop = dice(s, 2) ? 0 : 11;
         break;
@@ -207,6 +215,12 @@ static void calm(storm_t *s)
     for (unsigned i = 0; i < 2; i++) {
         sim_expect_status(both[i], WAGW_STATUS_CONNECTED);
     }
+    /* the last word, with all names told */
+    s->p.aa->no_lid = s->p.ba->no_lid = false;
+    sim_do(s->p.a, WAGW_CMD_SEND, "{\"to\":\"49200\",\"message\":\"over\"}", 200);
+    sim_do(s->p.b, WAGW_CMD_SEND, "{\"to\":\"49100\",\"message\":\"and out\"}", 200);
+    assert_string_equal(sim_str(sim_last_event(s->p.b, "message.received")->data, "chatId"), SIM_A);
+    assert_string_equal(sim_str(sim_last_event(s->p.a, "message.received")->data, "chatId"), SIM_B);
 }
 
 static void storm(uint64_t seed)
@@ -218,6 +232,8 @@ static void storm(uint64_t seed)
     s.p = sim_two(900 + seed);
     s.p.aa->listed = s.p.ba->listed = seed % 4 == 0; /* phones cost time */
     sim_group(s.p.w, "9100", "9200", NULL);
+    s.names = seed % 3 == 0;
+    s.p.aa->no_lid = s.p.ba->no_lid = s.names;
     for (unsigned i = 0; i < OPS; i++) {
         op(&s);
         for (unsigned k = dice(&s, 40); k > 0; k--) {
@@ -241,10 +257,10 @@ static void storm(uint64_t seed)
     assert_int_equal(failed, 0);
     assert_int_equal(sim_queued(sim_device_of(s.p.a)), 0);
     assert_int_equal(sim_queued(sim_device_of(s.p.b)), 0);
-    if (to_b) {
-        assert_true(sim_chat(s.p.b, SIM_A, &chat));
-        assert_int_equal(chat.unread, to_b);
-    }
+    assert_true(sim_chat(s.p.b, SIM_A, &chat));
+    assert_int_equal(chat.unread, to_b + 1);
+    assert_false(sim_chat(s.p.b, "9100@lid", &chat));
+    assert_false(sim_chat(s.p.a, "9200@lid", &chat));
     sim_free(s.p.w);
 }
 

@@ -187,7 +187,15 @@ not here
 
 
 
-=== TEST 16: HEAD is answered as GET without a body
+=== TEST 16: stop and restart are off
+--- request eval
+["POST /api/observability/stop", "POST /api/observability/restart"]
+--- error_code_like eval
+['^(403|501)$', '^(403|501)$']
+
+
+
+=== TEST 17: HEAD is answered as GET without a body
 --- request
 HEAD /api/observability/ping
 --- error_code: 200
