@@ -38,6 +38,7 @@ stop:
 PROVE_LIB = $(shell $(PERL) -MTest::Nginx::Socket -e1 2>/dev/null || echo -It/lib)
 
 SUITE = $(foreach b,$(sort $(UNIT_BIN)),'unit/$(notdir $(b)):$(b)') \
+    't/form:$(PERL) t/form/form.t' 'docs/rest.md:echo 1..1; cmp $(BUILD)/rest.md docs/rest.md && echo ok 1 || echo not ok 1' \
     $(foreach t,$(TESTS_NGINX),'$(t):$(PERL) $(PROVE_LIB) $(t)') \
     $(foreach t,$(TESTS_LIFE),'$(t):node --test --test-reporter=tap $(t)') \
     $(foreach t,$(TESTS_INTEROP),'$(t):t/interop/run ./$(notdir $(t))')
@@ -46,7 +47,10 @@ test: test-programs
 	@rm -rf $(REPORTS) && mkdir -p -m 0777 $(REPORTS) && chmod 0777 $(REPORTS)
 	@$(PERL) t/suite.pl $(SUITE)
 
-test-programs: default $(UNIT_BIN) $(TEST_NGINX)
+test-programs: default $(UNIT_BIN) $(TEST_NGINX) $(BUILD)/rest.md
+
+$(BUILD)/rest.md: $(BUILD)/rest-doc
+	@$< > $@
 
 # longer crash loops, and some minutes of every fuzz target
 test-full: export WAGW_LIFE_LONG = 1
