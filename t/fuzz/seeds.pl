@@ -24,6 +24,11 @@ my %sources = (
         ['noise-handshake', qr/^client_finish$/, "\3"],
         ['noise-handshake', qr/^(client_hello_wire|frame)$/, "\4"],
     ],
+    media => [
+        ['media', qr/^(encrypted|plaintext)$/, "\1"],
+        ['media-retry', qr/^enc_p$|^plaintextProto$/, "\2"],
+        ['messages', qr/^encoded$/, "\3"],
+    ],
     history => [
         ['history-sync', qr/^inlinePayload$/, "\0"],
         ['history-sync', qr/^messageProto$/, "\1"],
