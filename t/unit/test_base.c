@@ -33,6 +33,7 @@ static void test_numbers(void **state)
     static const char *const bad[] = {
         "", "-", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", "99999999999999999999999",
     };
+    char text[21];
     size_t i;
     uint64_t u;
     int64_t v;
@@ -45,6 +46,10 @@ static void test_numbers(void **state)
     assert_int_equal(wagw_str_u64(WAGW_STR("-1"), &u), WAGW_MALFORMED);
     assert_int_equal(wagw_str_u64(WAGW_STR("18446744073709551615"), &u), WAGW_OK);
     assert_true(u == UINT64_MAX);
+    assert_int_equal(wagw_u64_text(UINT64_MAX, text), 20);
+    assert_string_equal(text, "18446744073709551615");
+    assert_int_equal(wagw_u64_text(0, text), 1);
+    assert_string_equal(text, "0");
     assert_int_equal(wagw_str_u64(WAGW_STR("007"), &u), WAGW_OK);
     assert_int_equal(u, 7);
 

@@ -777,6 +777,42 @@ static void redelivered(void **state)
     two_end(&p);
 }
 
+/* What a burst has to look up is loaded at once, and what need not be looked
+ * up is not: an id just drawn, the receipts of a message just made. */
+static void burst_loads(void **state)
+{
+    sim_two_t p = sim_two(31);
+    unsigned before, sender;
+    char want[8];
+
+    (void)state;
+    sim_do(p.a, WAGW_CMD_SEND, TEXT("49200", "hello"), 200);
+    sim_do(p.b, WAGW_CMD_SEND, TEXT("49100", "hello"), 200);
+    sim_do(p.a, WAGW_CMD_SEND, TEXT("49200", "once more"), 200);
+
+    sender = p.a->loads;
+    p.b->hold_loads = true;
+    for (unsigned i = 0; i < 8; i++) {
+        char json[64];
+
+        snprintf(json, sizeof(json), "{\"to\":\"49200\",\"message\":\"%u\"}", i);
+        sim_command(p.a, WAGW_CMD_SEND, json);
+    }
+    sim_run(p.w);
+
+    /* the first one's own load, then one for the seven behind it */
+    before = p.b->loads;
+    sim_release(p.b);
+    sim_run(p.w);
+    assert_int_equal(p.b->loads, before + 1);
+    for (unsigned i = 0; i < 8; i++) {
+        snprintf(want, sizeof(want), "%u", i);
+        assert_string_equal(body(p.b, 2 + i), want);
+    }
+    assert_int_equal(p.a->loads, sender); /* sent, acknowledged, delivered */
+    two_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -787,6 +823,7 @@ int main(void)
         cmocka_unit_test(forged),           cmocka_unit_test(receipts_and_typing),
         cmocka_unit_test(own_devices),      cmocka_unit_test(phone_speaks),
         cmocka_unit_test(backlog),          cmocka_unit_test(redelivered),
+        cmocka_unit_test(burst_loads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,25 @@ static void test_fill(void **state)
     wagw_cache_destroy(c);
 }
 
+static void test_absent(void **state)
+{
+    char out[256];
+    wagw_cache_t *c = wagw_cache_create(1 << 20);
+
+    (void)state;
+    assert_int_equal(get(c, 1, WAGW_REC_RECEIPT, "a|b|c", out), WAGW_AGAIN);
+    wagw_cache_absent(c, 1, WAGW_REC_RECEIPT, text("a|b|c"));
+    assert_int_equal(get(c, 1, WAGW_REC_RECEIPT, "a|b|c", out), WAGW_NOT_FOUND);
+    assert_int_equal(get(c, 2, WAGW_REC_RECEIPT, "a|b|c", out), WAGW_AGAIN);
+
+    /* what is known better stays */
+    put_commit(c, 1, 1, WAGW_REC_RECEIPT, "a|b|c", "read");
+    wagw_cache_absent(c, 1, WAGW_REC_RECEIPT, text("a|b|c"));
+    assert_int_equal(get(c, 1, WAGW_REC_RECEIPT, "a|b|c", out), WAGW_OK);
+    assert_string_equal(out, "read");
+    wagw_cache_destroy(c);
+}
+
 static void test_budget(void **state)
 {
     wagw_cache_t *c = wagw_cache_create(4096);
@@ -834,9 +853,9 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_overlay), cmocka_unit_test(test_fill),   cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_batch),   cmocka_unit_test(test_msgkey), cmocka_unit_test(test_scan_rounds),
-        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_overlay),     cmocka_unit_test(test_fill),  cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_budget),      cmocka_unit_test(test_batch), cmocka_unit_test(test_msgkey),
+        cmocka_unit_test(test_scan_rounds), cmocka_unit_test(test_model),
     };
 
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);
