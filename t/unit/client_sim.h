@@ -419,5 +419,7 @@ void sim_keypair(const cJSON *o, wagw_keypair_t *kp);
 /* signed_prekey and prekeys: into records, and as a bundle. */
 int sim_put_keys(wagw_signal_t *s, void *json);
 void sim_fill_device(sim_device_t *d, const cJSON *o);
+/* An account whose devices are those of the list, each a scripted one. */
+sim_account_t *sim_vector_account(sim_t *w, const cJSON *devices);
 
 #endif

@@ -118,6 +118,47 @@ bool sim_same_attrs(const wagw_node_t *have, const wagw_node_t *want, const char
     return n == m;
 }
 
+sim_account_t *sim_vector_account(sim_t *w, const cJSON *devices)
+{
+    const cJSON *o;
+    wagw_jid_t lid, pn;
+    wagw_keypair_t kp;
+    sim_account_t *acc = NULL;
+    sim_device_t *d, **last = NULL;
+    sim_peer_t like;
+
+    cJSON_ArrayForEach(o, devices)
+    {
+        assert_int_equal(wagw_jid_parse(&lid, wagw_cstr(vec_str(o, "lid"))), WAGW_OK);
+        assert_int_equal(wagw_jid_parse(&pn, wagw_cstr(vec_str(o, "pn"))), WAGW_OK);
+        if (acc == NULL) {
+            acc = sim_account(w, pn.user, lid.user);
+            sim_unlink(acc->devices);
+            last = &acc->devices;
+        }
+        d = calloc(1, sizeof(*d));
+        assert_non_null(d);
+        d->acc = acc;
+        d->id = lid.device;
+        d->key_index = lid.device ? 1 : 0;
+        sim_fill_device(d, o);
+        sim_keypair(vec_get(o, "identity"), &kp);
+        memset(&like, 0, sizeof(like));
+        like.identity = kp;
+        (void)sim_peer_copy(w, d, &like);
+        d->peer->silent = true;
+        assert_int_equal(sim_signal_do(&d->peer->mem, &kp, d->registration, sim_put_keys, (void *)o), WAGW_OK);
+        if (d->id == 0) {
+            acc->phone = d->peer;
+            acc->identity = kp;
+        }
+        *last = d;
+        last = &d->next;
+    }
+    assert_non_null(acc);
+    return acc;
+}
+
 /* ---- messages ------------------------------------------------------------------------ */
 
 /* What is ours to choose goes: secrets, times. */

@@ -8,12 +8,8 @@
 
 #include "client_sim.h"
 
-#define ALICE "15550002222@s.whatsapp.net"
-#define BOB "15550003333@s.whatsapp.net"
-#define SECOND "3EB01083981CBFDA92CB5B"
-#define FIRST "3EB0032D239980DBE6D456"
-
-#define GROUP "120363000000000001@g.us"
+/* Names and ids of the file. */
+static char alice_pn[64], alice_lid[64], bob_pn[64], group_jid[64], first_id[80], second_id[80], next_id[80];
 
 /* Rows of kinds that only a later issue brings. */
 static const char *const later[] = {"dm-poll", NULL};
@@ -37,47 +33,6 @@ static void check(play_t *p, bool ok, const char *what)
     }
 }
 
-static sim_account_t *account(play_t *p, const char *name)
-{
-    const cJSON *o;
-    wagw_jid_t lid, pn;
-    wagw_keypair_t kp;
-    sim_account_t *acc = NULL;
-    sim_device_t *d, **last = NULL;
-    sim_peer_t like;
-
-    cJSON_ArrayForEach(o, vec_get(vec_get(p->root, "peers"), name))
-    {
-        assert_int_equal(wagw_jid_parse(&lid, wagw_cstr(vec_str(o, "lid"))), WAGW_OK);
-        assert_int_equal(wagw_jid_parse(&pn, wagw_cstr(vec_str(o, "pn"))), WAGW_OK);
-        if (acc == NULL) {
-            acc = sim_account(p->w, pn.user, lid.user);
-            sim_unlink(acc->devices);
-            last = &acc->devices;
-        }
-        d = calloc(1, sizeof(*d));
-        assert_non_null(d);
-        d->acc = acc;
-        d->id = lid.device;
-        d->key_index = lid.device ? 1 : 0;
-        sim_fill_device(d, o);
-        sim_keypair(vec_get(o, "identity"), &kp);
-        memset(&like, 0, sizeof(like));
-        like.identity = kp;
-        (void)sim_peer_copy(p->w, d, &like);
-        d->peer->silent = true;
-        assert_int_equal(sim_signal_do(&d->peer->mem, &kp, d->registration, sim_put_keys, (void *)o), WAGW_OK);
-        if (d->id == 0) {
-            acc->phone = d->peer;
-            acc->identity = kp;
-        }
-        *last = d;
-        last = &d->next;
-    }
-    assert_non_null(acc);
-    return acc;
-}
-
 static void own_account(play_t *p)
 {
     const cJSON *own = vec_get(p->root, "own");
@@ -86,7 +41,7 @@ static void own_account(play_t *p)
     wagw_buf_t b = {0};
     sim_device_t *d;
 
-    p->own = account(p, "phone");
+    p->own = sim_vector_account(p->w, vec_get(vec_get(p->root, "peers"), "phone"));
     p->e = sim_engine(p->w, "own");
     assert_int_equal(wagw_x25519_keypair(&c.noise, vec_random, &p->w->random), WAGW_OK);
     sim_keypair(vec_get(own, "identity"), &c.identity);
@@ -102,7 +57,7 @@ static void own_account(play_t *p)
     memcpy(c.adv, b.p, b.n);
     /* the recorded identity blob is filler: the phone's real key is the account's */
     memcpy(c.account_key, p->own->identity.pub, 32);
-    c.spk_ms = SIM_START;
+    c.spk_ms = p->w->now;
     c.next_prekey = c.first_unuploaded = (uint32_t)vec_int(own, "next_prekey_id", 1);
     wagw_buf_reset(&b);
     assert_int_equal(wagw_creds_encode(&b, &c), WAGW_OK);
@@ -164,14 +119,14 @@ static void sent_message(play_t *p, const char *id, bool edit, bool to_pn, bool 
         return;
     }
     /* by LID, whatever the caller named, with the number beside it as soon as it is known (04 section 6.5) */
-    check(p, sim_has(have, "to", "19900000000022@lid", NULL), "addressing");
+    check(p, sim_has(have, "to", alice_lid, NULL), "addressing");
     if (known) {
-        wagw_node_attr(&p->a, want, "peer_recipient_pn", WAGW_STR(ALICE));
+        wagw_node_attr(&p->a, want, "peer_recipient_pn", wagw_cstr(alice_pn));
     }
     if (to_pn) {
         for (wagw_attr_t *x = want->attrs; x; x = x->next) {
             if (wagw_str_is(x->key, "to")) {
-                x->value = WAGW_STR("19900000000022@lid");
+                x->value = wagw_cstr(alice_lid);
             }
         }
     }
@@ -218,7 +173,7 @@ static void sent_message(play_t *p, const char *id, bool edit, bool to_pn, bool 
         }
         page = sim_wrap_edit(vec_get(d, "message"), edit);
         if (to_pn) {
-            sim_replace_text(page, ALICE, "19900000000022@lid");
+            sim_replace_text(page, alice_pn, alice_lid);
         }
         x = sim_canonical(g->message);
         y = sim_canonical(page);
@@ -304,7 +259,7 @@ static void sent_to_group(play_t *p, const char *id)
             cJSON_Delete(y);
         } else {
             pairwise++;
-            check(p, strcmp(sim_str(vec_get(g->message, "senderKeyDistributionMessage"), "groupId"), GROUP) == 0,
+            check(p, strcmp(sim_str(vec_get(g->message, "senderKeyDistributionMessage"), "groupId"), group_jid) == 0,
                   "key");
             for (to = wagw_node_find(wagw_node_find(have, "participants"), "to"); to;
                  to = wagw_node_find_next(to, "to")) {
@@ -330,8 +285,8 @@ static void stored(play_t *p, const char *chat, const char *id, const char *send
                             .sender = wagw_cstr(sender),
                             .to = wagw_cstr(to),
                             .status = WAGW_MSG_RECEIVED,
-                            .t_ms = SIM_START,
-                            .created_ms = SIM_START,
+                            .t_ms = p->w->now,
+                            .created_ms = p->w->now,
                             .type = WAGW_STR("text")};
 
     assert_int_equal(wagw_row_message_encode(&b, &m), WAGW_OK);
@@ -341,16 +296,19 @@ static void stored(play_t *p, const char *chat, const char *id, const char *send
 
 static void read_messages(play_t *p)
 {
+    char json[256];
     const cJSON *c;
     const wagw_node_t *have;
     unsigned n = 0;
 
-    stored(p, GROUP, "GM1", BOB, GROUP);
-    stored(p, GROUP, "GM2", BOB, GROUP);
-    stored(p, GROUP, "GM3", BOB, GROUP);
-    stored(p, ALICE, "DM1", ALICE, "19900000000022@lid");
-    sim_do(p->e, WAGW_CMD_SEEN, "{\"chatId\":\"" GROUP "\",\"messageIds\":[\"GM1\",\"GM2\",\"GM3\"]}", 200);
-    sim_do(p->e, WAGW_CMD_SEEN, "{\"chatId\":\"" ALICE "\",\"messageId\":\"DM1\"}", 200);
+    stored(p, group_jid, "GM1", bob_pn, group_jid);
+    stored(p, group_jid, "GM2", bob_pn, group_jid);
+    stored(p, group_jid, "GM3", bob_pn, group_jid);
+    stored(p, alice_pn, "DM1", alice_pn, alice_lid);
+    snprintf(json, sizeof(json), "{\"chatId\":\"%s\",\"messageIds\":[\"GM1\",\"GM2\",\"GM3\"]}", group_jid);
+    sim_do(p->e, WAGW_CMD_SEEN, json, 200);
+    snprintf(json, sizeof(json), "{\"chatId\":\"%s\",\"messageId\":\"DM1\"}", alice_pn);
+    sim_do(p->e, WAGW_CMD_SEEN, json, 200);
     cJSON_ArrayForEach(c, vec_get(p->step, "client_sends"))
     {
         wagw_node_t *want;
@@ -377,13 +335,13 @@ static void op(play_t *p)
     const cJSON *o = vec_get(p->step, "op"), *content = vec_get(o, "content"), *key;
     const char *id = vec_str(o, "message_id"), *to = vec_str(o, "send_to");
     char json[512];
-    bool edit = false, known = sim_mem_get(&p->e->mem, WAGW_REC_PN_OF, WAGW_STR("19900000000022")).p != NULL;
+    bool edit = false, known = sim_mem_get(&p->e->mem, WAGW_REC_PN_OF, wagw_cstr(p->alice->lid)).p != NULL;
 
     if (vec_get(o, "mark_read")) {
         read_messages(p);
         return;
     }
-    if (strcmp(to, GROUP) == 0) {
+    if (strcmp(to, group_jid) == 0) {
         snprintf(json, sizeof(json), "{\"to\":\"%s\",\"message\":\"%s\",\"messageId\":\"%s\"}", to,
                  vec_str(content, "text"), id);
         sim_do(p->e, WAGW_CMD_SEND, json, 200);
@@ -542,16 +500,58 @@ static wagw_node_t *retry_of_alice(play_t *p)
 
     for (wagw_attr_t *x = n->attrs; x; x = x->next) {
         if (wagw_str_is(x->key, "participant")) {
-            x->value = WAGW_STR("19900000000022@lid");
+            x->value = wagw_cstr(alice_lid);
         }
     }
     wagw_node_bytes_copy(&p->a, (wagw_node_t *)wagw_node_find(n, "registration"), wagw_str(b, 4));
     return n;
 }
 
+/* Attribute of the step's incoming stanza. */
+static const char *in_attr(const play_t *p, const char *key)
+{
+    const char *v = vec_str(vec_get(vec_get(p->step, "in"), "attrs"), key);
+
+    return v ? v : "";
+}
+
+/* The text that the step's plaintext holds. */
+static const char *said(const play_t *p)
+{
+    const cJSON *m = vec_get(p->step, "plaintext");
+    const char *text;
+
+    if (vec_get(m, "deviceSentMessage")) {
+        m = vec_get(vec_get(m, "deviceSentMessage"), "message");
+    }
+    text = vec_str(m, "conversation");
+    text = text ? text : vec_str(vec_get(m, "extendedTextMessage"), "text");
+    return text ? text : "";
+}
+
+static const cJSON *step_named(const play_t *p, const char *name)
+{
+    const cJSON *s;
+
+    cJSON_ArrayForEach(s, vec_get(p->root, "steps"))
+    {
+        if (strcmp(vec_str(s, "name"), name) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static const char *op_text(const play_t *p, const char *name)
+{
+    const char *text = vec_str(vec_get(vec_get(step_named(p, name), "op"), "content"), "text");
+
+    return text ? text : "";
+}
+
 static void step(play_t *p, const char *name)
 {
-    char json[256];
+    char json[512];
     uint8_t priv[32];
     wagw_row_message_t m;
     const wagw_node_t *n;
@@ -561,29 +561,31 @@ static void step(play_t *p, const char *name)
     if (vec_get(p->step, "op")) {
         op(p);
     } else if (IS("dm-reply")) {
-        say_again(p, p->alice->devices, "{\"conversation\":\"reply one\"}");
-        received(p, ALICE, "reply one");
+        snprintf(json, sizeof(json), "{\"conversation\":\"%s\"}", said(p));
+        say_again(p, p->alice->devices, json);
+        received(p, alice_pn, said(p));
     } else if (IS("dm-incoming-reaction")) {
-        say_again(
-            p, p->alice->devices,
-            "{\"reactionMessage\":{\"key\":{\"remoteJid\":\"19900000000011@lid\",\"fromMe\":false,\"id\":\"" SECOND
-            "\"},\"text\":\"\xf0\x9f\x8e\x89\",\"senderTimestampMs\":\"1767225600000\"}}");
+        snprintf(json, sizeof(json),
+                 "{\"reactionMessage\":{\"key\":{\"remoteJid\":\"%s@lid\",\"fromMe\":false,\"id\":\"%s\"},"
+                 "\"text\":\"%s\",\"senderTimestampMs\":\"1767225600000\"}}",
+                 p->own->lid, second_id, vec_str(vec_get(vec_get(p->step, "plaintext"), "reactionMessage"), "text"));
+        say_again(p, p->alice->devices, json);
         receipt_as_recorded(p);
         ev = new_event(p, "message.reaction");
         check(p,
-              ev && strcmp(sim_str(ev->data, "messageId"), SECOND) == 0 &&
-                  strcmp(sim_str(ev->data, "from"), ALICE) == 0 &&
-                  strcmp(sim_str(ev->data, "emoji"), "\xf0\x9f\x8e\x89") == 0,
+              ev && strcmp(sim_str(ev->data, "messageId"), second_id) == 0 &&
+                  strcmp(sim_str(ev->data, "from"), alice_pn) == 0 &&
+                  strcmp(sim_str(ev->data, "emoji"),
+                         vec_str(vec_get(vec_get(p->step, "plaintext"), "reactionMessage"), "text")) == 0,
               "event");
     } else if (IS("dm-incoming-pkmsg")) {
         feed(p);
-        received(p, BOB, "hello from bob");
-        check(p, sim_message(p->e, BOB, "3A100000000000000003", BOB, &m) && m.secret.n == 32 && m.secret.p[0] == 9,
-              "secret");
+        received(p, bob_pn, said(p));
+        check(p, sim_message(p->e, bob_pn, in_attr(p, "id"), bob_pn, &m) && m.secret.n == 32, "secret");
     } else if (IS("dm-incoming-duplicate")) {
         feed(p);
         n = sim_sent(p->e, p->mark, "receipt", 0); /* the page, not Baileys' ack with 487 */
-        check(p, n && sim_has(n, "id", "3A100000000000000003", "to", "19900000000033@lid", "type", "inactive", NULL),
+        check(p, n && sim_has(n, "id", in_attr(p, "id"), "to", in_attr(p, "from"), "type", "inactive", NULL),
               "receipt");
         check(p, new_event(p, "message.received") == NULL, "a second event");
     } else if (IS("dm-undecryptable")) {
@@ -598,20 +600,19 @@ static void step(play_t *p, const char *name)
         keys_of_retry(p);
     } else if (IS("dm-resend-ok")) {
         feed(p);
-        received(p, BOB, "damaged");
+        received(p, bob_pn, said(p));
     } else if (IS("own-device-message")) {
         feed(p);
         receipt_as_recorded(p);
         ev = new_event(p, "message.sent");
         check(p,
               ev && strcmp(sim_str(ev->data, "source"), "app") == 0 &&
-                  strcmp(sim_str(ev->data, "chatId"), ALICE) == 0 &&
-                  strcmp(sim_str(ev->data, "body"), "typed on my phone") == 0,
+                  strcmp(sim_str(ev->data, "chatId"), alice_pn) == 0 && strcmp(sim_str(ev->data, "body"), said(p)) == 0,
               "event");
     } else if (IS("peer-key-share")) {
         feed(p);
         receipt_as_recorded(p);
-        check(p, sim_mem_count(&p->e->mem, WAGW_REC_APP_KEY, "000000000009") == 1, "key");
+        check(p, sim_mem_count(&p->e->mem, WAGW_REC_APP_KEY, "") == 1, "key");
     } else if (IS("spoofed-key-share")) {
         say_again(
             p, p->alice->devices,
@@ -623,14 +624,14 @@ static void step(play_t *p, const char *name)
         feed(p);
         n = sim_sent(p->e, p->mark, "ack", 0); /* plain, as the page says */
         check(p,
-              n && sim_has(n, "class", "message", "id", "3A100000000000000008", "to", "19900000000022@lid", "type",
-                           NULL, "error", NULL, NULL),
+              n && sim_has(n, "class", "message", "id", in_attr(p, "id"), "to", alice_lid, "type", NULL, "error", NULL,
+                           NULL),
               "ack");
     } else if (IS("group-incoming-first") || IS("group-incoming-next")) {
         feed(p);
-        received(p, "120363000000000001@g.us", IS("group-incoming-first") ? "bob in group" : "bob again");
+        received(p, group_jid, said(p));
         ev = new_event(p, "message.received");
-        check(p, ev && strcmp(sim_str(ev->data, "participant"), BOB) == 0, "participant");
+        check(p, ev && strcmp(sim_str(ev->data, "participant"), bob_pn) == 0, "participant");
     } else if (IS("group-no-sender-key")) {
         feed(p);
         retried(p, true, 1); /* no direct ciphertext: with keys at once (04 section 14.1) */
@@ -640,18 +641,19 @@ static void step(play_t *p, const char *name)
         n = sim_sent(p->e, p->mark, "message", 0);
         check(p,
               n && sim_same_attrs(n, sim_node_of(&p->a, vec_get(recorded(p, "message"), "out")), "t") &&
-                  sim_has(n, "t", "1767225600", NULL),
+                  sim_has(n, "t", sim_attr(wagw_node_find(sim_node_of(&p->a, vec_get(p->step, "in")), "retry"), "t"),
+                          NULL),
               "attributes");
         check(p,
               n && wagw_node_find(n, "participants") == NULL && wagw_node_find(n, "device-identity") &&
                   sim_has(wagw_node_find(n, "enc"), "v", "2", "type", "pkmsg", "count", "2", NULL),
               "shape");
         check(p,
-              sim_peer_got(p->alice->devices->next->peer, FIRST)->rc == WAGW_OK &&
-                  strcmp(sim_str(vec_get(sim_peer_got(p->alice->devices->next->peer, FIRST)->message,
+              sim_peer_got(p->alice->devices->next->peer, first_id)->rc == WAGW_OK &&
+                  strcmp(sim_str(vec_get(sim_peer_got(p->alice->devices->next->peer, first_id)->message,
                                          "extendedTextMessage"),
                                  "text"),
-                         "first contact") == 0,
+                         op_text(p, "dm-first")) == 0,
               "content");
     } else if (IS("retry-for-group")) {
         feed(p);
@@ -669,22 +671,23 @@ static void step(play_t *p, const char *name)
 
             sim_push(p->e, retry_of_alice(p));
             sim_run(p->w);
-            g = part_of(p->alice->devices, "3EB04D6BCD2322A45D8898", false);
+            g = part_of(p->alice->devices, next_id, false);
             check(p,
                   g && g->rc == WAGW_OK &&
-                      strcmp(sim_str(vec_get(g->message, "extendedTextMessage"), "text"), "group two") == 0 &&
+                      strcmp(sim_str(vec_get(g->message, "extendedTextMessage"), "text"), op_text(p, "group-next")) ==
+                          0 &&
                       vec_get(g->message, "senderKeyDistributionMessage"),
                   "content and key");
         }
     } else if (IS("receipt-delivered")) {
         feed(p);
         acked_as_recorded(p);
-        ack_event(p, FIRST, "delivered");
+        ack_event(p, first_id, "delivered");
     } else if (IS("receipt-read-list")) {
         feed(p);
         acked_as_recorded(p);
-        ack_event(p, FIRST, "read");
-        ack_event(p, SECOND, "read");
+        ack_event(p, first_id, "read");
+        ack_event(p, second_id, "read");
     } else if (IS("receipt-own-device")) {
         feed(p);
         acked_as_recorded(p);
@@ -692,9 +695,10 @@ static void step(play_t *p, const char *name)
     } else if (IS("server-error-463")) {
         /* the recorded ack is for a message that is long since sent: it is sent anew first */
         wagw_cache_forget(p->e->sh.cache, p->e->num);
-        sim_mem_del(&p->e->mem, WAGW_REC_MESSAGE, WAGW_STR(ALICE "|" SECOND "|"));
+        snprintf(json, sizeof(json), "%s|%s|", alice_pn, second_id);
+        sim_mem_del(&p->e->mem, WAGW_REC_MESSAGE, wagw_cstr(json));
         p->w->orders.drop_acks = 1;
-        snprintf(json, sizeof(json), "{\"to\":\"%s\",\"message\":\"again\",\"messageId\":\"%s\"}", ALICE, SECOND);
+        snprintf(json, sizeof(json), "{\"to\":\"%s\",\"message\":\"again\",\"messageId\":\"%s\"}", alice_pn, second_id);
         {
             uint64_t id = sim_command(p->e, WAGW_CMD_SEND, json);
 
@@ -704,7 +708,7 @@ static void step(play_t *p, const char *name)
         }
         ev = new_event(p, "message.failed");
         check(p, ev && vec_int(ev->data, "code", 0) == 463, "event");
-        check(p, sim_message(p->e, ALICE, SECOND, "", &m) && m.status == WAGW_MSG_FAILED, "status");
+        check(p, sim_message(p->e, alice_pn, second_id, "", &m) && m.status == WAGW_MSG_FAILED, "status");
     } else {
         check(p, false, "a step of unknown name");
     }
@@ -724,11 +728,18 @@ static void flows(void **state)
     }
     p.root = root;
     p.w = sim_new(700);
-    assert_int_equal(vec_int(root, "now", 0) * 1000, SIM_START);
+    p.w->now = vec_int(root, "now", 0) * 1000;
     own_account(&p);
-    p.alice = account(&p, "alice");
-    p.bob = account(&p, "bob");
-    p.carol = account(&p, "carol");
+    p.alice = sim_vector_account(p.w, vec_get(vec_get(root, "peers"), "alice"));
+    p.bob = sim_vector_account(p.w, vec_get(vec_get(root, "peers"), "bob"));
+    p.carol = sim_vector_account(p.w, vec_get(vec_get(root, "peers"), "carol"));
+    snprintf(alice_pn, sizeof(alice_pn), "%s@s.whatsapp.net", p.alice->pn);
+    snprintf(alice_lid, sizeof(alice_lid), "%s@lid", p.alice->lid);
+    snprintf(bob_pn, sizeof(bob_pn), "%s@s.whatsapp.net", p.bob->pn);
+    snprintf(group_jid, sizeof(group_jid), "%s", vec_str(root, "group"));
+    snprintf(first_id, sizeof(first_id), "%s", vec_str(vec_get(step_named(&p, "dm-first"), "op"), "message_id"));
+    snprintf(second_id, sizeof(second_id), "%s", vec_str(vec_get(step_named(&p, "dm-second"), "op"), "message_id"));
+    snprintf(next_id, sizeof(next_id), "%s", vec_str(vec_get(step_named(&p, "group-next"), "op"), "message_id"));
     cJSON_ArrayForEach(s, vec_get(root, "steps"))
     {
         const cJSON *c;
