@@ -269,6 +269,37 @@ static int keep_item(wagw_hist_t *h, const wagw_history_item_t *it)
     return WAGW_OK;
 }
 
+/*
+ * The wire knows seconds, and a conversation comes newest first: messages of
+ * one second get the milliseconds that keep their order.
+ */
+static void keep_order(wagw_hist_t *h)
+{
+    size_t run = 0;
+    int64_t second = 0;
+    wagw_history_message_t m;
+
+    for (size_t i = 0; i <= h->nitems; i++) {
+        bool more = false;
+
+        if (i < h->nitems) {
+            h->items[i].order = 0;
+            if (h->items[i].what == WAGW_HISTORY_MESSAGE && wagw_history_message(&m, h->items[i].bytes) == WAGW_OK) {
+                more = i > 0 && m.t_ms == second && wagw_str_eq(h->items[i].chat, h->items[i - 1].chat);
+                second = m.t_ms;
+            } else {
+                second = 0;
+            }
+        }
+        if (!more) {
+            for (size_t k = run; k < i; k++) {
+                h->items[k].order = i - 1 - k;
+            }
+            run = i;
+        }
+    }
+}
+
 /* In the pass of the pairs, a conversation may tell one too. */
 static int pair_of(wagw_hist_t *h, const wagw_history_item_t *it)
 {
@@ -338,8 +369,9 @@ static int read_slice(wagw_hist_t *h)
         wagw_history_info(h->stream, &now);
     } while (rc == WAGW_OK && h->nitems < limit && h->arena.used < SLICE_BYTES &&
              now.inflated - before.inflated < SLICE_INFLATED);
-    if (rc == WAGW_NOT_FOUND) {
-        h->end = true;
+    if (rc == WAGW_OK || rc == WAGW_NOT_FOUND) {
+        keep_order(h);
+        h->end = rc == WAGW_NOT_FOUND;
         return WAGW_OK;
     }
     return rc;

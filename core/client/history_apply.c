@@ -234,7 +234,7 @@ static int apply_message(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item
     row.status = status_of(m);
     row.flags =
         content.flags | WAGW_ROW_HISTORY | (m->starred ? WAGW_ROW_STARRED : 0) | (m->from_me ? WAGW_ROW_APP : 0);
-    row.t_ms = m->t_ms ? m->t_ms : t->now;
+    row.t_ms = m->t_ms ? m->t_ms + (int64_t)it->order : t->now;
     row.created_ms = t->now;
     row.type = wagw_cstr(content.type);
     row.body = content.body;
