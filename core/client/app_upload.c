@@ -71,7 +71,7 @@ wagw_str_t wagw_app_value(wagw_turn_t *t, Wa__SyncActionValue *v)
 typedef struct {
     uint64_t command;
     wagw_app_collection_t c;
-    const wagw_app_do_t *change;
+    wagw_app_do_t change[WAGW_APP_DO_MAX]; /* the caller's are gone when the turn is run; what they view is its arena's */
     unsigned n;
     const char *message;
     wagw_str_t data;
@@ -127,14 +127,18 @@ static void queue_then(wagw_client_t *c, void *arg)
 int wagw_app_queue(wagw_turn_t *t, uint64_t command, wagw_app_collection_t c, const wagw_app_do_t *change, unsigned n,
                    const char *message, wagw_str_t data)
 {
-    queue_t q = {command, c, change, n, message, data};
+    queue_t q = {.command = command, .c = c, .n = n, .message = message, .data = data};
 
+    if (n > WAGW_APP_DO_MAX) {
+        return WAGW_LIMIT;
+    }
     for (unsigned i = 0; i < n; i++) {
         if (change[i].index.p == NULL || change[i].value.p == NULL) {
             return WAGW_NOMEM;
         }
+        q.change[i] = change[i];
     }
-    return n <= WAGW_APP_DO_MAX ? wagw_turn_then(t, queue_then, &q, sizeof(q)) : WAGW_LIMIT;
+    return wagw_turn_then(t, queue_then, &q, sizeof(q));
 }
 
 /* The answer of a job, which ends with it. */
