@@ -71,7 +71,8 @@ wagw_str_t wagw_app_value(wagw_turn_t *t, Wa__SyncActionValue *v)
 typedef struct {
     uint64_t command;
     wagw_app_collection_t c;
-    wagw_app_do_t change[WAGW_APP_DO_MAX]; /* the caller's are gone when the turn is run; what they view is its arena's */
+    wagw_app_do_t
+        change[WAGW_APP_DO_MAX]; /* the caller's are gone when the turn is run; what they view is its arena's */
     unsigned n;
     const char *message;
     wagw_str_t data;
