@@ -340,6 +340,8 @@ NGX_WAGW_HANDLER(send_video_note);
 NGX_WAGW_HANDLER(send_sticker);
 NGX_WAGW_HANDLER(send_media);
 NGX_WAGW_HANDLER(message_media);
+NGX_WAGW_HANDLER(media_convert_voice);
+NGX_WAGW_HANDLER(media_convert_video);
 NGX_WAGW_HANDLER(message_forward);
 NGX_WAGW_HANDLER(message_seen);
 NGX_WAGW_HANDLER(message_read);

@@ -155,6 +155,12 @@ static ngx_int_t source_find(ngx_wagw_media_t *m, const char *field)
         rc = source_part(m, field);
     }
     v = ngx_wagw_param(m->call, field);
+    if (rc == NGX_DECLINED && v == NULL && strcmp(field, "base64") == 0) {
+        rc = source_string(m, cJSON_GetStringValue(ngx_wagw_param(m->call, "url")));
+        if (rc == NGX_DECLINED) {
+            rc = source_string(m, cJSON_GetStringValue(ngx_wagw_param(m->call, "file")));
+        }
+    }
     if (rc == NGX_DECLINED) {
         rc = cJSON_IsObject(v) ? source_object(m, field, v) : source_string(m, cJSON_GetStringValue(v));
     }
@@ -163,7 +169,7 @@ static ngx_int_t source_find(ngx_wagw_media_t *m, const char *field)
 
 /* ---- the steps ---- */
 
-static void media_begin(ngx_wagw_call_t *call, const char *kind, const char *field)
+static void media_begin(ngx_wagw_call_t *call, const char *kind, const char *field, void (*next)(ngx_wagw_media_t *m))
 {
     size_t i;
     ngx_int_t rc;
@@ -201,7 +207,8 @@ static void media_begin(ngx_wagw_call_t *call, const char *kind, const char *fie
         return;
     }
     m->limit = m->url ? media_kinds[i].url_limit : media_kinds[i].limit;
-    ngx_wagw_media_run(m, ngx_wagw_media_ingest, media_ingested);
+    m->force_convert = next != media_ingested;
+    ngx_wagw_media_run(m, ngx_wagw_media_ingest, next);
 }
 
 static void media_ingested(ngx_wagw_media_t *m)
@@ -352,37 +359,37 @@ static void media_send(ngx_wagw_media_t *m)
 
 NGX_WAGW_HANDLER(send_image)
 {
-    media_begin(call, "image", NULL);
+    media_begin(call, "image", NULL, media_ingested);
 }
 
 NGX_WAGW_HANDLER(send_file)
 {
-    media_begin(call, "document", NULL);
+    media_begin(call, "document", NULL, media_ingested);
 }
 
 NGX_WAGW_HANDLER(send_voice)
 {
-    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 0 ? "audio" : "voice", NULL);
+    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 0 ? "audio" : "voice", NULL, media_ingested);
 }
 
 NGX_WAGW_HANDLER(send_audio)
 {
-    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", NULL);
+    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", NULL, media_ingested);
 }
 
 NGX_WAGW_HANDLER(send_video)
 {
-    media_begin(call, ngx_wagw_param_bool(call, "gifPlayback") == 1 ? "gif" : "video", NULL);
+    media_begin(call, ngx_wagw_param_bool(call, "gifPlayback") == 1 ? "gif" : "video", NULL, media_ingested);
 }
 
 NGX_WAGW_HANDLER(send_video_note)
 {
-    media_begin(call, "ptv", NULL);
+    media_begin(call, "ptv", NULL, media_ingested);
 }
 
 NGX_WAGW_HANDLER(send_sticker)
 {
-    media_begin(call, "sticker", NULL);
+    media_begin(call, "sticker", NULL, media_ingested);
 }
 
 NGX_WAGW_HANDLER(send_media)
@@ -390,12 +397,87 @@ NGX_WAGW_HANDLER(send_media)
     wagw_str_t type = ngx_wagw_param_str(call, "type");
 
     if (wagw_str_is(type, "audio")) {
-        media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", "media");
+        media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", "media", media_ingested);
     } else {
         media_begin(call,
                     wagw_str_is(type, "image")   ? "image"
                     : wagw_str_is(type, "video") ? "video"
                                                  : "document",
-                    "media");
+                    "media", media_ingested);
     }
+}
+
+/* ---- conversion alone (3.11) ---- */
+
+static void convert_answer(ngx_wagw_media_t *m)
+{
+    bool video = strcmp(m->type->mms, "video") == 0;
+    wagw_buf_t b = {0}, all = {0};
+    wagw_str_t piece;
+    wagw_json_t j = wagw_json(&b);
+    ngx_wagw_media_reader_t *r;
+
+    if (m->status) {
+        ngx_wagw_media_answer(m);
+        return;
+    }
+    r = ngx_palloc(m->call->pool, sizeof(*r));
+    if (r == NULL || ngx_wagw_media_reader(r, m->out, &m->keys, 0, m->sums.size) != NGX_OK) {
+        ngx_wagw_call_fail(m->call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return;
+    }
+    while (ngx_wagw_media_reader_next(r, &piece) && piece.n) {
+        wagw_buf_str(&all, piece);
+    }
+    ngx_wagw_media_reader_end(r);
+
+    wagw_json_open(&j, '{');
+    wagw_json_kcstr(&j, "format", video ? "mp4" : "opus");
+    wagw_json_kcstr(&j, "extension", video ? ".mp4" : ".ogg");
+    wagw_json_kint(&j, "size", (int64_t)m->sums.size);
+    wagw_json_kcstr(&j, "mimeType", video ? "video/mp4" : "audio/ogg; codecs=opus");
+    wagw_json_kint(&j, "seconds", m->facts.seconds);
+    if (video) {
+        wagw_json_kint(&j, "width", m->facts.width);
+        wagw_json_kint(&j, "height", m->facts.height);
+        wagw_json_key(&j, "codec");
+        wagw_json_open(&j, '{');
+        wagw_json_kcstr(&j, "video", "H.264");
+        wagw_json_kcstr(&j, "audio", "AAC");
+        wagw_json_close(&j);
+    } else if (m->has_waveform) {
+        wagw_json_key(&j, "waveform");
+        wagw_json_base64(&j, wagw_str(m->waveform, sizeof(m->waveform)));
+    }
+    wagw_json_key(&j, "base64");
+    wagw_json_base64(&j, wagw_buf_view(&all));
+    wagw_json_close(&j);
+    if (all.failed) {
+        b.failed = true;
+    }
+    wagw_buf_free(&all);
+    ngx_wagw_call_data(m->call, 200, &b, NULL);
+}
+
+static void convert_begin(ngx_wagw_call_t *call, const char *kind)
+{
+    if (!ngx_wagw_media_converter()) {
+        ngx_wagw_call_fail(call, 501, "NOT_SUPPORTED", "FFmpeg is not installed on this server", WAGW_STR_NULL);
+        return;
+    }
+    if (ngx_wagw_param_str(call, "filePath").n) {
+        ngx_wagw_call_invalid(call, "filePath", "files of the server are not read");
+        return;
+    }
+    media_begin(call, kind, "base64", convert_answer);
+}
+
+NGX_WAGW_HANDLER(media_convert_voice)
+{
+    convert_begin(call, "voice");
+}
+
+NGX_WAGW_HANDLER(media_convert_video)
+{
+    convert_begin(call, "video");
 }

@@ -91,6 +91,7 @@ extern const ngx_wagw_field_t ngx_wagw_fields_send_sticker[];
 extern const ngx_wagw_field_t ngx_wagw_fields_send_media[];
 extern const ngx_wagw_field_t ngx_wagw_fields_send_video_note[];
 extern const ngx_wagw_field_t ngx_wagw_fields_message_media[];
+extern const ngx_wagw_field_t ngx_wagw_fields_media_convert[];
 extern const ngx_wagw_field_t ngx_wagw_fields_forward[];
 extern const ngx_wagw_field_t ngx_wagw_fields_seen[];
 extern const ngx_wagw_field_t ngx_wagw_fields_chat[];

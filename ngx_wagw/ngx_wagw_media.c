@@ -362,6 +362,13 @@ static void media_judge(ngx_wagw_media_t *m)
     m->judged = 1;
     wagw_media_sniff(&m->facts, wagw_buf_view(&m->head));
 
+    /* what can be made playable is, where a converter is installed; once */
+    if (!m->converted && ngx_wagw_media_convertible(&m->facts) &&
+        (m->force_convert || (strcmp(m->kind, "voice") == 0 && !m->facts.opus) ||
+         (strcmp(m->type->mms, "video") == 0 && media_one_of(m->facts.suffix, "webm mkv avi")))) {
+        m->convert = 1;
+        return;
+    }
     if (strcmp(m->kind, "voice") == 0 && !m->facts.opus) {
         ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "A voice note must be OGG with Opus");
         return;
@@ -657,27 +664,36 @@ static bool media_probe_read(void *data, uint64_t at, uint8_t *p, size_t n)
     return ok;
 }
 
-void ngx_wagw_media_ingest(ngx_wagw_task_t *task)
+/* The source, encrypted, as `out`. */
+static bool media_seal(ngx_wagw_media_t *m)
 {
-    ngx_wagw_media_t *m = task->data;
-
+    wagw_buf_reset(&m->head);
+    m->judged = 0;
+    m->size = 0;
+    if (m->out != -1) {
+        close(m->out);
+    }
     m->out = ngx_wagw_media_file(m);
     if (m->out == -1) {
         ngx_wagw_media_fail(m, 503, "CAPACITY", "The file cannot be kept: %s", strerror(ngx_errno));
-        return;
+        return false;
     }
+    wagw_media_seal_free(m->seal);
+    wagw_buf_free(&m->sums.sidecar);
+    ngx_memzero(&m->sums, sizeof(m->sums));
+    m->seal = NULL;
     if (RAND_bytes(m->key, sizeof(m->key)) != 1 || wagw_media_keys(&m->keys, m->type, m->key) != WAGW_OK ||
         (m->seal = wagw_media_seal(m->type, m->key)) == NULL) {
         ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
-        return;
+        return false;
     }
 
-    if (m->url) {
-        ngx_wagw_media_fetch(m);
-    } else if (m->text || m->in_base64) {
-        media_from_base64(m);
-    } else {
+    if (m->in_fd != -1 && !m->in_base64) {
         media_from_file(m);
+    } else if (m->url) {
+        ngx_wagw_media_fetch(m);
+    } else {
+        media_from_base64(m);
     }
     if (m->in_fd != -1) {
         close(m->in_fd);
@@ -693,8 +709,23 @@ void ngx_wagw_media_ingest(ngx_wagw_task_t *task)
     if (m->status == 0 && wagw_media_seal_end(m->seal, &m->cipher, &m->sums) != WAGW_OK) {
         ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
     }
-    if (m->status || !media_write(m)) {
+    return m->status == 0 && !__atomic_load_n(&m->cancel, __ATOMIC_RELAXED) && media_write(m);
+}
+
+void ngx_wagw_media_ingest(ngx_wagw_task_t *task)
+{
+    ngx_wagw_media_t *m = task->data;
+
+    if (!media_seal(m)) {
         return;
+    }
+    if (m->convert) {
+        m->convert = 0;
+        m->converted = 1;
+        m->in_base64 = 0;
+        if (!ngx_wagw_media_convert(m) || !media_seal(m)) {
+            return;
+        }
     }
     wagw_buf_wipe(&m->head);
     ngx_memzero(&m->head, sizeof(m->head));
@@ -702,6 +733,8 @@ void ngx_wagw_media_ingest(ngx_wagw_task_t *task)
     wagw_media_probe(&m->facts, m->sums.size, media_probe_read, m);
     if (strcmp(m->kind, "image") == 0) {
         ngx_wagw_media_picture(m);
+    } else if (strcmp(m->type->mms, "video") == 0 && !m->facts.audio_only) {
+        ngx_wagw_media_frame(m);
     } else if (strcmp(m->kind, "voice") == 0) {
         ngx_wagw_media_voice(m);
     }

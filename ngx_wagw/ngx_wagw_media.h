@@ -78,6 +78,9 @@ struct ngx_wagw_media_s {
     wagw_media_seal_t *seal;
     wagw_buf_t head, cipher;
     unsigned judged : 1;
+    unsigned force_convert : 1; /* whatever it is */
+    unsigned convert : 1;       /* it must become another format first */
+    unsigned converted : 1;
 
     /* the file */
     ngx_fd_t out; /* -1 none */
@@ -88,7 +91,6 @@ struct ngx_wagw_media_s {
     wagw_buf_t thumbnail;
     uint8_t waveform[WAGW_WAVEFORM];
     unsigned has_waveform : 1;
-    unsigned converted : 1;
 
     /* hosts */
     cJSON *conn;
@@ -153,8 +155,16 @@ typedef enum { NGX_WAGW_GET_DONE = 0, NGX_WAGW_GET_AGAIN, NGX_WAGW_GET_GONE, NGX
 
 ngx_wagw_get_t ngx_wagw_media_got(ngx_wagw_media_t *m);
 
+/* ffmpeg is there; and it knows this format. */
+bool ngx_wagw_media_converter(void);
+bool ngx_wagw_media_convertible(const wagw_media_facts_t *f);
+/* Thread: out becomes the source in the format of m->type; false: the complaint is noted. */
+bool ngx_wagw_media_convert(ngx_wagw_media_t *m);
+
 /* Thread: thumbnail and dimensions of a picture, when it can be decoded. */
 void ngx_wagw_media_picture(ngx_wagw_media_t *m);
+/* Thread: thumbnail of a video, where ffmpeg is installed. */
+void ngx_wagw_media_frame(ngx_wagw_media_t *m);
 /* Thread: waveform of a voice note. */
 void ngx_wagw_media_voice(ngx_wagw_media_t *m);
 

@@ -175,6 +175,14 @@ const ngx_wagw_field_t ngx_wagw_fields_send_media[] = {
     BOOL("ptt", "false", "audio: a voice note"),
     END};
 
+const ngx_wagw_field_t ngx_wagw_fields_media_convert[] = {
+    STR("base64", OPT, NULL, 0, 0, "the file as base64 or data URL; or a multipart part file"),
+    STR("file", OPT, NULL, 0, 0, "the same"),
+    URL("url", OPT, "where the file is fetched"),
+    STR("mimeType", OPT, NULL, 0, 127, "not needed: the content says it"),
+    STR("filename", OPT, NULL, 0, 255, "not needed either"),
+    END};
+
 const ngx_wagw_field_t ngx_wagw_fields_message_media[] = {
     BOOL("download", "false", "to be saved instead of shown"),
     END};

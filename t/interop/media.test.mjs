@@ -4,6 +4,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import zlib from 'node:zlib';
 import { downloadMediaMessage, generateMessageIDV2 } from '@whiskeysockets/baileys';
@@ -121,6 +122,20 @@ const mp3 = frames => Buffer.concat(Array.from({ length: frames }, () => {
   f.set([0xff, 0xfb, 0x90, 0x00]);
   return f;
 }));
+
+// a tone of so many seconds, 8 kHz mono
+function wav(seconds) {
+  const n = 8000 * seconds;
+  const b = Buffer.alloc(44 + 2 * n);
+  b.write('RIFF', 0); b.writeUInt32LE(36 + 2 * n, 4); b.write('WAVEfmt ', 8);
+  b.writeUInt32LE(16, 16); b.writeUInt16LE(1, 20); b.writeUInt16LE(1, 22); b.writeUInt32LE(8000, 24);
+  b.writeUInt32LE(16000, 28); b.writeUInt16LE(2, 32); b.writeUInt16LE(16, 34); b.write('data', 36); b.writeUInt32LE(2 * n, 40);
+  for (let i = 0; i < n; i++) b.writeInt16LE(Math.round(Math.sin(i / 4) * 20000 * (i / n)), 44 + 2 * i);
+  return b;
+}
+
+// what ffmpeg makes of its test picture
+const made = (...args) => execFileSync('ffmpeg', ['-v', 'error', ...args, 'pipe:1'], { maxBuffer: 64 << 20 });
 
 // what addresses lead to
 async function fileServer() {
@@ -298,6 +313,32 @@ test('video, GIF, round video, audio, voice note, sticker', async () => {
   assert.equal(got.m.message.documentMessage.mimetype, 'audio/mpeg');
 });
 
+test('a sound becomes a voice note, a video of another kind an MP4', async () => {
+  let r = await sendTo('voice', { audioBase64: wav(3).toString('base64') });
+  let got = await downloaded(r.messageId, 'voice note');
+  const p = got.m.message.audioMessage;
+  assert.deepEqual([p.mimetype, p.ptt, p.seconds, p.waveform.length], ['audio/ogg; codecs=opus', true, 3, 64]);
+  assert.equal(got.bytes.subarray(0, 4).toString(), 'OggS');
+  assert.ok(p.waveform[60] > 80 && p.waveform[2] < 20, `louder to its end: ${[...p.waveform]}`);
+
+  const webm = made('-f', 'lavfi', '-i', 'testsrc=size=160x120:rate=10:duration=2', '-c:v', 'libvpx', '-f', 'webm');
+  r = await sendTo('video', { videoBase64: webm.toString('base64') });
+  got = await downloaded(r.messageId, 'video');
+  const v = got.m.message.videoMessage;
+  assert.deepEqual([v.mimetype, v.seconds, v.width, v.height], ['video/mp4', 2, 160, 120]);
+  assert.equal(Buffer.from(v.jpegThumbnail).subarray(0, 2).toString('hex'), 'ffd8');
+
+  const voice = await gw.ok('POST', `/api/media/${me.id}/convert/voice`, { base64: wav(2).toString('base64'), mimeType: 'audio/wav' });
+  assert.deepEqual([voice.format, voice.extension, voice.seconds], ['opus', '.ogg', 2]);
+  assert.equal(Buffer.from(voice.base64, 'base64').length, voice.size);
+  const video = await gw.ok('POST', `/api/media/${me.id}/convert/video`, { file: webm.toString('base64'), filename: 'x.webm' });
+  assert.deepEqual([video.format, video.width, video.height, video.mimeType], ['mp4', 160, 120, 'video/mp4']);
+  const bad = await gw.call('POST', `/api/media/${me.id}/convert/voice`, { base64: Buffer.from('nothing to hear').toString('base64') });
+  assert.deepEqual([bad.status, bad.body.code], [415, 'UNSUPPORTED_MEDIA']);
+  const there = await gw.call('POST', `/api/media/${me.id}/convert/voice`, { filePath: '/etc/passwd' });
+  assert.equal(there.status, 400);
+});
+
 test('the upload goes on: the next host after an error, a new auth after 401', async () => {
   const file = png(50, 50);
   await sandbox.post('/media-fault', { op: 'upload', status: 500 });
@@ -396,7 +437,9 @@ test('bad files and bad addresses are refused with the code of the contract', as
   await refused('image', { imageUrl: 'file:///etc/passwd' }, 400, 'VALIDATION_FAILED');
   await refused('file', { _spool: { path: '/etc/passwd', parts: { file: { offset: 0, length: 10, base64: false } } } }, 400, 'VALIDATION_FAILED');
   await refused('video', { videoBase64: b64(mp4(3, 10, 10).subarray(0, 60)) }, 415, 'UNSUPPORTED_MEDIA');
-  await refused('voice', { audioBase64: b64(mp3(5)) }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('voice', { audioBase64: b64('not a sound') }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('voice', { audioBase64: b64(Buffer.concat([wav(1).subarray(0, 44), crypto.randomBytes(3)])) }, 415, 'UNSUPPORTED_MEDIA');
+  await refused('video', { videoBase64: b64(Buffer.concat([Buffer.from('1a45dfa3', 'hex'), Buffer.from('webm'), crypto.randomBytes(500)])) }, 415, 'UNSUPPORTED_MEDIA');
   await refused('sticker', { stickerBase64: b64(png(10, 10)) }, 415, 'UNSUPPORTED_MEDIA');
   await refused('image', { mediaId: 'nothing' }, 404, 'NOT_FOUND');
   const empty = await multipart('image', { instanceId: me.id, to: a.phone }, Buffer.alloc(0));
