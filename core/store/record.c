@@ -168,6 +168,7 @@ bool wagw_rec_in_chat(uint8_t kind, wagw_str_t key, wagw_str_t chat)
     case WAGW_REC_MESSAGE:
     case WAGW_REC_RECEIPT:
     case WAGW_REC_REACTION:
+    case WAGW_REC_VOTE:
         return key.n > chat.n && key.p[chat.n] == '|' && wagw_str_starts(key, chat);
 
     default:

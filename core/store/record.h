@@ -43,7 +43,8 @@ typedef enum {
     WAGW_REC_CONTACT,      /* "<user jid>" */
     WAGW_REC_RECEIPT,      /* "<chat>|<id>|<user jid>" */
     WAGW_REC_REACTION,     /* "<chat>|<id>|<user jid>" */
-    WAGW_REC_PENDING       /* prefix load of "" only: message rows still pending, keys as MESSAGE, oldest first */
+    WAGW_REC_PENDING,      /* prefix load of "" only: message rows still pending, keys as MESSAGE, oldest first */
+    WAGW_REC_VOTE          /* "<chat>|<id>|<user jid>": of a poll, or the answer to an event */
 } wagw_rec_kind_t;
 
 #define WAGW_KEY_MAX 320
@@ -73,7 +74,7 @@ typedef enum {
     WAGW_OP_PUT = 1,     /* kind, key, value */
     WAGW_OP_DEL,         /* kind, key */
     WAGW_OP_WIPE,        /* every record of kinds < 64 (logout): credentials, Signal, app state */
-    WAGW_OP_CHAT_MERGE,  /* key = old chat id (LID), value = new chat id (PN): messages, receipts, reactions, chat */
+    WAGW_OP_CHAT_MERGE,  /* key = old chat id (LID), value = new chat id (PN): messages, receipts, reactions, votes, chat */
     WAGW_OP_EVENT,       /* event: see wagw_event_t; the driver stores event_seq and (later) the log */
     WAGW_OP_DELIVERY,    /* added by the owner for each webhook that wants the event */
     WAGW_OP_INSTANCE,    /* instance columns changed: value = row_instance encoding */

@@ -30,6 +30,7 @@ int wagw_rec_rename(wagw_arena_t *a, uint8_t kind, wagw_str_t chat, wagw_str_t *
     wagw_row_message_t m;
     wagw_row_receipt_t p;
     wagw_row_reaction_t r;
+    wagw_row_vote_t v;
 
     switch (kind) {
 
@@ -53,6 +54,13 @@ int wagw_rec_rename(wagw_arena_t *a, uint8_t kind, wagw_str_t chat, wagw_str_t *
         }
         p.chat = chat;
         return wagw_merge_value(a, wagw_row_receipt_encode(&b, &p), &b, value);
+
+    case WAGW_REC_VOTE:
+        if (wagw_row_vote_decode(&v, *value) != WAGW_OK) {
+            return WAGW_OK;
+        }
+        v.chat = chat;
+        return wagw_merge_value(a, wagw_row_vote_encode(&b, &v), &b, value);
 
     default:
         if (wagw_row_reaction_decode(&r, *value) != WAGW_OK) {

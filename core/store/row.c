@@ -82,6 +82,10 @@ static const row_field_t reaction_fields[] = {
     F(wagw_row_reaction_t, 3, T_STR, user), F(wagw_row_reaction_t, 4, T_STR, emoji),
     F(wagw_row_reaction_t, 5, T_I64, t_ms), F_END};
 
+static const row_field_t vote_fields[] = {F(wagw_row_vote_t, 1, T_STR, chat), F(wagw_row_vote_t, 2, T_STR, id),
+                                          F(wagw_row_vote_t, 3, T_STR, user), F(wagw_row_vote_t, 4, T_STR, options),
+                                          F(wagw_row_vote_t, 5, T_I64, t_ms), F_END};
+
 static const row_field_t instance_fields[] = {F(wagw_row_instance_t, 1, T_STR, jid),
                                               F(wagw_row_instance_t, 2, T_STR, lid),
                                               F(wagw_row_instance_t, 3, T_STR, push_name),
@@ -382,6 +386,7 @@ ROW_CODEC(chat, wagw_row_chat_t)
 ROW_CODEC(contact, wagw_row_contact_t)
 ROW_CODEC(receipt, wagw_row_receipt_t)
 ROW_CODEC(reaction, wagw_row_reaction_t)
+ROW_CODEC(vote, wagw_row_vote_t)
 ROW_CODEC(instance, wagw_row_instance_t)
 ROW_CODEC(delivery, wagw_delivery_t)
 ROW_CODEC(idempotency, wagw_idempotency_t)

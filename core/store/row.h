@@ -31,7 +31,9 @@ typedef enum {
     WAGW_ROW_HIDDEN = 1 << 6,      /* kept for retries only, not in listings: edits, revokes, reactions, protocol */
     WAGW_ROW_PLACEHOLDER = 1 << 7, /* could not be decrypted yet */
     WAGW_ROW_STARRED = 1 << 8,
-    WAGW_ROW_HISTORY = 1 << 9 /* came with the phone's history */
+    WAGW_ROW_HISTORY = 1 << 9, /* came with the phone's history */
+    WAGW_ROW_PINNED = 1 << 10, /* in its chat */
+    WAGW_ROW_KEPT = 1 << 11    /* in a disappearing chat */
 } wagw_row_flag_t;
 
 typedef struct {
@@ -102,6 +104,12 @@ typedef struct {
     int64_t t_ms;
 } wagw_row_reaction_t;
 
+typedef struct {
+    wagw_str_t chat, id, user; /* user empty: own */
+    wagw_str_t options;        /* JSON array: names of the poll's options, or going | maybe | not_going; [] withdrawn */
+    int64_t t_ms;
+} wagw_row_vote_t;
+
 /* Columns of the instance that the engine owns (WAGW_OP_INSTANCE). */
 typedef struct {
     wagw_str_t jid; /* own PN with device, empty when not linked */
@@ -126,6 +134,8 @@ int wagw_row_receipt_encode(wagw_buf_t *out, const wagw_row_receipt_t *r);
 int wagw_row_receipt_decode(wagw_row_receipt_t *r, wagw_str_t in);
 int wagw_row_reaction_encode(wagw_buf_t *out, const wagw_row_reaction_t *r);
 int wagw_row_reaction_decode(wagw_row_reaction_t *r, wagw_str_t in);
+int wagw_row_vote_encode(wagw_buf_t *out, const wagw_row_vote_t *v);
+int wagw_row_vote_decode(wagw_row_vote_t *v, wagw_str_t in);
 int wagw_row_instance_encode(wagw_buf_t *out, const wagw_row_instance_t *i);
 int wagw_row_instance_decode(wagw_row_instance_t *i, wagw_str_t in);
 

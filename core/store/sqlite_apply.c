@@ -13,6 +13,7 @@ typedef union {
     wagw_row_contact_t contact;
     wagw_row_receipt_t receipt;
     wagw_row_reaction_t reaction;
+    wagw_row_vote_t vote;
     wagw_row_instance_t instance;
     wagw_delivery_t delivery;
     wagw_idempotency_t idempotency;
@@ -71,6 +72,7 @@ static int op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
     case WAGW_REC_MESSAGE:
     case WAGW_REC_RECEIPT:
     case WAGW_REC_REACTION:
+    case WAGW_REC_VOTE:
         break;
     default:
         return WAGW_MALFORMED;
@@ -91,6 +93,8 @@ static int op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
         return wagw_row_message_decode(&row->message, op->value);
     case WAGW_REC_RECEIPT:
         return wagw_row_receipt_decode(&row->receipt, op->value);
+    case WAGW_REC_VOTE:
+        return wagw_row_vote_decode(&row->vote, op->value);
     default:
         return wagw_row_reaction_decode(&row->reaction, op->value);
     }
@@ -163,6 +167,24 @@ static int put_reaction(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, 
     return wagw_sql_run(s, st);
 }
 
+static int put_vote(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_vote_t *v)
+{
+    sqlite3_stmt *st;
+    int64_t chat;
+    int rc;
+
+    rc = wagw_chat_num(s, inst, key->chat, true, &chat);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "INSERT INTO votes (chat, id, user, options, t_ms) VALUES (?1, ?2, ?3, ?4, ?5)"
+                     " ON CONFLICT (chat, id, user) DO UPDATE SET options = ?4, t_ms = ?5");
+    wagw_sql_bind(st, "isssi", chat, key->id, key->user, v->options, v->t_ms);
+
+    return wagw_sql_run(s, st);
+}
+
 static int op_put(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const op_row_t *row, const wagw_key3_t *key)
 {
     switch (op->kind) {
@@ -176,6 +198,8 @@ static int op_put(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const op_
         return put_receipt(s, inst, key, &row->receipt);
     case WAGW_REC_REACTION:
         return put_reaction(s, inst, key, &row->reaction);
+    case WAGW_REC_VOTE:
+        return put_vote(s, inst, key, &row->vote);
     default:
         return put_record(s, inst, op);
     }
@@ -219,6 +243,8 @@ static int op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wag
                          " AND inst = (SELECT inst FROM chats WHERE num = ?1)");
     } else if (op->kind == WAGW_REC_RECEIPT) {
         st = wagw_sql(s, "DELETE FROM receipts WHERE chat = ?1 AND id = ?2 AND user = ?3");
+    } else if (op->kind == WAGW_REC_VOTE) {
+        st = wagw_sql(s, "DELETE FROM votes WHERE chat = ?1 AND id = ?2 AND user = ?3");
     } else {
         st = wagw_sql(s, "DELETE FROM reactions WHERE chat = ?1 AND id = ?2 AND user = ?3");
     }
@@ -256,7 +282,8 @@ static int op_clear(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
 {
     static const char *const rest[] = {
         "DELETE FROM receipts WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)",
-        "DELETE FROM reactions WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)"};
+        "DELETE FROM reactions WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)",
+        "DELETE FROM votes WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)"};
     uint8_t tag;
     int64_t chat, until = 0, spared = 0;
     uint64_t u;
@@ -280,7 +307,7 @@ static int op_clear(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
     st = wagw_sql(s, "DELETE FROM messages WHERE chat = ?1 AND t_ms <= ?2 AND (flags & ?3) = 0 AND status <> 0");
     wagw_sql_bind(st, "iii", chat, until, spared);
     rc = wagw_sql_run(s, st);
-    for (size_t i = 0; i < 2 && rc == WAGW_OK; i++) {
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]) && rc == WAGW_OK; i++) {
         st = wagw_sql(s, rest[i]);
         wagw_sql_bind(st, "i", chat);
         rc = wagw_sql_run(s, st);

@@ -299,6 +299,39 @@ static int load_reactions(load_t *l, wagw_str_t key, bool prefix)
     return rc;
 }
 
+static int load_votes(load_t *l, wagw_str_t key, bool prefix)
+{
+    wagw_row_vote_t v;
+    sqlite3_stmt *st;
+    int rc;
+
+    st = wagw_sql(l->s, "SELECT c.chat, v.id, v.user, v.options, v.t_ms FROM chats c"
+                        " JOIN votes v ON v.chat = c.num WHERE c.inst = ?1 AND c.chat BETWEEN ?2 AND ?3"
+                        " AND v.id BETWEEN ?4 AND ?5 AND v.user BETWEEN ?6 AND ?7");
+    bind_key3(l, st, key, prefix);
+
+    while ((rc = wagw_sql_step(l->s, st)) == WAGW_OK) {
+        v = (wagw_row_vote_t){
+            .chat = wagw_sql_str(st, 0),
+            .id = wagw_sql_str(st, 1),
+            .user = wagw_sql_str(st, 2),
+            .options = wagw_sql_str(st, 3),
+            .t_ms = sqlite3_column_int64(st, 4),
+        };
+        wagw_buf_reset(&l->row);
+        wagw_row_vote_encode(&l->row, &v);
+
+        rc = load_emit_key3(l, WAGW_REC_VOTE, v.chat, v.id, v.user);
+        if (rc != WAGW_OK) {
+            break;
+        }
+    }
+
+    wagw_sql_done(st);
+
+    return rc;
+}
+
 static int load_one(load_t *l, const wagw_load_t *w)
 {
     wagw_str_t key = wagw_str(w->key, w->key_len);
@@ -318,6 +351,8 @@ static int load_one(load_t *l, const wagw_load_t *w)
         return load_receipts(l, key, w->prefix);
     case WAGW_REC_REACTION:
         return load_reactions(l, key, w->prefix);
+    case WAGW_REC_VOTE:
+        return load_votes(l, key, w->prefix);
     case WAGW_REC_PENDING:
         return load_pending(l);
     default:

@@ -614,6 +614,7 @@ static int delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_
     static const char *const beside[] = {
         "DELETE FROM receipts WHERE chat = ?1 AND id = ?2",
         "DELETE FROM reactions WHERE chat = ?1 AND id = ?2",
+        "DELETE FROM votes WHERE chat = ?1 AND id = ?2",
     };
     sqlite3_stmt *st;
     size_t i;
@@ -627,7 +628,7 @@ static int delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_
         *deleted += (uint32_t)wagw_sql_changes(s);
     }
 
-    for (i = 0; i < 2 && rc == WAGW_OK; i++) {
+    for (i = 0; i < sizeof(beside) / sizeof(beside[0]) && rc == WAGW_OK; i++) {
         st = wagw_sql(s, beside[i]);
         wagw_sql_bind(st, "is", chat, id);
         rc = wagw_sql_run(s, st);

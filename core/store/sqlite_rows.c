@@ -315,6 +315,7 @@ static int merge_author(wagw_store_t *s, int64_t chat, wagw_str_t from, wagw_str
         "UPDATE OR IGNORE messages SET sender = ?3, sender_alt = ?2 WHERE chat = ?1 AND sender = ?2",
         "UPDATE OR IGNORE receipts SET user = ?3 WHERE chat = ?1 AND user = ?2",
         "UPDATE OR IGNORE reactions SET user = ?3 WHERE chat = ?1 AND user = ?2",
+        "UPDATE OR IGNORE votes SET user = ?3 WHERE chat = ?1 AND user = ?2",
     };
     sqlite3_stmt *st;
     size_t i;
@@ -345,6 +346,11 @@ static int merge_into(wagw_store_t *s, int64_t from, int64_t to)
     if (rc == WAGW_OK) {
         rc = merge_move(s, "UPDATE OR IGNORE reactions SET chat = ?2 WHERE chat = ?1",
                         "DELETE FROM reactions WHERE chat = ?1", from, to);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = merge_move(s, "UPDATE OR IGNORE votes SET chat = ?2 WHERE chat = ?1", "DELETE FROM votes WHERE chat = ?1",
+                        from, to);
     }
 
     if (rc != WAGW_OK) {

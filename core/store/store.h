@@ -103,6 +103,8 @@ int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, w
                                wagw_buf_t *in_chat);
 int wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted);
 int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
+/* [{option, votes, voters}] of a poll or an event; WAGW_STATE: the message is neither. */
+int wagw_store_message_votes(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 int wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 
 typedef struct {

@@ -119,12 +119,14 @@ static void merge(sim_mem_t *m, wagw_str_t from, wagw_str_t to)
     wagw_row_message_t msg;
     wagw_row_receipt_t receipt;
     wagw_row_reaction_t reaction;
+    wagw_row_vote_t vote;
 
     wagw_buf_str(&prefix, from);
     wagw_buf_u8(&prefix, '|');
     for (size_t i = 0; i < m->n;) {
         kind = m->v[i].kind;
-        if ((kind != WAGW_REC_MESSAGE && kind != WAGW_REC_RECEIPT && kind != WAGW_REC_REACTION) ||
+        if ((kind != WAGW_REC_MESSAGE && kind != WAGW_REC_RECEIPT && kind != WAGW_REC_REACTION &&
+             kind != WAGW_REC_VOTE) ||
             !wagw_str_starts(key_of(&m->v[i]), wagw_buf_view(&prefix))) {
             i++;
             continue;
@@ -144,6 +146,10 @@ static void merge(sim_mem_t *m, wagw_str_t from, wagw_str_t to)
             assert_int_equal(wagw_row_receipt_decode(&receipt, v), WAGW_OK);
             receipt.chat = to;
             assert_int_equal(wagw_row_receipt_encode(&row, &receipt), WAGW_OK);
+        } else if (kind == WAGW_REC_VOTE) {
+            assert_int_equal(wagw_row_vote_decode(&vote, v), WAGW_OK);
+            vote.chat = to;
+            assert_int_equal(wagw_row_vote_encode(&row, &vote), WAGW_OK);
         } else {
             assert_int_equal(wagw_row_reaction_decode(&reaction, v), WAGW_OK);
             reaction.chat = to;
@@ -197,6 +203,7 @@ static void acceptable(const wagw_op_t *op)
         wagw_row_message_t message;
         wagw_row_receipt_t receipt;
         wagw_row_reaction_t reaction;
+        wagw_row_vote_t vote;
         wagw_row_chat_t chat;
         wagw_row_contact_t contact;
         wagw_row_instance_t instance;
@@ -220,7 +227,8 @@ static void acceptable(const wagw_op_t *op)
     for (size_t i = 0; i < op->key.n; i++) {
         bars += op->key.p[i] == '|';
     }
-    if (op->kind == WAGW_REC_MESSAGE || op->kind == WAGW_REC_RECEIPT || op->kind == WAGW_REC_REACTION) {
+    if (op->kind == WAGW_REC_MESSAGE || op->kind == WAGW_REC_RECEIPT || op->kind == WAGW_REC_REACTION ||
+        op->kind == WAGW_REC_VOTE) {
         if (bars != 2 || op->key.p[0] == '|' || memmem(op->key.p, op->key.n, "||", 2) == op->key.p) {
             fail_msg("a row under the key %.*s", (int)op->key.n, (const char *)op->key.p);
         }
@@ -237,6 +245,9 @@ static void acceptable(const wagw_op_t *op)
         break;
     case WAGW_REC_REACTION:
         assert_int_equal(wagw_row_reaction_decode(&row.reaction, op->value), WAGW_OK);
+        break;
+    case WAGW_REC_VOTE:
+        assert_int_equal(wagw_row_vote_decode(&row.vote, op->value), WAGW_OK);
         break;
     case WAGW_REC_CHAT:
         assert_int_equal(wagw_row_chat_decode(&row.chat, op->value), WAGW_OK);
