@@ -8,8 +8,6 @@
 #include "client_i.h"
 
 static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
-static int apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
-static int apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
 static int apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
 
 static wagw_str_t jid_text(wagw_turn_t *t, const wagw_jid_t *j)
@@ -18,7 +16,7 @@ static wagw_str_t jid_text(wagw_turn_t *t, const wagw_jid_t *j)
 }
 
 /* Who did it, for events: the author, or ourselves. */
-static wagw_str_t actor(wagw_turn_t *t, const wagw_incoming_t *in)
+wagw_str_t wagw_apply_actor(wagw_turn_t *t, const wagw_incoming_t *in)
 {
     wagw_jid_t own;
 
@@ -72,10 +70,10 @@ int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
         return apply_message(t, &in, &m);
 
     case WAGW_IS_REACTION:
-        return apply_reaction(t, &in, &m);
+        return wagw_apply_reaction(t, &in, &m);
 
     case WAGW_IS_EDIT:
-        return apply_edit(t, &in, &m);
+        return wagw_apply_edit(t, &in, &m);
 
     case WAGW_IS_REVOKE:
         return apply_revoke(t, &in, &m);
@@ -92,25 +90,18 @@ int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
         wagw_client_log(t->c, WAGW_LOG_WARN, "a message of a kind that only our own devices may send is dropped");
         return WAGW_OK;
 
-    case WAGW_IS_EPHEMERAL_SETTING: {
-        wagw_row_chat_t chat;
+    case WAGW_IS_EPHEMERAL_SETTING:
+    case WAGW_IS_PIN:
+    case WAGW_IS_KEEP:
+        return wagw_apply_mark(t, &in, &m);
 
-        rc = wagw_turn_chat(t, jid_text(t, &in.chat), &chat);
-        if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
-            return rc;
-        }
-        chat.id = jid_text(t, &in.chat);
-        chat.ephemeral = m.ephemeral;
-        return wagw_turn_chat_put(t, &chat);
-    }
-
-    case WAGW_IS_NOTHING:
     case WAGW_IS_POLL_VOTE:
     case WAGW_IS_EVENT_RESPONSE:
     case WAGW_IS_ENC_REACTION:
-    case WAGW_IS_PIN:
-    case WAGW_IS_KEEP:
     case WAGW_IS_SECRET_EDIT:
+        return wagw_apply_addon(t, &in, &m);
+
+    case WAGW_IS_NOTHING:
     case WAGW_IS_PROTOCOL_OTHER:
         break;
     }
@@ -179,7 +170,7 @@ static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_c
  * The target of a reaction, edit or revoke.  A key is written from its
  * sender's view (05 section 3.1): fromMe means the sender's own message.
  */
-static int target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, wagw_row_message_t *row)
+int wagw_apply_target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, wagw_row_message_t *row)
 {
     wagw_jid_t p, author = {0}; /* empty: we */
     wagw_str_t chat = jid_text(t, &in->chat);
@@ -215,7 +206,7 @@ static bool same_author(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_ro
            (in->author_alt.server != WAGW_SRV_NONE && wagw_str_eq(row->sender, jid_text(t, &in->author_alt)));
 }
 
-static int apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
+int wagw_apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
     int rc;
     char key[WAGW_KEY_MAX];
@@ -226,7 +217,7 @@ static int apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_
     wagw_row_message_t row;
     wagw_row_reaction_t r;
 
-    rc = target(t, in, &m->key, &row);
+    rc = wagw_apply_target(t, in, &m->key, &row);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
@@ -260,7 +251,7 @@ static int apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "messageId", m->key.id);
     wagw_json_kstr(&j, "chatId", chat);
-    wagw_json_kstr(&j, "from", actor(t, in));
+    wagw_json_kstr(&j, "from", wagw_apply_actor(t, in));
     wagw_json_kstr(&j, "emoji", m->emoji);
     wagw_json_kbool(&j, "removed", m->emoji.n == 0);
     wagw_json_kiso(&j, "timestamp", r.t_ms);
@@ -268,7 +259,7 @@ static int apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_
     return wagw_event_emit(t, "message.reaction", chat, &b);
 }
 
-static int apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
+int wagw_apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
     int rc;
     int64_t at = m->target_ms ? m->target_ms : in->t_ms;
@@ -277,7 +268,7 @@ static int apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_cont
     wagw_json_t j;
     wagw_row_message_t row;
 
-    rc = target(t, in, &m->key, &row);
+    rc = wagw_apply_target(t, in, &m->key, &row);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
@@ -302,7 +293,7 @@ static int apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_cont
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "messageId", row.id);
     wagw_json_kstr(&j, "chatId", row.chat);
-    wagw_json_kstr(&j, "from", actor(t, in));
+    wagw_json_kstr(&j, "from", wagw_apply_actor(t, in));
     wagw_json_kstr(&j, "pushName", in->from_me ? wagw_cstr(wagw_turn_me(t)->push_name) : in->push_name);
     wagw_json_kstr(&j, "oldBody", old);
     wagw_json_kstr(&j, "newBody", row.body);
@@ -320,7 +311,7 @@ static int apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_co
     wagw_json_t j;
     wagw_row_message_t row;
 
-    rc = target(t, in, &m->key, &row);
+    rc = wagw_apply_target(t, in, &m->key, &row);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
@@ -339,7 +330,7 @@ static int apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_co
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "messageId", m->key.id);
     wagw_json_kstr(&j, "chatId", chat);
-    wagw_json_kstr(&j, "from", actor(t, in));
+    wagw_json_kstr(&j, "from", wagw_apply_actor(t, in));
     wagw_json_kcstr(&j, "revokedBy", in->from_me ? "me" : "them");
     wagw_json_key(&j, "originalMessage");
     if (rc == WAGW_OK) {

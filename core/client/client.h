@@ -84,7 +84,7 @@ typedef struct {
  * _chat names the chat of the message to forward when the caller did not.
  */
 typedef enum {
-    WAGW_CMD_SEND = 1, /* text; params.to.. (1.9); with _media (message.h) media */
+    WAGW_CMD_SEND = 1, /* text; params.to.. (1.9); with _media (message.h) media, with _kind (wagw_build_kind_t) that */
     WAGW_CMD_REACTION,
     WAGW_CMD_EDIT,
     WAGW_CMD_REVOKE,
@@ -114,7 +114,8 @@ typedef enum {
     WAGW_CMD_DELETE_FOR_ME, /* chatId, messageId */
     WAGW_CMD_CONTACT,       /* chatId, fullName?, firstName?, username?, remove? */
     WAGW_CMD_PUSH_NAME,     /* name; {name} */
-    WAGW_CMD_HISTORY        /* chatId, count, before?: asks the phone; 202 */
+    WAGW_CMD_HISTORY,       /* chatId, count, before?: asks the phone; 202 */
+    WAGW_CMD_SEND_AT        /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as

@@ -18,7 +18,7 @@
  *   send.c      from a command to the stanza; jobs.c, make.c, acked.c, stanza.c
  *   rows.c      message and chat rows
  *   self.c      what only our own devices may send
- *   receive.c   messages;  apply.c  what their content does;  retry.c  both ways
+ *   receive.c   messages;  apply.c, addon.c  what their content does;  retry.c  both ways
  *   receipt.c   receipts, in and out
  *   notify.c    notifications and everything else the server pushes
  *   command.c   REST commands;  event.c  events
@@ -298,6 +298,7 @@ struct wagw_job_s {
     wagw_job_t *next;
 };
 
+wagw_build_kind_t wagw_job_kind(const cJSON *params); /* of WAGW_CMD_SEND */
 int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params);
 int wagw_send_pump(wagw_turn_t *t, uint64_t unused); /* goes on with the first job */
 int wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack);
@@ -331,6 +332,7 @@ typedef struct {
     const char *edit;
     bool hide_fail;
     const char *polltype;
+    const char *biz;
     wagw_str_t message; /* unpadded Message */
     wagw_jid_t pn;      /* peer_recipient_pn, or empty */
     wagw_str_t secret;
@@ -343,6 +345,8 @@ int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t
 /* One pairwise enc node for a device; *prekey is or-ed. */
 int wagw_stanza_enc(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *device, wagw_str_t message, bool *prekey,
                     wagw_node_t **enc);
+/* <bot> and <biz> of an interactive message (04 section 11.3). */
+void wagw_stanza_biz(wagw_turn_t *t, wagw_node_t *parent, const char *biz, bool direct);
 int wagw_stanza_identity(wagw_turn_t *t, wagw_node_t *parent); /* <device-identity> */
 
 /* ---- identities and lists (lid.c, devices.c; 04 sections 5 and 6) ----------------- */
@@ -483,7 +487,15 @@ typedef struct {
 
 /* 04 section 15.1. */
 int wagw_receive_unavailable(wagw_turn_t *t, const wagw_incoming_t *in);
-int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *in, wagw_str_t plain);           /* sets in->history */
+int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *in, wagw_str_t plain); /* sets in->history */
+/* The message that a content is about; who speaks, for events; an edit. */
+int wagw_apply_target(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_message_key_t *k, wagw_row_message_t *row);
+wagw_str_t wagw_apply_actor(wagw_turn_t *t, const wagw_incoming_t *in);
+int wagw_apply_reaction(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
+int wagw_apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
+/* addon.c: what is sealed under the target's secret; pins and keeps. */
+int wagw_apply_addon(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
+int wagw_apply_mark(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m);
 int wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m); /* self.c */
 int wagw_receipt_delivery(wagw_turn_t *t, const wagw_incoming_t *in);
 int wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *participant, const wagw_str_t *ids,

@@ -709,8 +709,8 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
     switch (cmd) {
 
     case WAGW_CMD_SEND:
-        return wagw_send_command(
-            t, id, cJSON_GetObjectItemCaseSensitive(params, "_media") ? WAGW_BUILD_MEDIA : WAGW_BUILD_TEXT, params);
+    case WAGW_CMD_SEND_AT:
+        return wagw_send_command(t, id, wagw_job_kind(params), params);
 
     case WAGW_CMD_REACTION:
         return wagw_send_command(t, id, WAGW_BUILD_REACTION, params);

@@ -101,6 +101,7 @@ int wagw_event_message(wagw_turn_t *t, const char *name, const wagw_row_message_
     wagw_json_kstr(&j, "body", m->body);
     wagw_json_kstr(&j, "type", m->type);
     wagw_message_media_members(&j, m, wagw_cstr(t->c->conf.id));
+    wagw_message_detail_members(&j, m);
     raw_or_null(&j, "quoted", m->quoted);
     raw_or_null(&j, "mentions", m->mentions);
     wagw_json_kiso(&j, "timestamp", m->t_ms);

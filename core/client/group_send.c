@@ -298,6 +298,9 @@ static int group_stanza(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const w
             meta = wagw_node_child(&t->arena, msg, "meta");
             wagw_node_attrc(&t->arena, meta, "polltype", m->built.polltype);
         }
+        if (m->built.biz) {
+            wagw_stanza_biz(t, msg, m->built.biz, false);
+        }
         rc = msg ? wagw_node_encode(out, msg) : WAGW_NOMEM;
     }
     wagw_buf_wipe(&plain);

@@ -116,6 +116,29 @@ static int build_quoted(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m, w
     return author_in(t, m, row, &b->quoted_author);
 }
 
+wagw_build_kind_t wagw_job_kind(const cJSON *params)
+{
+    return cJSON_HasObjectItem(params, "_media") ? WAGW_BUILD_MEDIA
+                                                 : (wagw_build_kind_t)wagw_param_int(params, "_kind", WAGW_BUILD_TEXT);
+}
+
+bool wagw_job_aims(wagw_build_kind_t kind)
+{
+    switch (kind) {
+    case WAGW_BUILD_REACTION:
+    case WAGW_BUILD_EDIT:
+    case WAGW_BUILD_REVOKE:
+    case WAGW_BUILD_FORWARD:
+    case WAGW_BUILD_POLL_VOTE:
+    case WAGW_BUILD_EVENT_RESPONSE:
+    case WAGW_BUILD_PIN:
+    case WAGW_BUILD_KEEP:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, wagw_row_message_t *row)
 {
     int rc;
@@ -210,7 +233,7 @@ int wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m)
     m->expiration = b.expiration;
 
     WAGW_TRY(build_quoted(t, job, m, &b, quoted));
-    if (!m->refused && job->kind != WAGW_BUILD_TEXT && job->kind != WAGW_BUILD_MEDIA) {
+    if (!m->refused && wagw_job_aims(job->kind)) {
         WAGW_TRY(build_target(t, job, m, &b, target));
     }
     if (m->refused) {
@@ -250,8 +273,7 @@ void wagw_job_from_row(wagw_arena_t *a, wagw_made_t *m, const wagw_row_message_t
             m->built.edit = edits[i];
         }
     }
-    if (wagw_str_is(row->stanza_type, "media")) {
-        m->built.mediatype = wagw_message_mediatype(a, row->content);
-    }
-    m->built.hide_fail = m->built.edit != NULL || wagw_str_is(row->stanza_type, "reaction");
+    wagw_message_attributes(a, row->content, &m->built);
+    m->built.hide_fail = m->built.edit != NULL || wagw_str_is(row->stanza_type, "reaction") ||
+                         (m->built.polltype && strcmp(m->built.polltype, "vote") == 0);
 }

@@ -156,7 +156,7 @@ int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, 
     s->job.priority = (uint8_t)wagw_param_int(params, "priority", 5);
 
     given = wagw_param_str(params, "_id");
-    if (given.n == 0 && (kind == WAGW_BUILD_TEXT || kind == WAGW_BUILD_MEDIA)) {
+    if (given.n == 0 && !wagw_job_aims(kind)) {
         given = wagw_param_str(params, "messageId");
     }
     if (given.n) {
@@ -503,6 +503,7 @@ static int job_step(wagw_turn_t *t, step_t *s)
     st.edit = m.built.edit;
     st.hide_fail = m.built.hide_fail;
     st.polltype = m.built.polltype;
+    st.biz = m.built.biz;
     st.message = m.built.bytes;
     st.pn = m.pn;
     rc = wagw_stanza_message(t, &st, all, n, &out);

@@ -40,6 +40,8 @@ void wagw_job_queue(wagw_client_t *c, wagw_job_t *j);
 void wagw_job_free(wagw_client_t *c, wagw_job_t *j);
 /* What an acknowledged job answers. */
 int wagw_job_answer(wagw_turn_t *t, const wagw_job_t *job, const wagw_row_message_t *m);
+/* The kind is about another message, which `messageId` names. */
+bool wagw_job_aims(wagw_build_kind_t kind);
 /* 400 that names the field. */
 int wagw_job_field_error(wagw_turn_t *t, uint64_t command, const char *field, const char *reason);
 /* Namespace, wire chat and canonical chat of a job (04 section 6.5). */

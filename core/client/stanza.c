@@ -71,6 +71,26 @@ int wagw_stanza_identity(wagw_turn_t *t, wagw_node_t *parent)
                : WAGW_NOMEM;
 }
 
+void wagw_stanza_biz(wagw_turn_t *t, wagw_node_t *parent, const char *biz, bool direct)
+{
+    wagw_node_t *n, *flow;
+
+    if (direct) {
+        wagw_node_attrc(&t->arena, wagw_node_child(&t->arena, parent, "bot"), "biz_bot", "1");
+    }
+    n = wagw_node_child(&t->arena, parent, "biz");
+    wagw_node_attrc(&t->arena, n, "actual_actors", "2");
+    wagw_node_attrc(&t->arena, n, "host_storage", "2");
+    wagw_node_attr_int(&t->arena, n, "privacy_mode_ts", t->now / 1000);
+    flow = wagw_node_child(&t->arena, n, "interactive");
+    wagw_node_attrc(&t->arena, flow, "type", "native_flow");
+    wagw_node_attrc(&t->arena, flow, "v", "1");
+    flow = wagw_node_child(&t->arena, flow, "native_flow");
+    wagw_node_attrc(&t->arena, flow, "v", "9");
+    wagw_node_attrc(&t->arena, flow, "name", biz);
+    wagw_node_attrc(&t->arena, wagw_node_child(&t->arena, n, "quality_control"), "source_type", "third_party");
+}
+
 int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t *devices, size_t n, wagw_buf_t *out)
 {
     int rc;
@@ -133,6 +153,9 @@ int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t
     if (s->polltype) {
         meta = wagw_node_child(&t->arena, m, "meta");
         wagw_node_attrc(&t->arena, meta, "polltype", s->polltype);
+    }
+    if (s->biz) {
+        wagw_stanza_biz(t, m, s->biz, true);
     }
     if (!self_chat) {
         WAGW_TRY(wagw_token_get(t, &s->to, &token));

@@ -107,6 +107,44 @@ int wagw_addon_seal(wagw_buf_t *out, wagw_str_t secret, wagw_str_t target_id, wa
     return rc;
 }
 
+int wagw_event_response_read(wagw_str_t plain, const char **response, int64_t *at_ms)
+{
+    static const char *const names[] = {"going", "not_going", "maybe"};
+    wagw_arena_t a = {0};
+    int rc;
+    Wa__Message__EventResponseMessage *m;
+
+    m = (Wa__Message__EventResponseMessage *)wagw_pb_unpack(&a, &wa__message__event_response_message__descriptor, plain,
+                                                            &rc);
+    if (m) {
+        rc = m->has_response && m->response >= 1 && m->response <= 3 ? WAGW_OK : WAGW_MALFORMED;
+        if (rc == WAGW_OK) {
+            *response = names[m->response - 1];
+            *at_ms = m->has_timestampms ? m->timestampms : 0;
+        }
+    }
+
+    wagw_arena_free(&a);
+
+    return rc;
+}
+
+int wagw_enc_reaction_read(wagw_arena_t *a, wagw_str_t plain, wagw_str_t *emoji, int64_t *at_ms)
+{
+    int rc;
+    Wa__Message__ReactionMessage *m;
+
+    m = (Wa__Message__ReactionMessage *)wagw_pb_unpack(a, &wa__message__reaction_message__descriptor, plain, &rc);
+    if (m == NULL) {
+        return rc;
+    }
+
+    *emoji = wagw_cstr(m->text);
+    *at_ms = m->has_sendertimestampms ? m->sendertimestampms : 0;
+
+    return WAGW_OK;
+}
+
 int wagw_poll_option_hash(uint8_t out[32], wagw_str_t option)
 {
     return wagw_sha256(out, option);

@@ -294,6 +294,7 @@ static int wagw_build_finish(wagw_draft_t *d)
     wagw_message_stanza(&o, &out->stanza_type, &out->mediatype, &poll);
 
     out->polltype = poll;
+    out->biz = wagw_choice_biz(&o);
     out->type = o.type;
     out->body = wagw_arena_str(d->a, wagw_cstr(d->body ? d->body : wagw_message_text(&o)));
     out->quoted = wagw_detail_quoted(d->a, o.context);

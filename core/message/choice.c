@@ -119,9 +119,6 @@ static int wagw_choice_buttons(wagw_draft_t *d, wagw_nf_t *nf)
         nf->n_buttons++;
     }
 
-    /* a single button that opens something keeps its own name in <biz> */
-    d->out->biz = n == 1 && strcmp(nf->buttons[0]->name, "cta_url") == 0 ? "cta_url" : "mixed";
-
     return WAGW_OK;
 }
 
@@ -206,9 +203,25 @@ static int wagw_choice_list(wagw_draft_t *d, wagw_nf_t *nf)
     }
 
     nf->n_buttons = 1;
-    d->out->biz = "mixed";
 
     return wagw_choice_button(d, "single_select", &b, &nf->buttons[0]);
+}
+
+const char *wagw_choice_biz(const wagw_open_t *o)
+{
+    const wagw_im_t *im = (const wagw_im_t *)o->sub;
+    const wagw_nf_t *nf;
+
+    if (o->kind != WAGW_KIND_INTERACTIVE ||
+        im->interactive_message_case != WA__MESSAGE__INTERACTIVE_MESSAGE__INTERACTIVE_MESSAGE_NATIVE_FLOW_MESSAGE) {
+        return NULL;
+    }
+
+    nf = im->nativeflowmessage;
+
+    /* a single button that opens something keeps its own name in <biz> */
+    return nf->n_buttons == 1 && nf->buttons[0]->name && strcmp(nf->buttons[0]->name, "cta_url") == 0 ? "cta_url"
+                                                                                                      : "mixed";
 }
 
 int wagw_compose_choice(wagw_draft_t *d)

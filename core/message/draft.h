@@ -58,7 +58,11 @@ int wagw_compose_special(wagw_draft_t *d);
 int wagw_compose_media(wagw_draft_t *d);
 int wagw_compose_album(wagw_draft_t *d);
 int wagw_compose_thumbnail(const wagw_draft_t *d, const cJSON *from, Wa__Message__ExtendedTextMessage *x);
+/* response.c: the answer to an event. */
+int wagw_compose_response(wagw_draft_t *d);
 /* choice.c: lists and buttons. */
 int wagw_compose_choice(wagw_draft_t *d);
+/* native_flow name of its <biz> node, or NULL. */
+const char *wagw_choice_biz(const wagw_open_t *o);
 
 #endif

@@ -324,17 +324,25 @@ int wagw_message_file_moved(wagw_arena_t *a, wagw_str_t content, wagw_str_t dire
     return out->p ? WAGW_OK : WAGW_NOMEM;
 }
 
-const char *wagw_message_mediatype(wagw_arena_t *a, wagw_str_t content)
+void wagw_message_attributes(wagw_arena_t *a, wagw_str_t content, wagw_built_t *out)
 {
     int rc;
     wagw_open_t o;
-    const char *stanza, *media, *poll;
+    const char *stanza;
     Wa__Message *m = (Wa__Message *)wagw_pb_unpack(a, &wa__message__descriptor, content, &rc);
 
     if (m == NULL) {
-        return NULL;
+        return;
     }
     wagw_message_open(&o, m);
-    wagw_message_stanza(&o, &stanza, &media, &poll);
-    return media;
+    wagw_message_stanza(&o, &stanza, &out->mediatype, &out->polltype);
+    out->biz = wagw_choice_biz(&o);
+}
+
+const char *wagw_message_mediatype(wagw_arena_t *a, wagw_str_t content)
+{
+    wagw_built_t built = {.mediatype = NULL};
+
+    wagw_message_attributes(a, content, &built);
+    return built.mediatype;
 }

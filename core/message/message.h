@@ -40,7 +40,8 @@ typedef enum {
                                 fileSha256,        fileEncSha256, size, keyTime, mimetype, fileName?, title?, seconds?, width?,
                                 height?, pages?,        thumbnail?, sidecar?, waveform?, animated?, viewOnce?} (bytes as
                                 base64);        caption?, albumParent{id}? */
-    WAGW_BUILD_ALBUM         /* images, videos: how many will follow */
+    WAGW_BUILD_ALBUM,        /* images, videos: how many will follow */
+    WAGW_BUILD_EVENT_RESPONSE /* response going|maybe|not_going; target with secret; `secret` gives the iv */
 } wagw_build_kind_t;
 
 /* All views must live until the build returns. */
@@ -143,6 +144,7 @@ typedef struct {
     wagw_str_t payload;               /* serialised sub-message of the self-only kinds */
     wagw_str_t vote_payload, vote_iv; /* encrypted vote / response / reaction / edit */
     uint32_t secret_type;             /* SECRET_EDIT */
+    bool undo;                        /* PIN, KEEP: taken back */
     wagw_str_t
         raw; /* JSON of the content (contract type-specific fields: location, contacts, poll options ...) or empty */
 } wagw_content_t;
@@ -162,8 +164,9 @@ typedef struct {
 int wagw_message_file(wagw_message_file_t *out, wagw_arena_t *a, wagw_str_t content);
 /* The message with its media in another place. */
 int wagw_message_file_moved(wagw_arena_t *a, wagw_str_t content, wagw_str_t direct_path, wagw_str_t *out);
-/* `mediatype` of enc for a stored message, or NULL. */
+/* What the stanza of a stored message says of it: mediatype (or NULL) alone, or with polltype and biz. */
 const char *wagw_message_mediatype(wagw_arena_t *a, wagw_str_t content);
+void wagw_message_attributes(wagw_arena_t *a, wagw_str_t content, wagw_built_t *out);
 
 /* The whole Message as JSON with protobuf field names (bytes as base64), by
  * protobuf-c's descriptors; for `raw:true` and for debugging. */
@@ -179,6 +182,11 @@ int wagw_addon_seal(wagw_buf_t *out, wagw_str_t secret, wagw_str_t target_id, wa
                     wagw_str_t modifier, const char *label, bool with_aad, const uint8_t iv[12], wagw_str_t plain);
 /* PollVoteMessage plain <-> option hashes. */
 int wagw_poll_option_hash(uint8_t out[32], wagw_str_t option);
+
+/* EventResponseMessage, decrypted: "going", "not_going", "maybe". */
+int wagw_event_response_read(wagw_str_t plain, const char **response, int64_t *at_ms);
+/* A decrypted encReactionMessage: text (empty removes) and senderTimestampMs. */
+int wagw_enc_reaction_read(wagw_arena_t *a, wagw_str_t plain, wagw_str_t *emoji, int64_t *at_ms);
 
 /* A decrypted vote: the hashes of the chosen options (none: withdrawn). */
 int wagw_poll_vote_read(wagw_arena_t *a, wagw_str_t plain, wagw_str_t **hashes, size_t *n);
@@ -197,6 +205,8 @@ void wagw_message_object(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t
 /* The same members into an object that is open already; self is the own user
  * jid, which rows do not hold (empty: `from`/`to` of the own side are null). */
 void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id, wagw_str_t self);
+/* What no column holds: location, contacts, poll, the raw content of an unknown type ... */
+void wagw_message_detail_members(wagw_json_t *j, const wagw_row_message_t *m);
 /* mediaUrl and media of it (contract 3.4, 4.4); without an id the address is null. */
 void wagw_message_media_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id);
 

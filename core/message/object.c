@@ -74,8 +74,7 @@ static void wagw_object_author(wagw_json_t *j, const wagw_row_message_t *m, bool
     }
 }
 
-/* Members of the content that no column holds: poll options, contacts... */
-static void wagw_object_details(wagw_json_t *j, const wagw_row_message_t *m)
+void wagw_message_detail_members(wagw_json_t *j, const wagw_row_message_t *m)
 {
     int rc;
     wagw_open_t o;
@@ -133,7 +132,7 @@ void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_
         wagw_json_kraw(j, "mentions", m->mentions);
     }
 
-    wagw_object_details(j, m);
+    wagw_message_detail_members(j, m);
 
     wagw_json_kiso(j, "timestamp", m->t_ms);
     wagw_json_kcstr(j, "status", wagw_msg_status_name(m->status));
@@ -141,6 +140,14 @@ void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_
     wagw_json_kbool(j, "isEphemeral", m->flags & WAGW_ROW_EPHEMERAL);
     wagw_json_kbool(j, "isEdited", m->flags & WAGW_ROW_EDITED);
     wagw_json_kbool(j, "isRevoked", m->flags & WAGW_ROW_REVOKED);
+
+    if (m->flags & WAGW_ROW_PINNED) {
+        wagw_json_kbool(j, "isPinned", true);
+    }
+
+    if (m->flags & WAGW_ROW_KEPT) {
+        wagw_json_kbool(j, "isKept", true);
+    }
 
     if (m->flags & WAGW_ROW_VIEW_ONCE) {
         wagw_json_kbool(j, "isViewOnce", true);

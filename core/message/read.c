@@ -241,12 +241,14 @@ static void wagw_read_kind(wagw_content_t *out, wagw_arena_t *a, const wagw_open
 
     case WAGW_KIND_PIN:
         out->is = WAGW_IS_PIN;
+        out->undo = wagw_pb_uint(o->sub, "type", &v) && v == 2;
         wagw_read_key(&out->key, (Wa__MessageKey *)wagw_pb_sub(o->sub, "key"));
         out->target_ms = wagw_pb_uint(o->sub, "senderTimestampMs", &v) ? (int64_t)v : 0;
         break;
 
     case WAGW_KIND_KEEP:
         out->is = WAGW_IS_KEEP;
+        out->undo = wagw_pb_uint(o->sub, "keepType", &v) && v == 2;
         wagw_read_key(&out->key, (Wa__MessageKey *)wagw_pb_sub(o->sub, "key"));
         out->target_ms = wagw_pb_uint(o->sub, "timestampMs", &v) ? (int64_t)v : 0;
         break;

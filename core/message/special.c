@@ -710,6 +710,8 @@ int wagw_compose_special(wagw_draft_t *d)
         return wagw_special_vote(d);
     case WAGW_BUILD_EVENT:
         return wagw_special_event(d);
+    case WAGW_BUILD_EVENT_RESPONSE:
+        return wagw_compose_response(d);
     case WAGW_BUILD_GROUP_INVITE:
         return wagw_special_invite(d);
     case WAGW_BUILD_PIN:
