@@ -256,6 +256,7 @@ struct ngx_wagw_job_s {
     void (*lost)(ngx_wagw_job_t *job);                /* on the thread: not made durable; may be NULL */
     unsigned write : 1;
     unsigned again : 1; /* run() may be called once more after a rollback */
+    unsigned lazy : 1;  /* not worth a transaction of its own: joins the next one, within 20 ms */
     unsigned ran : 1;   /* the thread's */
     int rc;             /* of run(), or WAGW_IO when the commit failed */
     void *data;

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #define GROUP_MAX 256
+#define LAZY_MS 20
 #define REOPEN_SECONDS 1
 
 typedef struct {
@@ -24,7 +25,9 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     job_list_t posted; /* the loop's: this round's jobs */
+    job_list_t lazy;   /* the loop's: they wait for company */
     ngx_event_t hand_over;
+    ngx_event_t lazy_timer;
     job_list_t in;
     job_list_t out;
     ngx_wagw_bell_t bell;
@@ -42,6 +45,7 @@ static struct {
 static void *store_main(void *data);
 static void store_done(void);
 static void store_round(ngx_event_t *ev);
+static void store_lazy(ngx_event_t *ev);
 
 static void jobs_init(job_list_t *l)
 {
@@ -54,6 +58,16 @@ static void jobs_add(job_list_t *l, ngx_wagw_job_t *job)
     job->next = NULL;
     *l->tail = job;
     l->tail = &job->next;
+}
+
+/* All of `from` behind what is in l. */
+static void jobs_move(job_list_t *l, job_list_t *from)
+{
+    if (from->head) {
+        *l->tail = from->head;
+        l->tail = from->tail;
+        jobs_init(from);
+    }
 }
 
 static ngx_wagw_job_t *jobs_take(job_list_t *l)
@@ -82,12 +96,17 @@ ngx_int_t ngx_wagw_store_start(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf, v
     uint8_t *key;
 
     jobs_init(&st.posted);
+    jobs_init(&st.lazy);
     jobs_init(&st.in);
     jobs_init(&st.out);
     ngx_memzero(&st.hand_over, sizeof(ngx_event_t));
     st.hand_over.handler = store_round;
     st.hand_over.data = &ngx_wagw_no_connection;
     st.hand_over.log = cycle->log;
+    ngx_memzero(&st.lazy_timer, sizeof(ngx_event_t));
+    st.lazy_timer.handler = store_lazy;
+    st.lazy_timer.data = &ngx_wagw_no_connection;
+    st.lazy_timer.log = cycle->log;
     st.opened = opened;
     st.stop = 0;
 
@@ -128,6 +147,16 @@ void ngx_wagw_store_post(ngx_wagw_job_t *job)
     job->rc = WAGW_IO;
     job->ran = 0;
 
+    if (st.running && !st.stop && job->lazy) {
+        jobs_add(&st.lazy, job);
+
+        if (!st.lazy_timer.timer_set) {
+            ngx_add_timer(&st.lazy_timer, LAZY_MS);
+        }
+
+        return;
+    }
+
     if (st.running && !st.stop) {
         jobs_add(&st.posted, job);
         ngx_post_event(&st.hand_over, &ngx_posted_events);
@@ -155,13 +184,20 @@ void ngx_wagw_store_hand_over(void)
         return;
     }
 
+    jobs_move(&st.posted, &st.lazy);
+
     pthread_mutex_lock(&st.mutex);
-    *st.in.tail = st.posted.head;
-    st.in.tail = st.posted.tail;
+    jobs_move(&st.in, &st.posted);
     pthread_cond_signal(&st.cond);
     pthread_mutex_unlock(&st.mutex);
+}
 
-    jobs_init(&st.posted);
+static void store_lazy(ngx_event_t *ev)
+{
+    (void)ev;
+
+    jobs_move(&st.posted, &st.lazy);
+    ngx_wagw_store_hand_over();
 }
 
 ngx_uint_t ngx_wagw_store_is_open(void)
@@ -431,7 +467,11 @@ void ngx_wagw_store_stop(void)
         return;
     }
 
-    ngx_wagw_store_hand_over();
+    store_lazy(&st.lazy_timer);
+
+    if (st.lazy_timer.timer_set) {
+        ngx_del_timer(&st.lazy_timer);
+    }
 
     if (st.hand_over.posted) {
         ngx_delete_posted_event(&st.hand_over);

@@ -216,6 +216,9 @@ static void ngx_wagw_hookq_save(ngx_wagw_flight_t *f)
     f->job.done = ngx_wagw_hookq_saved;
     f->job.data = f;
     f->job.write = 1;
+    /* lost in a crash it is only delivered once more, under the same id; the
+     * next row of an ordered webhook waits for it */
+    f->job.lazy = !f->hook->ordered;
     ngx_wagw_store_post(&f->job);
 }
 
