@@ -71,13 +71,14 @@ struct wagw_rec_s {
 
 /* What a committed turn changes; written in order, in one transaction. */
 typedef enum {
-    WAGW_OP_PUT = 1,     /* kind, key, value */
-    WAGW_OP_DEL,         /* kind, key */
-    WAGW_OP_WIPE,        /* every record of kinds < 64 (logout): credentials, Signal, app state */
-    WAGW_OP_CHAT_MERGE,  /* key = old chat id (LID), value = new chat id (PN): messages, receipts, reactions, votes, chat */
-    WAGW_OP_EVENT,       /* event: see wagw_event_t; the driver stores event_seq and (later) the log */
-    WAGW_OP_DELIVERY,    /* added by the owner for each webhook that wants the event */
-    WAGW_OP_INSTANCE,    /* instance columns changed: value = row_instance encoding */
+    WAGW_OP_PUT = 1,    /* kind, key, value */
+    WAGW_OP_DEL,        /* kind, key */
+    WAGW_OP_WIPE,       /* every record of kinds < 64 (logout): credentials, Signal, app state */
+    WAGW_OP_CHAT_MERGE, /* key = old chat id (LID), value = new chat id (PN): messages, receipts, reactions, votes, chat
+                         */
+    WAGW_OP_EVENT,      /* event: see wagw_event_t; the driver stores event_seq and (later) the log */
+    WAGW_OP_DELIVERY,   /* added by the owner for each webhook that wants the event */
+    WAGW_OP_INSTANCE,   /* instance columns changed: value = row_instance encoding */
     WAGW_OP_IDEMPOTENCY, /* key = idempotency key, value = stored answer */
     WAGW_OP_CHAT_CLEAR   /* key = chat, value = tlv 1: messages up to this ms, 2: not the starred ones; nothing of the
                             chat's messages is to be read later in the turn */
