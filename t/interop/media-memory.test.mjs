@@ -111,7 +111,7 @@ function get(id) {
   });
 }
 
-test(`${MIB} MiB both ways`, async t => {
+test(`${MIB} MiB both ways`, { skip }, async t => {
   // connections, libraries and buffers that are there from the first one on
   const warm = await send(1);
   assert.equal(warm.status, 200, JSON.stringify(warm.body));
