@@ -17,7 +17,7 @@ before(async () => {
   b = new Client(sandbox, 'Bert');
   await a.pairByQr(sandbox);
   await b.pairByQr(sandbox);
-  me = await gw.pairByQr('Gate');
+  me = await gw.pairByQr('Gate', { settings: { ignoreStatus: false } });
   mia = await sandbox.post('/mock-user', { name: 'Mia', autoReceipt: true });
 });
 after(async () => {
@@ -444,6 +444,25 @@ test('who does not let everybody add him is invited', async () => {
   await gw.event('group.v2.participants', d => d.groupId === g.id && d.action === 'add' && d.participants.includes(pn(b.phone)));
   await gw.send(me.id, g.id, 'invited and here');
   await b.message('invited and here');
+});
+
+test('status posts of others arrive, also after damage, and are receipted', async () => {
+  const post = text => a.send('status@broadcast', { text }, { statusJidList: [me.lid, b.lidUser] });
+  const one = await post('my first status');
+  const e = await gw.event('status.received', d => d.messageId === one.key.id);
+  assert.equal(e.data.body, 'my first status');
+  assert.equal(e.data.participant, pn(a.phone));
+  await b.message('my first status');
+  const [phone] = await sandbox.inbox(me.phone, { id: one.key.id });
+  assert.equal(phone.error, undefined);
+  const [n] = await sentBy({ tag: 'receipt', id: one.key.id });
+  assert.equal(n.attrs.to, 'status@broadcast');
+  assert.equal(n.attrs.participant, a.lid);
+
+  await sandbox.post('/chaos', { device: me.entry.jid, action: 'mangle', tag: 'message', count: 1 });
+  const two = await post('my damaged status');
+  const d = await gw.event('status.received', x => x.messageId === two.key.id);
+  assert.equal(d.data.body, 'my damaged status');
 });
 
 test('what came while the gateway was away', async () => {

@@ -127,8 +127,9 @@ static const wagw_node_t *sbx_group_skmsg(const wagw_node_t *n)
     return e;
 }
 
-void sbx_group_copy(sbx_group_t *g, sbx_device_t *from, sbx_device_t *to, const wagw_node_t *n, const wagw_node_t *encs,
-                    const wagw_node_t *all)
+/* In a chat of several, where authors are named by LID or by number. */
+static void sbx_shared_copy(const wagw_jid_t *chat, bool lid, bool mode, sbx_device_t *from, sbx_device_t *to,
+                            const wagw_node_t *n, const wagw_node_t *encs, const wagw_node_t *all)
 {
     bool pkmsg;
     wagw_jid_t jid;
@@ -139,14 +140,15 @@ void sbx_group_copy(sbx_group_t *g, sbx_device_t *from, sbx_device_t *to, const 
     static const char *const copied[] = {"type", "edit", NULL};
 
     m = wagw_node(&a, "message");
-    jid = sbx_group_jid(g);
-    wagw_node_attr_jid(&a, m, "from", &jid);
+    wagw_node_attr_jid(&a, m, "from", chat);
     wagw_node_attr(&a, m, "id", wagw_node_get(n, "id"));
-    jid = sbx_device_jid(from, g->lid);
+    jid = sbx_device_jid(from, lid);
     wagw_node_attr_jid(&a, m, "participant", &jid);
-    jid = sbx_account_jid_of(from->account, !g->lid);
-    wagw_node_attr_jid(&a, m, g->lid ? "participant_pn" : "participant_lid", &jid);
-    wagw_node_attrc(&a, m, "addressing_mode", g->lid ? "lid" : "pn");
+    jid = sbx_account_jid_of(from->account, !lid);
+    wagw_node_attr_jid(&a, m, lid ? "participant_pn" : "participant_lid", &jid);
+    if (mode) {
+        wagw_node_attrc(&a, m, "addressing_mode", lid ? "lid" : "pn");
+    }
     for (key = copied; *key != NULL; key++) {
         if (wagw_node_has(n, *key)) {
             wagw_node_attr(&a, m, *key, wagw_node_get(n, *key));
@@ -171,6 +173,15 @@ void sbx_group_copy(sbx_group_t *g, sbx_device_t *from, sbx_device_t *to, const 
     to->messages_out++;
     sbx_deliver(to, m);
     wagw_arena_free(&a);
+}
+
+void sbx_group_copy(sbx_group_t *g, sbx_device_t *from, sbx_device_t *to, const wagw_node_t *n, const wagw_node_t *encs,
+                    const wagw_node_t *all)
+{
+    wagw_jid_t chat;
+
+    chat = sbx_group_jid(g);
+    sbx_shared_copy(&chat, g->lid, true, from, to, n, encs, all);
 }
 
 /* The <to> for a device, NULL when it gets only what all get. */
@@ -348,9 +359,41 @@ void sbx_group_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to
     sbx_group_fanout(g, d, n);
 }
 
+/* A status goes to whom its author names; one device only when it asked again. */
+void sbx_status_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to)
+{
+    bool one;
+    wagw_jid_t jid;
+    sbx_device_t *d;
+    sbx_account_t *acc;
+    const wagw_node_t *p, *k;
+
+    one = wagw_node_get_jid(n, "participant", &jid) == WAGW_OK;
+    p = wagw_node_find(n, "participants");
+    if (!one && (p == NULL || sbx_group_skmsg(n) == NULL)) {
+        sbx_fault(c->device, "status %.*s for nobody", (int)wagw_node_get(n, "id").n,
+                  (const char *)wagw_node_get(n, "id").p);
+        sbx_message_ack(c, n, 479, NULL);
+        return;
+    }
+    sbx_message_ack(c, n, 0, NULL);
+    for (k = one ? n : p->child; k != NULL; k = one ? NULL : k->next) {
+        if (!one && wagw_node_get_jid(k, "jid", &jid) != WAGW_OK) {
+            continue;
+        }
+        acc = sbx_account_jid(&jid);
+        d = acc ? sbx_device_get(acc, jid.device) : NULL;
+        if (d != NULL && d != c->device && sbx_map_get(&acc->blocked, c->device->account->lid) == NULL) {
+            sbx_check_identity(c->device, n, k);
+            sbx_shared_copy(to, wagw_jid_is_lid(&jid), false, c->device, d, n, k, one ? NULL : sbx_group_skmsg(n));
+        }
+    }
+}
+
 /* ---- receipts, chat state ---- */
 
-static void sbx_group_receipt_to(const sbx_group_t *g, const sbx_device_t *from, sbx_device_t *to, const wagw_node_t *n)
+static void sbx_shared_receipt(const wagw_jid_t *chat, bool lid, const sbx_device_t *from, sbx_device_t *to,
+                               const wagw_node_t *n)
 {
     wagw_jid_t jid;
     wagw_node_t *r;
@@ -358,14 +401,13 @@ static void sbx_group_receipt_to(const sbx_group_t *g, const sbx_device_t *from,
     const wagw_node_t *k;
 
     r = wagw_node(&a, "receipt");
-    jid = sbx_group_jid(g);
-    wagw_node_attr_jid(&a, r, "from", &jid);
+    wagw_node_attr_jid(&a, r, "from", chat);
     wagw_node_attr(&a, r, "id", wagw_node_get(n, "id"));
     wagw_node_attr(&a, r, "type", wagw_node_get(n, "type"));
-    jid = sbx_device_jid(from, g->lid);
+    jid = sbx_device_jid(from, lid);
     wagw_node_attr_jid(&a, r, "participant", &jid);
-    jid = sbx_account_jid_of(from->account, !g->lid);
-    wagw_node_attr_jid(&a, r, g->lid ? "participant_pn" : "participant_lid", &jid);
+    jid = sbx_account_jid_of(from->account, !lid);
+    wagw_node_attr_jid(&a, r, lid ? "participant_pn" : "participant_lid", &jid);
     wagw_node_attr_int(&a, r, "t", sbx_now_s());
     for (k = n->child; k != NULL; k = k->next) {
         wagw_node_append(r, wagw_node_clone(&a, k));
@@ -376,40 +418,41 @@ static void sbx_group_receipt_to(const sbx_group_t *g, const sbx_device_t *from,
 
 void sbx_group_receipt(sbx_device_t *from, const wagw_node_t *n, const wagw_jid_t *to)
 {
-    bool self;
+    bool self, lid;
     wagw_jid_t author;
     wagw_str_t type;
     sbx_group_t *g;
     sbx_device_t *d;
     sbx_account_t *acc;
 
-    g = sbx_group_id(to->user);
-    if (g == NULL || sbx_group_member(g, from->account) == NULL) {
+    g = wagw_jid_is_group(to) ? sbx_group_id(to->user) : NULL;
+    if (wagw_jid_is_group(to) && (g == NULL || sbx_group_member(g, from->account) == NULL)) {
         return;
     }
     if (wagw_node_get_jid(n, "participant", &author) != WAGW_OK || (acc = sbx_account_jid(&author)) == NULL) {
-        sbx_fault(from, "receipt %.*s to a group without the author", (int)wagw_node_get(n, "id").n,
+        sbx_fault(from, "receipt %.*s to a chat of several without the author", (int)wagw_node_get(n, "id").n,
                   (const char *)wagw_node_get(n, "id").p);
         return;
     }
+    lid = g ? g->lid : wagw_jid_is_lid(&author);
     type = wagw_node_get(n, "type");
     if (wagw_str_is(type, "retry") || wagw_str_is(type, "sender") || wagw_str_is(type, "server-error")) {
         d = sbx_device_get(acc, author.device);
         if (d != NULL && d != from) {
-            sbx_group_receipt_to(g, from, d, n);
+            sbx_shared_receipt(to, lid, from, d, n);
         }
         return;
     }
     self = wagw_str_is(type, "read-self") || wagw_str_is(type, "played-self");
     if (!self && acc != from->account) {
         for (d = acc->devices; d != NULL; d = d->next) {
-            sbx_group_receipt_to(g, from, d, n);
+            sbx_shared_receipt(to, lid, from, d, n);
         }
     }
     if (self || wagw_str_is(type, "read") || wagw_str_is(type, "played")) {
         for (d = from->account->devices; d != NULL; d = d->next) {
             if (d != from) {
-                sbx_group_receipt_to(g, from, d, n);
+                sbx_shared_receipt(to, lid, from, d, n);
             }
         }
     }

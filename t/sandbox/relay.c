@@ -297,7 +297,7 @@ void sbx_message(sbx_conn_t *c, const wagw_node_t *n)
         sbx_message_ack(c, n, 479, NULL);
         return;
     }
-    if (!wagw_jid_is_person(&to) && !wagw_jid_is_group(&to)) {
+    if (!wagw_jid_is_person(&to) && !wagw_jid_is_group(&to) && !wagw_jid_is_status(&to)) {
         sbx_unhandled(c, n);
         sbx_message_ack(c, n, 404, NULL);
         return;
@@ -308,6 +308,10 @@ void sbx_message(sbx_conn_t *c, const wagw_node_t *n)
     }
     if (wagw_jid_is_group(&to)) {
         sbx_group_message(c, n, &to);
+        return;
+    }
+    if (wagw_jid_is_status(&to)) {
+        sbx_status_message(c, n, &to);
         return;
     }
     peer = sbx_account_jid(&to);
@@ -371,7 +375,7 @@ void sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n)
     if (wagw_node_get_jid(n, "to", &to) != WAGW_OK) {
         return;
     }
-    if (wagw_jid_is_group(&to)) {
+    if (wagw_jid_is_group(&to) || wagw_jid_is_status(&to)) {
         sbx_group_receipt(from, n, &to);
         return;
     }

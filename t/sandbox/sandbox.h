@@ -198,6 +198,7 @@ struct sbx_account_s {
     bool reading;
     uint8_t spk[32];
     uint8_t spk_sig[64];
+    char business[64]; /* WhatsApp Business under this name */
     uint8_t app_key_id[6];
     uint8_t app_key[32];
     uint8_t app_old[8][6 + 32]; /* ids and keys that were in use before */
@@ -410,6 +411,8 @@ void sbx_check_identity(sbx_device_t *d, const wagw_node_t *n, const wagw_node_t
 
 void sbx_iq_groups(sbx_conn_t *c, const wagw_node_t *iq);
 void sbx_group_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to);
+void sbx_status_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to);
+/* Of groups and of status. */
 void sbx_group_receipt(sbx_device_t *from, const wagw_node_t *n, const wagw_jid_t *to);
 void sbx_group_chatstate(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to);
 /* A companion was linked: the test group. */
