@@ -26,6 +26,25 @@ const char *wagw_status_name(wagw_status_t s)
     return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "disconnected";
 }
 
+/* Whose instance it is.  A start says "connecting" before the credentials are in
+ * memory: the columns written then must not forget the account, or an owner that
+ * dies right after leaves an instance which the next one takes for unlinked. */
+static int status_me(wagw_turn_t *t, wagw_creds_t *stored, const wagw_creds_t **me)
+{
+    int rc;
+    wagw_str_t v;
+
+    *me = wagw_turn_me(t);
+    if (*me || t->c->creds_loaded || t->c->creds_bad) {
+        return WAGW_OK;
+    }
+    rc = wagw_txn_get(&t->txn, WAGW_REC_CREDS, WAGW_STR(""), &v);
+    if (rc == WAGW_OK && wagw_creds_decode(stored, v) == WAGW_OK) {
+        *me = stored;
+    }
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+}
+
 /* The engine's columns of the instance. */
 int wagw_status_store(wagw_turn_t *t, unsigned status)
 {
@@ -33,8 +52,14 @@ int wagw_status_store(wagw_turn_t *t, unsigned status)
     size_t n;
     char jid[WAGW_JID_TEXT_MAX], lid[WAGW_JID_TEXT_MAX];
     wagw_buf_t b = {0};
-    const wagw_creds_t *me = wagw_turn_me(t);
+    wagw_creds_t stored = {0};
+    const wagw_creds_t *me;
     wagw_row_instance_t row;
+
+    rc = status_me(t, &stored, &me);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
 
     memset(&row, 0, sizeof(row));
     if (me && me->paired) {
@@ -58,6 +83,7 @@ int wagw_status_store(wagw_turn_t *t, unsigned status)
         rc = wagw_txn_op(&t->txn, WAGW_OP_INSTANCE, WAGW_STR_NULL, wagw_buf_view(&b));
     }
     wagw_buf_free(&b);
+    wagw_wipe(&stored, sizeof(stored));
     return rc;
 }
 
@@ -66,8 +92,10 @@ static int status_run(wagw_turn_t *t, wagw_item_t *item)
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
     status_item_t *s = (status_item_t *)item;
-    const wagw_creds_t *me = wagw_turn_me(t);
+    wagw_creds_t stored = {0};
+    const wagw_creds_t *me;
 
+    WAGW_TRY(status_me(t, &stored, &me));
     wagw_json_open(&j, '{');
     wagw_json_kcstr(&j, "status", wagw_status_name(s->status));
     if (me && me->paired) {
@@ -86,6 +114,7 @@ static int status_run(wagw_turn_t *t, wagw_item_t *item)
         wagw_json_kint(&j, "code", s->code);
     }
     wagw_json_close(&j);
+    wagw_wipe(&stored, sizeof(stored));
     WAGW_TRY(wagw_event_emit(t, "session.status", WAGW_STR_NULL, &b));
 
     return wagw_status_store(t, s->status);

@@ -221,12 +221,18 @@ export class Life extends Gateway {
     }, `${name} "${text}"`);
   }
 
+  // what the log says, without the coming and going of callers
+  log() {
+    if (!fs.existsSync(this.logfile)) return '(no log)';
+    return fs.readFileSync(this.logfile, 'utf8').split('\n').filter(l => !/keepalive connection|signal 29/.test(l)).join('\n').slice(-4000);
+  }
+
   // the failures of many events are not worth printing them all
   async until(fn, what, limit = LIMIT) {
     try {
       return await super.until(fn, what, limit);
     } catch (e) {
-      throw new Error(e.message.replace(/events: .*/s, `${this.events.length} events came\n${this.log().slice(-1500)}`));
+      throw new Error(e.message.replace(/events: .*/s, `${this.events.length} events came\n${this.log()}`));
     }
   }
 
@@ -237,7 +243,10 @@ export class Life extends Gateway {
       if (r.status === 200) return r.body.data;
       const again = r.status === 0 || r.status === 503 || r.status === 504
         || (r.status === 409 && ['INSTANCE_NOT_CONNECTED', 'IDEMPOTENCY_IN_PROGRESS'].includes(r.body.code));
-      if (!again || Date.now() > end) throw new Error(`${message}: ${r.status} ${JSON.stringify(r.body)}\n${this.log()}`);
+      if (!again || Date.now() > end) {
+        const state = await this.call('GET', `/api/instance/${id}`).catch(e => ({ body: e.message }));
+        throw new Error(`${message}: ${r.status} ${JSON.stringify(r.body)}\n${JSON.stringify(state.body)}\n${this.log()}`);
+      }
       await new Promise(resolve => setTimeout(resolve, 10));
     }
   }
