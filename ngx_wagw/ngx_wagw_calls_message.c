@@ -4,11 +4,6 @@
 
 /* Calls that become one command of the engine, which answers them. */
 
-NGX_WAGW_HANDLER(send_text)
-{
-    ngx_wagw_call_command(call, WAGW_CMD_SEND);
-}
-
 /*
  * A message named by its id alone: its chat is looked up here, because the
  * engine knows messages by chat and id.

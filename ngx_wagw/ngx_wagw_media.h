@@ -145,6 +145,9 @@ bool ngx_wagw_media_take(ngx_wagw_media_t *m, wagw_str_t plain);
 ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m);
 
 /* Threads (ngx_wagw_media_http.c). */
+/* The beginning of what is behind a caller's address, max bytes; html: of a
+ * page only.  False: nothing, without a complaint. */
+bool ngx_wagw_media_page(ngx_wagw_media_t *m, const char *url, long seconds, size_t max, bool html, wagw_buf_t *out);
 void ngx_wagw_media_fetch(ngx_wagw_media_t *m);      /* m->url into _take() */
 void ngx_wagw_media_upload(ngx_wagw_task_t *task);   /* out to the host walk.at; http, answer */
 void ngx_wagw_media_download(ngx_wagw_task_t *task); /* path (or url) from the host walk.at into out, through check */

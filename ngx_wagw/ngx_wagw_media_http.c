@@ -151,6 +151,58 @@ void ngx_wagw_media_fetch(ngx_wagw_media_t *m)
     curl_easy_cleanup(e);
 }
 
+typedef struct {
+    http_fetch_t fetch; /* first: what http_open() is given */
+    bool html, full;
+    size_t max;
+    wagw_buf_t *out;
+} http_page_t;
+
+static size_t http_page(char *p, size_t size, size_t n, void *data)
+{
+    long status = 0;
+    char *type = NULL;
+    http_page_t *g = data;
+
+    n *= size;
+    curl_easy_getinfo(g->fetch.easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(g->fetch.easy, CURLINFO_CONTENT_TYPE, &type);
+    if (status != 200 || (g->html && (type == NULL || strncasecmp(type, "text/html", 9) != 0))) {
+        return 0;
+    }
+    g->full = g->out->n + n > g->max;
+    if (g->full && g->html) {
+        n = g->max - g->out->n; /* the head is read, the rest is not wanted */
+    } else if (g->full) {
+        return 0;
+    }
+    return wagw_buf_add(g->out, p, n) == WAGW_OK && !g->full ? n : 0;
+}
+
+bool ngx_wagw_media_page(ngx_wagw_media_t *m, const char *url, long seconds, size_t max, bool html, wagw_buf_t *out)
+{
+    char why[CURL_ERROR_SIZE];
+    CURL *e = http_easy(m, url, why);
+    CURLcode rc;
+    http_page_t g = {.fetch = {m, e, false}, .html = html, .max = max, .out = out};
+
+    if (e == NULL) {
+        return false;
+    }
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_TIMEOUT, seconds);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, http_open);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, &g.fetch);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_page);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, &g);
+    curl_easy_setopt(e, CURLOPT_USERAGENT, "WhatsApp/2 wagw/" NGX_WAGW_VERSION);
+
+    rc = curl_easy_perform(e);
+    curl_easy_cleanup(e);
+    return (rc == CURLE_OK || (html && g.full)) && out->n && !out->failed;
+}
+
 /* ---- WhatsApp's hosts ---- */
 
 static struct curl_slist *http_headers(void)

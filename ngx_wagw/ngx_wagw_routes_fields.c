@@ -23,6 +23,8 @@
 #define STRS(n, req, min, max, help)         {n, NGX_WAGW_T_STRS, F_##req, NULL, min, max, NULL, NULL, help}
 #define ENUM(n, req, choices, dflt, help)    {n, NGX_WAGW_T_ENUM, F_##req, NULL, 0, 0, choices, dflt, help}
 #define ANY(n, choices, help)                {n, NGX_WAGW_T_ANY, F_OPT, NULL, 0, 0, choices, NULL, help}
+#define NUM(n, req, min, max, help)         {n, NGX_WAGW_T_NUM, F_##req, NULL, min, max, NULL, NULL, help}
+#define ARR(n, req, min, max, help)         {n, NGX_WAGW_T_ARR, F_##req, NULL, min, max, NULL, NULL, help}
 #define END                                  {NULL, 0, F_OPT, NULL, 0, 0, NULL, NULL, NULL}
 
 #define INSTANCE     STR("instanceId", REQ, NULL, 1, 64, "the instance")
@@ -185,6 +187,135 @@ const ngx_wagw_field_t ngx_wagw_fields_media_convert[] = {
 
 const ngx_wagw_field_t ngx_wagw_fields_message_media[] = {
     BOOL("download", "false", "to be saved instead of shown"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_link_preview[] = {
+    INSTANCE, SEND_FIELDS,
+    STR("text", OPT, "message", 1, 65536, "the text; default: the address"),
+    URL("url", OPT, "what is previewed"),
+    STR("title", OPT, NULL, 1, 300, "default: the page's"),
+    STR("description", OPT, NULL, 1, 1000, "default: the page's"),
+    {"thumbnailUrl", NGX_WAGW_T_URL, F_OPT, "image", 0, 0, NULL, NULL, "a small JPEG"},
+    END};
+
+#define FALLBACK ENUM("fallback", OPT, "text|poll|none", "none", "what is sent in its place")
+
+const ngx_wagw_field_t ngx_wagw_fields_list[] = {
+    INSTANCE, SEND_FIELDS,
+    STR("title", REQ, NULL, 1, 1024, "headline"),
+    STR("text", OPT, NULL, 1, 4096, "default: the title"),
+    STR("buttonText", REQ, NULL, 1, 100, "opens the list"),
+    ARR("sections", REQ, 1, 10, "[{title, rows:[{title, description?, rowId}]}]"),
+    STR("footer", OPT, NULL, 1, 1024, "small print"),
+    FALLBACK, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_buttons[] = {
+    INSTANCE, SEND_FIELDS,
+    STR("text", REQ, NULL, 1, 4096, "the text"),
+    STR("header", OPT, NULL, 1, 1024, "headline"),
+    STR("footer", OPT, NULL, 1, 1024, "small print"),
+    ARR("buttons", REQ, 1, 3, "[{buttonId, buttonText} | {id, text, type reply, url, call or copy}]"),
+    FALLBACK, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_poll[] = {
+    INSTANCE, SEND_FIELDS,
+    STR("question", REQ, NULL, 1, 255, "what is asked"),
+    STRS("options", REQ, 2, 12, "different answers"),
+    INT("selectableCount", 0, 12, NULL, "how many may be chosen, 0 all; default 1"),
+    BOOL("multipleAnswers", "false", "all may be chosen"),
+    BOOL("toAnnouncementGroup", "false", "for the announcement group of a community"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_poll_vote[] = {
+    INSTANCE,
+    STR("pollMessageId", REQ, NULL, 1, 64, "the poll"),
+    STRS("selectedOptions", REQ, 0, 12, "names of options; none withdraws"),
+    JID("to", OPT, "chatId", "its chat; default: as stored"),
+    END};
+
+#define PLACE                                                                                                   \
+    NUM("latitude", REQ, -90, 90, "degrees"),                                                                   \
+    NUM("longitude", REQ, -180, 180, "degrees")
+
+const ngx_wagw_field_t ngx_wagw_fields_location[] = {
+    INSTANCE, SEND_FIELDS, PLACE,
+    STR("name", OPT, NULL, 1, 1000, "of the place"),
+    STR("address", OPT, NULL, 1, 1000, "of the place"),
+    URL("url", OPT, "about the place"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_live_location[] = {
+    INSTANCE, SEND_FIELDS, PLACE,
+    NUM("accuracy", OPT, 0, 100000000, "metres"),
+    NUM("speed", OPT, 0, 100000, "metres per second"),
+    NUM("heading", OPT, 0, 360, "degrees from north"),
+    STR("caption", OPT, NULL, 1, 4096, "text below it"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_contact_send[] = {
+    INSTANCE, SEND_FIELDS,
+    ARR("contacts", OPT, 1, 257, "[{displayName, vcard} | {name, phoneNumber, organization?}]"),
+    STR("contactName", OPT, NULL, 1, 200, "one contact's name"),
+    STR("contactNumber", OPT, NULL, 5, 32, "one contact's number"),
+    STR("organization", OPT, NULL, 1, 200, "one contact's organization"),
+    END};
+
+#define EVENT                                                                                                   \
+    SEND_FIELDS,                                                                                                \
+    STR("name", REQ, NULL, 1, 255, "of the event"),                                                             \
+    ISO("startTime", REQ, "when it begins"),                                                                    \
+    ISO("endTime", OPT, "when it ends"),                                                                        \
+    STR("description", OPT, NULL, 1, 4096, "what it is about"),                                                 \
+    ANY("location", "str|obj", "name of the place, or {name, address, latitude?, longitude?}"),                 \
+    ENUM("event", OPT, "birthday|appointment|meeting|reminder|custom", NULL, "for your own use"),               \
+    URL("callLink", OPT, "a WhatsApp call"),                                                                    \
+    BOOL("extraGuestsAllowed", NULL, "guests may bring others"),                                                \
+    BOOL("asText", "false", "a formatted text in place of an event")
+
+const ngx_wagw_field_t ngx_wagw_fields_event[] = {INSTANCE, EVENT, END};
+const ngx_wagw_field_t ngx_wagw_fields_event_send[] = {EVENT, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_event_respond[] = {
+    CHAT,
+    ENUM("response", REQ, "going|maybe|not_going", NULL, "the answer"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_bulk[] = {
+    INSTANCE,
+    ARR("recipients", REQ, 1, 1000, "[jid] or [{to, variables?}]"),
+    STR("message", REQ, "text", 1, 65536, "the text; {{name}} is a recipient's variable"),
+    INT("delay", 0, 60000, "1000", "milliseconds between two"),
+    INT("jitter", 0, 60000, "0", "at most so many more, by chance"),
+    BOOL("async", "false", "as a job"),
+    END};
+
+#define PIN_FOR  INT("duration", 86400, 2592000, "604800", "86400, 604800 or 2592000 seconds")
+
+const ngx_wagw_field_t ngx_wagw_fields_pin[] = {
+    INSTANCE, CHAT_OR_TO, MESSAGE_ID,
+    BOOL("pin", "true", "false takes it away"),
+    PIN_FOR, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_pin_message[] = {CHAT, PIN_FOR, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_keep[] = {
+    INSTANCE, CHAT_OR_TO, MESSAGE_ID,
+    BOOL("keep", "true", "false lets it disappear"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_ephemeral[] = {
+    CHAT,
+    {"expiration", NGX_WAGW_T_INT, F_REQ, NULL, 0, 7776000, NULL, NULL, "0, 86400, 604800 or 7776000 seconds"},
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_message_search[] = {
+    STR("q", REQ, NULL, 1, 200, "containing this text"),
+    JID("chatId", OPT, NULL, "only of this chat"),
+    LIMIT("50"), OFFSET, CURSOR,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_message_put[] = {
+    STR("newText", REQ, "text", 1, 65536, "the new text"),
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_forward[] = {
