@@ -254,3 +254,73 @@ NGX_WAGW_HANDLER(instance_history_sync)
 
     ngx_wagw_call_store(call, 0, oldest_run, oldest_done);
 }
+
+/* ---- labels ------------------------------------------------------------------------ */
+
+#define LABELS_NOTE "\"note\":\"Labels are only available for WhatsApp Business accounts\""
+
+static void labels_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    cJSON *data;
+    wagw_buf_t extra = {0};
+
+    if (r->status >= 300) {
+        ngx_wagw_call_result(call, r);
+        return;
+    }
+
+    data = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
+    wagw_buf_cstr(&extra, LABELS_NOTE);
+    if (cJSON_IsArray(data)) {
+        wagw_buf_printf(&extra, ",\"count\":%d", cJSON_GetArraySize(data));
+    }
+    cJSON_Delete(data);
+
+    /* made, not found: contract 3.11 */
+    ngx_wagw_call_ok(call, ngx_strcmp(call->route->method, "POST") == 0 ? 201 : (ngx_uint_t)r->status, r->data,
+                     r->message, wagw_buf_view(&extra));
+    wagw_buf_free(&extra);
+}
+
+static void labels_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
+{
+    call->reply = labels_reply;
+    ngx_wagw_call_command(call, cmd);
+}
+
+NGX_WAGW_HANDLER(labels)
+{
+    labels_command(call, WAGW_CMD_LABELS);
+}
+
+NGX_WAGW_HANDLER(label_create)
+{
+    labels_command(call, WAGW_CMD_LABEL_PUT);
+}
+
+NGX_WAGW_HANDLER(label_update)
+{
+    labels_command(call, WAGW_CMD_LABEL_PUT);
+}
+
+NGX_WAGW_HANDLER(label_delete)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "remove");
+    cJSON_AddTrueToObject(call->params, "remove");
+    labels_command(call, WAGW_CMD_LABEL_PUT);
+}
+
+NGX_WAGW_HANDLER(labels_of_chat)
+{
+    labels_command(call, WAGW_CMD_LABELS_OF_CHAT);
+}
+
+NGX_WAGW_HANDLER(label_chats)
+{
+    labels_command(call, WAGW_CMD_LABEL_CHATS);
+}
+
+NGX_WAGW_HANDLER(labels_set)
+{
+    labels_command(call, WAGW_CMD_LABEL_SET);
+}

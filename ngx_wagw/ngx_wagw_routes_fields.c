@@ -455,6 +455,21 @@ const ngx_wagw_field_t ngx_wagw_fields_profile_name[] = {
     STR("name", REQ, NULL, 1, 25, "the own name"),
     END};
 
+const ngx_wagw_field_t ngx_wagw_fields_label_create[] = {
+    STR("name", REQ, NULL, 1, 100, "the name"),
+    INT("color", 0, 19, "0", "WhatsApp's colour number"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_label_update[] = {
+    STR("name", OPT, NULL, 1, 100, "the name"),
+    INT("color", 0, 19, NULL, "WhatsApp's colour number"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_labels_set[] = {
+    CHAT,
+    STRS("labelIds", REQ, 0, 12, "the labels it has from now on"),
+    END};
+
 const ngx_wagw_field_t ngx_wagw_fields_history_sync[] = {
     JID("chatId", OPT, NULL, "the chat"),
     INT("count", 1, 500, "50", "how many messages"),

@@ -475,6 +475,9 @@ static int apply_one(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa
         wagw_jid_parse(&pn, wagw_cstr(v->pnforlidchataction->pnjid)) == WAGW_OK) {
         return wagw_lid_learn(a->t, &lid, &pn);
     }
+    if (m->nparts >= 2 && wagw_str_starts(p[0], WAGW_STR("label_"))) {
+        return wagw_label_apply(a, m, v);
+    }
     return m->nparts >= 2 ? apply_chat(a, m, v) : WAGW_OK;
 }
 

@@ -108,6 +108,7 @@ typedef struct {
 } wagw_app_apply_t;
 
 int wagw_app_apply(void *data, const wagw_app_mutation_t *m);
+int wagw_label_apply(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa__SyncActionValue *v);
 /* Takes the messages up to a time out of the store; the last thing a turn does to the chat. */
 int wagw_app_clear(wagw_turn_t *t, wagw_str_t chat, int64_t until, bool keep_starred);
 

@@ -114,6 +114,11 @@ typedef enum {
     WAGW_CMD_DELETE_FOR_ME, /* chatId, messageId */
     WAGW_CMD_CONTACT,       /* chatId, fullName?, firstName?, username?, remove? */
     WAGW_CMD_PUSH_NAME,     /* name; {name} */
+    WAGW_CMD_LABELS,                    /* [label] (app_label.c); business accounts only */
+    WAGW_CMD_LABEL_PUT,                 /* labelId?, name?, color?, remove?; {labelId, name, color} */
+    WAGW_CMD_LABELS_OF_CHAT,            /* chatId; {chatId, labels} */
+    WAGW_CMD_LABEL_CHATS,               /* labelId; {labelId, chats, count} */
+    WAGW_CMD_LABEL_SET,                 /* chatId, messageId?, labelIds */
     WAGW_CMD_HISTORY,       /* chatId, count, before?: asks the phone; 202 */
     WAGW_CMD_SEND_AT        /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
 } wagw_cmd_t;

@@ -514,6 +514,7 @@ int wagw_app_pump(wagw_turn_t *t, uint64_t unused); /* the next request, if one 
 int wagw_app_keys_came(wagw_turn_t *t);
 int wagw_app_server_sync(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_app_changed(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
+int wagw_label_command(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
 int wagw_app_seen(wagw_turn_t *t, wagw_str_t chat);                   /* read on the other devices too */
 bool wagw_app_unwait(wagw_client_t *c, uint64_t command, bool *sent); /* nobody waits any more */
 void wagw_app_abort(wagw_client_t *c, const wagw_result_t *r);        /* commands are answered, all is freed */

@@ -736,6 +736,13 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
     case WAGW_CMD_LID_OF:
         return command_lid_of(t, id, params);
 
+    case WAGW_CMD_LABELS:
+    case WAGW_CMD_LABEL_PUT:
+    case WAGW_CMD_LABELS_OF_CHAT:
+    case WAGW_CMD_LABEL_CHATS:
+    case WAGW_CMD_LABEL_SET:
+        return wagw_label_command(t, id, cmd, params);
+
     case WAGW_CMD_CHAT_DELETE:
         if (wagw_param_bool(params, "local", false)) {
             return wagw_app_changed(t, id, cmd, params);

@@ -291,6 +291,53 @@ test('a gateway linked later begins with snapshots', async () => {
   assert.ok(JSON.stringify(nodes).includes('"snapshot"'));
 });
 
+test('labels of a business account, both ways', async () => {
+  const { id } = await gw.create('Shop');
+  const { raw } = await gw.ok('GET', `/api/instance/${id}/qr`);
+  const entry = JSON.parse(await sandbox.text('POST', '/mock-phone/scan-qr?name=Shop&business=Shop%20Ltd', raw));
+  await gw.connected(id);
+  assert.equal((await gw.call('GET', `/api/labels/${me.id}`)).status, 501, 'a personal account has none');
+
+  // made here, on the phone there
+  let r;
+  for (const end = Date.now() + 20000; ; ) {
+    r = await gw.call('POST', `/api/labels/${id}`, { name: 'VIP', color: 3 });
+    if (r.status !== 503 || Date.now() > end) break; // the key is on its way
+  }
+  assert.equal(r.status, 201, JSON.stringify(r.body));
+  const { labelId } = r.body.data;
+  assert.match(r.body.note, /Business/);
+  const state = async () => sandbox.get('/app-state', { phone: entry.phone, collection: 'regular' });
+  assert.equal(record(await state(), 'label_edit', labelId).labelEditAction.name, 'VIP');
+  await gw.event('label.upsert', (d, e) => e.instanceId === id && d.labelId === labelId && d.action === 'created');
+  await gw.ok('PUT', `/api/labels/${id}/${labelId}`, { name: 'Very VIP' });
+  const list = await gw.call('GET', `/api/labels/${id}`);
+  assert.deepEqual(list.body.data, [{ id: labelId, name: 'Very VIP', color: 3 }]);
+  assert.equal(list.body.count, 1);
+
+  await gw.ok('PUT', `/api/labels/${id}/chats/${anna.phone}`, { labelIds: [labelId] });
+  assert.equal(record(await state(), 'label_jid', labelId, pn(anna.phone)).labelAssociationAction.labeled, true);
+  assert.deepEqual((await gw.ok('GET', `/api/labels/${id}/chats/${anna.phone}`)).labels.map(l => l.id), [labelId]);
+  assert.deepEqual((await gw.ok('GET', `/api/labels/${id}/${labelId}/chats`)).chats, [pn(anna.phone)]);
+  await gw.event('label.chat.added', (d, e) => e.instanceId === id && d.labelName === 'Very VIP' && d.chatId === pn(anna.phone));
+
+  // made on the phone, here in the store and as events
+  const phone = (index, value) => sandbox.post('/mock-phone/app-state', { phone: entry.phone, collection: 'regular', index, value, version: 3 });
+  await phone(['label_edit', '77'], { labelEditAction: { name: 'From the phone', color: 5, deleted: false } });
+  await phone(['label_jid', '77', pn(anna.phone)], { labelAssociationAction: { labeled: true } });
+  await gw.event('label.chat.added', (d, e) => e.instanceId === id && d.labelId === '77');
+  assert.deepEqual((await gw.ok('GET', `/api/labels/${id}/chats/${anna.phone}`)).labels.map(l => l.name).sort(), ['From the phone', 'Very VIP']);
+  // the set is replaced
+  await gw.ok('PUT', `/api/labels/${id}/chats/${anna.phone}`, { labelIds: ['77'] });
+  await gw.event('label.chat.deleted', (d, e) => e.instanceId === id && d.labelId === labelId);
+  await phone(['label_edit', '77'], { labelEditAction: { name: 'From the phone', color: 5, deleted: true } });
+  await gw.event('label.deleted', (d, e) => e.instanceId === id && d.labelId === '77');
+  assert.deepEqual((await gw.ok('GET', `/api/labels/${id}/chats/${anna.phone}`)).labels, []);
+  await gw.ok('DELETE', `/api/labels/${id}/${labelId}`);
+  assert.deepEqual((await gw.call('GET', `/api/labels/${id}`)).body.data, []);
+  assert.equal((await gw.call('PUT', `/api/labels/${id}/${labelId}`, { name: 'x' })).status, 404);
+});
+
 test('nothing was complained about', async () => {
   assert.deepEqual(await sandbox.complaints(), { unhandled: [], faults: [] });
   assert.ok(!/app state .* refused|given up|does not verify/.test(gw.log()), gw.log());

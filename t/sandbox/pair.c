@@ -213,7 +213,10 @@ static void sbx_pair_success(sbx_pairing_t *p, sbx_account_t *acc, const uint8_t
     wagw_node_attr_int(&a, n, "t", sbx_now_s());
     ps = wagw_node_child(&a, n, "pair-success");
     wagw_node_bytes(wagw_node_child(&a, ps, "device-identity"), wagw_buf_view(&outer));
-    wagw_node_attrc(&a, wagw_node_child(&a, ps, "platform"), "name", "android");
+    wagw_node_attrc(&a, wagw_node_child(&a, ps, "platform"), "name", acc->business[0] ? "smba" : "android");
+    if (acc->business[0]) {
+        wagw_node_attrc(&a, wagw_node_child(&a, ps, "biz"), "name", acc->business);
+    }
     k = wagw_node_child(&a, ps, "device");
     pn = sbx_account_jid_of(acc, false);
     pn.device = p->device;
@@ -401,8 +404,9 @@ int sbx_admin_scan_qr(sbx_req_t *r)
     char buf[64], name[SBX_USER_MAX + 8];
     uint8_t noise[32], ident[32], adv[32];
     wagw_str_t qr, part[5];
-    const char *phone, *who;
+    const char *phone, *who, *biz;
     const uint8_t *p;
+    sbx_account_t *acc;
     sbx_pairing_t *pair;
 
     if (r->data != NULL) {
@@ -459,8 +463,13 @@ int sbx_admin_scan_qr(sbx_req_t *r)
         return sbx_error(r, 400, "phone: 7 to 15 digits");
     }
 
+    acc = sbx_account_make(phone, who);
+    biz = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r->query, "business"));
+    if (biz != NULL) {
+        snprintf(acc->business, sizeof(acc->business), "%s", biz);
+    }
     sbx_scan_start(r, pair);
-    sbx_pair_success(pair, sbx_account_make(phone, who), adv);
+    sbx_pair_success(pair, acc, adv);
     wagw_wipe(adv, sizeof(adv));
     return sbx_scan_answer(r);
 }
