@@ -245,17 +245,20 @@ static void wagw_detail_contact(wagw_json_t *j, const Wa__Message__ContactMessag
     wagw_json_close(j);
 }
 
-static void wagw_detail_place(wagw_json_t *j, const ProtobufCMessage *m)
+/* must: it is one, even at 0, 0; else a place may be a name alone */
+static void wagw_detail_place(wagw_json_t *j, const ProtobufCMessage *m, bool must)
 {
     const double *lat = wagw_pb_field(m, "degreesLatitude");
     const double *lon = wagw_pb_field(m, "degreesLongitude");
     const float *speed = wagw_pb_field(m, "speedInMps");
 
     wagw_json_open(j, '{');
-    wagw_json_key(j, "latitude");
-    wagw_json_num(j, lat ? *lat : 0);
-    wagw_json_key(j, "longitude");
-    wagw_json_num(j, lon ? *lon : 0);
+    if (lat || lon || must) {
+        wagw_json_key(j, "latitude");
+        wagw_json_num(j, lat ? *lat : 0);
+        wagw_json_key(j, "longitude");
+        wagw_json_num(j, lon ? *lon : 0);
+    }
     wagw_detail_str(j, "name", wagw_pb_str(m, "name"));
     wagw_detail_str(j, "address", wagw_pb_str(m, "address"));
     wagw_detail_str(j, "url", wagw_pb_str(m, "url"));
@@ -312,7 +315,7 @@ static void wagw_detail_event(wagw_json_t *j, const Wa__Message__EventMessage *e
 
     if (e->location) {
         wagw_json_key(j, "location");
-        wagw_detail_place(j, &e->location->base);
+        wagw_detail_place(j, &e->location->base, false);
     }
 
     wagw_detail_str(j, "callLink", e->joinlink);
@@ -609,7 +612,7 @@ static bool wagw_detail_content(wagw_json_t *j, const wagw_open_t *o)
     case WAGW_KIND_LOCATION:
     case WAGW_KIND_LIVE_LOCATION:
         wagw_json_key(j, "location");
-        wagw_detail_place(j, o->sub);
+        wagw_detail_place(j, o->sub, true);
         return true;
 
     case WAGW_KIND_POLL:

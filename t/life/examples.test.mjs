@@ -110,6 +110,10 @@ test('make run SANDBOX=1 and the first message', opts, async () => {
       assert.match(talk.text, line);
     }
 
+    const tour = await command('examples/tour.sh', [], env);
+    assert.equal(tour.code, 0, tour.text);
+    assert.match(tour.text, /12\. Text with the card of a link[\s\S]*votes: +\{"Soup":1,"Salad":0\}\n.*event: +\{"going":1,.*\n.*\["👍"\]\n12 kinds of messages arrived/);
+
     // again: the key stays, the sandbox and its instances are new
     const again = await command('examples/run', [], env);
     assert.equal(again.code, 0, again.text);
