@@ -9,6 +9,7 @@
 static struct {
     ngx_wagw_main_conf_t *wmcf;
     char *dir, *cafile;
+    ngx_atomic_t stopping;
 } media;
 
 /* ---- the directory ---- */
@@ -37,6 +38,11 @@ ngx_int_t ngx_wagw_media_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     wagw_buf_t b = {0};
 
     media.wmcf = wmcf;
+    media.stopping = 0;
+    /* never given back: threads may be inside when others are done with curl */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return NGX_ERROR;
+    }
     wagw_buf_add(&b, wmcf->state_dir.data, wmcf->state_dir.len);
     wagw_buf_cstr(&b, "/media");
     wagw_buf_u8(&b, 0);
@@ -61,7 +67,7 @@ void ngx_wagw_media_done(void)
     ngx_wagw_media_cache_done();
     free(media.dir);
     free(media.cafile);
-    ngx_memzero(&media, sizeof(media));
+    media.dir = media.cafile = NULL;
 }
 
 ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m)
@@ -78,6 +84,16 @@ ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m)
 }
 
 /* ---- the object ---- */
+
+bool ngx_wagw_media_cancelled(ngx_wagw_media_t *m)
+{
+    return __atomic_load_n(&m->cancel, __ATOMIC_RELAXED) || __atomic_load_n(&media.stopping, __ATOMIC_RELAXED);
+}
+
+void ngx_wagw_media_stop(void)
+{
+    __atomic_store_n(&media.stopping, 1, __ATOMIC_RELAXED);
+}
 
 void ngx_wagw_media_free(ngx_wagw_media_t *m)
 {
@@ -410,7 +426,7 @@ bool ngx_wagw_media_take(ngx_wagw_media_t *m, wagw_str_t plain)
 {
     size_t n;
 
-    if (m->status || __atomic_load_n(&m->cancel, __ATOMIC_RELAXED)) {
+    if (m->status || ngx_wagw_media_cancelled(m)) {
         return false;
     }
     m->size += plain.n;
@@ -709,7 +725,7 @@ static bool media_seal(ngx_wagw_media_t *m)
     if (m->status == 0 && wagw_media_seal_end(m->seal, &m->cipher, &m->sums) != WAGW_OK) {
         ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
     }
-    return m->status == 0 && !__atomic_load_n(&m->cancel, __ATOMIC_RELAXED) && media_write(m);
+    return m->status == 0 && !ngx_wagw_media_cancelled(m) && media_write(m);
 }
 
 void ngx_wagw_media_ingest(ngx_wagw_task_t *task)

@@ -131,6 +131,10 @@ void ngx_wagw_media_run(ngx_wagw_media_t *m, void (*run)(ngx_wagw_task_t *task),
 void ngx_wagw_media_later(ngx_wagw_media_t *m, void (*next)(ngx_wagw_media_t *m));
 /* After so many milliseconds. */
 void ngx_wagw_media_wait(ngx_wagw_media_t *m, ngx_msec_t ms, void (*next)(ngx_wagw_media_t *m));
+/* For threads: nobody waits for it any more, or the owner is about to end. */
+bool ngx_wagw_media_cancelled(ngx_wagw_media_t *m);
+/* No transfer goes on from here. */
+void ngx_wagw_media_stop(void);
 /* Notes a complaint (thread or loop); the first one counts. */
 void ngx_wagw_media_fail(ngx_wagw_media_t *m, ngx_uint_t status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -135,7 +135,7 @@ static bool convert_wait(ngx_wagw_media_t *m, pid_t pid, ngx_fd_t status)
     struct pollfd p = {status, POLLIN, 0};
 
     for (left = CONVERT_SECONDS * 2; left > 0 && !ended; left--) {
-        if (__atomic_load_n(&m->cancel, __ATOMIC_RELAXED)) {
+        if (ngx_wagw_media_cancelled(m)) {
             break;
         }
         if (poll(&p, 1, 500) > 0) {

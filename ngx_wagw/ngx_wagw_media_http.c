@@ -18,7 +18,7 @@ static int http_progress(void *data, curl_off_t a, curl_off_t b, curl_off_t c, c
     (void)b;
     (void)c;
     (void)d;
-    return __atomic_load_n(&m->cancel, __ATOMIC_RELAXED) ? 1 : 0;
+    return ngx_wagw_media_cancelled(m) ? 1 : 0;
 }
 
 static CURL *http_easy(ngx_wagw_media_t *m, const char *url, char why[CURL_ERROR_SIZE])

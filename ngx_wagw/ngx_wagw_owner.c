@@ -525,6 +525,7 @@ void ngx_wagw_owner_stop(ngx_cycle_t *cycle)
     ngx_wagw_calls_drain(0);
     owner_flush(cycle);
     ngx_wagw_calls_drain(1);
+    ngx_wagw_media_stop();
 
     ngx_wagw_webhook_done();
     ngx_wagw_instances_stop();

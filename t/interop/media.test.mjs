@@ -546,3 +546,16 @@ test('nothing was unhandled, and no protocol mistake was seen', async () => {
   // Baileys counts its own LID among the devices that need its group key
   assert.deepEqual(faults.filter(f => f.device === me.entry.jid || !/bundle of itself/.test(f.fault)), []);
 });
+
+test('a gateway that ends in the middle of a transfer ends in time', async () => {
+  let asked = false;
+  files.at['/stall'] = (req, res) => { res.write(png(20, 20)); asked = true; a.emit('change'); };
+  const pending = gw.call('POST', '/api/message/send/image', { instanceId: me.id, to: a.phone, imageUrl: files.url('/stall') }).catch(e => e);
+  await a.until(() => asked, 'request for the picture');
+  const from = Date.now();
+  gw.child.kill('SIGTERM');
+  await gw.gone;
+  assert.ok(Date.now() - from < 10000, `${Date.now() - from} ms`);
+  assert.doesNotMatch(gw.log(), /exited on signal/);
+  await pending;
+});
