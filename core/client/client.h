@@ -104,23 +104,23 @@ typedef enum {
     WAGW_CMD_MEDIA_CONN,   /* {auth, ttl s, hosts[]}: where media goes and comes from */
 
     /* app state (app_change.c): 503 APP_STATE_NOT_READY without a key */
-    WAGW_CMD_STAR,          /* chatId, messageId | messages[{id, fromMe}], star */
-    WAGW_CMD_ARCHIVE,       /* chatId, archive */
-    WAGW_CMD_PIN_CHAT,      /* chatId, pin */
-    WAGW_CMD_MUTE,          /* chatId, mute, duration? s; {mutedUntil} */
-    WAGW_CMD_UNREAD,        /* chatId; {chatId, unreadCount} */
-    WAGW_CMD_CHAT_DELETE,   /* chatId, local?, _messages?; {deleted} */
-    WAGW_CMD_CHAT_CLEAR,    /* chatId, keepStarred, _messages?; {deleted} */
-    WAGW_CMD_DELETE_FOR_ME, /* chatId, messageId */
-    WAGW_CMD_CONTACT,       /* chatId, fullName?, firstName?, username?, remove? */
-    WAGW_CMD_PUSH_NAME,     /* name; {name} */
-    WAGW_CMD_LABELS,                    /* [label] (app_label.c); business accounts only */
-    WAGW_CMD_LABEL_PUT,                 /* labelId?, name?, color?, remove?; {labelId, name, color} */
-    WAGW_CMD_LABELS_OF_CHAT,            /* chatId; {chatId, labels} */
-    WAGW_CMD_LABEL_CHATS,               /* labelId; {labelId, chats, count} */
-    WAGW_CMD_LABEL_SET,                 /* chatId, messageId?, labelIds */
-    WAGW_CMD_HISTORY,       /* chatId, count, before?: asks the phone; 202 */
-    WAGW_CMD_SEND_AT        /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
+    WAGW_CMD_STAR,           /* chatId, messageId | messages[{id, fromMe}], star */
+    WAGW_CMD_ARCHIVE,        /* chatId, archive */
+    WAGW_CMD_PIN_CHAT,       /* chatId, pin */
+    WAGW_CMD_MUTE,           /* chatId, mute, duration? s; {mutedUntil} */
+    WAGW_CMD_UNREAD,         /* chatId; {chatId, unreadCount} */
+    WAGW_CMD_CHAT_DELETE,    /* chatId, local?, _messages?; {deleted} */
+    WAGW_CMD_CHAT_CLEAR,     /* chatId, keepStarred, _messages?; {deleted} */
+    WAGW_CMD_DELETE_FOR_ME,  /* chatId, messageId */
+    WAGW_CMD_CONTACT,        /* chatId, fullName?, firstName?, username?, remove? */
+    WAGW_CMD_PUSH_NAME,      /* name; {name} */
+    WAGW_CMD_LABELS,         /* [label] (app_label.c); business accounts only */
+    WAGW_CMD_LABEL_PUT,      /* labelId?, name?, color?, remove?; {labelId, name, color} */
+    WAGW_CMD_LABELS_OF_CHAT, /* chatId; {chatId, labels} */
+    WAGW_CMD_LABEL_CHATS,    /* labelId; {labelId, chats, count} */
+    WAGW_CMD_LABEL_SET,      /* chatId, messageId?, labelIds */
+    WAGW_CMD_HISTORY,        /* chatId, count, before?: asks the phone; 202 */
+    WAGW_CMD_SEND_AT         /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as
