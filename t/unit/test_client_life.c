@@ -386,13 +386,30 @@ static void clock_jumps(void **state)
     sim_free(o.w);
 }
 
+/* At no moment of a start does the row forget whose instance it is: an owner
+ * that died there would leave it to the next one as unlinked. */
+static void start_keeps_account(void **state)
+{
+    one_t o = linked(86);
+
+    (void)state;
+    sim_crash(o.e, false);
+    sim_revive(o.e);
+    do {
+        assert_true(o.e->row.jid.n > 0);
+        assert_true(o.e->row.lid.n > 0);
+    } while (sim_step(o.w));
+    sim_expect_status(o.e, WAGW_STATUS_CONNECTED);
+    sim_free(o.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(login_failures), cmocka_unit_test(temporary_ban),    cmocka_unit_test(temporary_ban_ends),
-        cmocka_unit_test(stream_errors),  cmocka_unit_test(restart_required), cmocka_unit_test(replaced),
-        cmocka_unit_test(backoff),        cmocka_unit_test(keepalive),        cmocka_unit_test(pieces),
-        cmocka_unit_test(clock_jumps),
+        cmocka_unit_test(login_failures), cmocka_unit_test(temporary_ban),       cmocka_unit_test(temporary_ban_ends),
+        cmocka_unit_test(stream_errors),  cmocka_unit_test(restart_required),    cmocka_unit_test(replaced),
+        cmocka_unit_test(backoff),        cmocka_unit_test(keepalive),           cmocka_unit_test(pieces),
+        cmocka_unit_test(clock_jumps),    cmocka_unit_test(start_keeps_account),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
