@@ -398,7 +398,7 @@ static int apply_collection(wagw_turn_t *t, wagw_app_collection_t c, const wagw_
         if (blobs && wagw_app_patch_blob(data, &ref) == WAGW_OK) {
             external = wagw_buf_view(blobs++);
         }
-        rc = wagw_app_patch(&t->txn, &t->arena, c, data, external, version + 1, wagw_app_apply, &a, &err);
+        rc = wagw_app_patch(&t->txn, &t->arena, c, data, external, version + 1 + count, wagw_app_apply, &a, &err);
         if (rc == WAGW_AGAIN || a.again) {
             a.again = WAGW_AGAIN; /* the others only say what they will read */
         } else if (rc == WAGW_NOMEM) {
