@@ -48,7 +48,7 @@ static void preview_plain(wagw_buf_t *out, wagw_str_t s, size_t max)
     }
 
     /* not in the middle of a character */
-    while (out->n && !wagw_utf8_valid(wagw_buf_view(out)) && max - out->n < 4) {
+    for (unsigned cut = 0; cut < 3 && out->n && !wagw_utf8_valid(wagw_buf_view(out)); cut++) {
         out->n--;
     }
     if (!wagw_utf8_valid(wagw_buf_view(out))) {
