@@ -303,11 +303,51 @@ static void buttons(void **state)
     two_end(&p);
 }
 
+/* In a group everybody counts; the author is who the key's participant says. */
+static void group_votes(void **state)
+{
+    sim_two_t p = sim_two(1606);
+    char poll[80], fields[256];
+    sim_account_t *ca = sim_account(p.w, "49300", "9300");
+    sim_engine_t *all[3];
+    static const char *const names[3] = {SIM_A, SIM_B, "49300@s.whatsapp.net"};
+
+    (void)state;
+    ca->name = "Cid";
+    all[0] = p.a;
+    all[1] = p.b;
+    all[2] = sim_engine(p.w, "C");
+    sim_link(all[2], ca);
+    sim_group(p.w, "9100", "9200", "9300", NULL);
+
+    snprintf(poll, sizeof(poll), "%s",
+             send_kind(p.b, WAGW_CMD_SEND, WAGW_BUILD_POLL,
+                       "\"to\":\"" SIM_GROUP "\",\"question\":\"Q\",\"options\":[\"x\",\"y\"]", 200)
+                 ->message_id);
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(fields, sizeof(fields), "\"to\":\"" SIM_GROUP "\",\"messageId\":\"%s\",\"selectedOptions\":[\"%s\"]",
+                 poll, i == 1 ? "y" : "x");
+        send_kind(all[i], WAGW_CMD_SEND_AT, WAGW_BUILD_POLL_VOTE, fields, 200);
+        for (unsigned k = 0; k < 3; k++) {
+            sim_event_t *ev = sim_last_event(all[k], "poll.vote");
+
+            assert_non_null(ev);
+            assert_string_equal(sim_str(ev->data, "voter"), names[i]);
+            assert_string_equal(sim_str(ev->data, "chatId"), SIM_GROUP);
+            assert_string_equal(text_of(ev->data, "selectedOptions"), i == 1 ? "[\"y\"]" : "[\"x\"]");
+            assert_int_equal(sim_mem_count(&all[k]->mem, WAGW_REC_VOTE, SIM_GROUP "|"), i + 1);
+            assert_int_equal(sim_events(all[k], "poll.vote.failed"), 0);
+        }
+    }
+    assert_int_equal(all[2]->errors, 0);
+    two_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(votes), cmocka_unit_test(answers), cmocka_unit_test(reactions_and_edits),
-        cmocka_unit_test(marks), cmocka_unit_test(buttons),
+        cmocka_unit_test(marks), cmocka_unit_test(buttons), cmocka_unit_test(group_votes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
