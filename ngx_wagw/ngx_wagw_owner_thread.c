@@ -10,14 +10,14 @@
 
 #define TASK_THREADS 2
 #define TASK_MEDIA_THREADS 8
-#define TASK_STOP_MS 1500
+#define TASK_STOP_SECONDS 2
 
 typedef struct {
     pthread_t tid[TASK_MEDIA_THREADS];
     ngx_uint_t n, max, idle;
     pthread_cond_t cond;
     ngx_wagw_task_t *head, **tail; /* to run */
-    ngx_uint_t waiting, busy;
+    ngx_uint_t waiting;
 } task_lane_t;
 
 static struct {
@@ -156,13 +156,11 @@ static void *tasks_main(void *data)
             lane->tail = &lane->head;
         }
 
-        lane->busy++;
         pthread_mutex_unlock(&tasks.mutex);
 
         t->run(t);
 
         pthread_mutex_lock(&tasks.mutex);
-        lane->busy--;
         t->next = NULL;
         *tasks.done_tail = t;
         tasks.done_tail = &t->next;
@@ -202,7 +200,6 @@ ngx_int_t ngx_wagw_tasks_start(ngx_log_t *log)
         lane->n = 0;
         lane->idle = 0;
         lane->waiting = 0;
-        lane->busy = 0;
     }
     tasks.done = NULL;
     tasks.done_tail = &tasks.done;
@@ -253,13 +250,15 @@ ngx_int_t ngx_wagw_task_post(ngx_wagw_task_t *task)
 }
 
 /*
- * The process is about to end.  A lookup that hangs is not waited for; media
- * tasks were told to stop, and are waited for a little, since they use what
- * exit() takes down.
+ * The process is about to end: exit() takes down what the threads use, and
+ * nginx as a single process unmaps this code first.  Media tasks were told to
+ * stop; a lookup that hangs is left behind when the time is over.
  */
 void ngx_wagw_tasks_stop(void)
 {
-    ngx_uint_t i, busy;
+    ngx_uint_t i;
+    pthread_t tid;
+    struct timespec until;
 
     pthread_mutex_lock(&tasks.mutex);
     tasks.stop = 1;
@@ -267,19 +266,16 @@ void ngx_wagw_tasks_stop(void)
     pthread_cond_broadcast(&tasks.lane[1].cond);
     pthread_mutex_unlock(&tasks.mutex);
 
-    for (i = 0; i < TASK_STOP_MS / 10; i++) {
-        pthread_mutex_lock(&tasks.mutex);
-        busy = tasks.lane[1].busy;
-        pthread_mutex_unlock(&tasks.mutex);
-        if (busy == 0) {
-            break;
-        }
-        ngx_msleep(10);
-    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += TASK_STOP_SECONDS;
 
     for (i = 0; i < 2; i++) {
         while (tasks.lane[i].n) {
-            pthread_detach(tasks.lane[i].tid[--tasks.lane[i].n]);
+            tid = tasks.lane[i].tid[--tasks.lane[i].n];
+
+            if (pthread_timedjoin_np(tid, NULL, &until) != 0) {
+                pthread_detach(tid);
+            }
         }
     }
 }
