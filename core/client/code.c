@@ -377,6 +377,7 @@ static void primary_then(wagw_client_t *c, void *arg)
     }
 }
 
+/* Comes again, with the same ref, after a code that was typed wrongly: only the phone can tell, so each is answered. */
 int wagw_code_primary_hello(wagw_turn_t *t, const wagw_node_t *n)
 {
     wagw_str_t wrapped, identity, ref;
@@ -387,9 +388,8 @@ int wagw_code_primary_hello(wagw_turn_t *t, const wagw_node_t *n)
     identity = wagw_node_data(wagw_node_find(reg, "primary_identity_pub"));
     ref = wagw_node_data(wagw_node_find(reg, "link_code_pairing_ref"));
 
-    if (p == NULL || !p->code_wanted || p->code_done || t->c->conn != WAGW_CONN_UNPAIRED || wrapped.n != 80 ||
-        identity.n != 32 || ref.n == 0 || ref.n > sizeof(p->ref) ||
-        (p->ref_len && !wagw_str_eq(ref, wagw_str(p->ref, p->ref_len)))) {
+    if (p == NULL || !p->code_wanted || t->c->conn != WAGW_CONN_UNPAIRED || wrapped.n != 80 || identity.n != 32 ||
+        ref.n == 0 || ref.n > sizeof(p->ref) || (p->ref_len && !wagw_str_eq(ref, wagw_str(p->ref, p->ref_len)))) {
         wagw_client_log(t->c, WAGW_LOG_WARN, "an answer to a pairing code that does not fit is ignored");
         return WAGW_OK;
     }

@@ -118,6 +118,9 @@ static void link_by_custom_code(void **state)
     id = sim_command(e, WAGW_CMD_PAIRING_CODE, "{\"phoneNumber\":\"4910000\",\"customCode\":\"ABCDEFGH\"}");
     sim_run(w);
     assert_string_equal(sim_str(sim_expect(e, id, 200, "")->data, "pairingCode"), "ABCDEFGH");
+    sim_type_code(e, acc, "ABCDEFGJ"); /* a slip of the finger, then the right one */
+    sim_advance(w, 10);
+    sim_expect_status(e, WAGW_STATUS_PAIRING);
     sim_type_code(e, acc, "ABCDEFGH");
     sim_advance(w, 10);
     sim_expect_status(e, WAGW_STATUS_CONNECTED);
