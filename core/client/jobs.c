@@ -164,12 +164,13 @@ void wagw_send_expire(wagw_client_t *c, int64_t now)
 
 /* ---- answers --------------------------------------------------------------------- */
 
+/* statusCode is the number that clients of the seed know: 0 failed, 1 pending, 2 sent … 5 played. */
 static void result_json(wagw_json_t *j, const wagw_row_message_t *m, const char *status)
 {
     wagw_json_open(j, '{');
     wagw_json_kstr(j, "messageId", m->id);
     wagw_json_kcstr(j, "status", status);
-    wagw_json_kint(j, "statusCode", m->status);
+    wagw_json_kint(j, "statusCode", m->status == WAGW_MSG_FAILED ? 0 : m->status + 1);
     wagw_json_kint(j, "timestamp", m->t_ms / 1000);
     wagw_json_kiso(j, "sentAt", m->t_ms);
     wagw_json_kstr(j, "to", m->chat);

@@ -170,7 +170,7 @@ static void async(void **state)
     sim_run(p.w);
     r = sim_expect(p.a, id, 202, "");
     assert_string_equal(sim_str(r->data, "status"), "queued");
-    assert_int_equal(cJSON_GetObjectItem(r->data, "statusCode")->valueint, 0);
+    assert_int_equal(cJSON_GetObjectItem(r->data, "statusCode")->valueint, 1);
     assert_int_equal(sim_events(p.a, "message.sent"), 0);
     /* refused afterwards: an event says so */
     p.w->orders.ack_error = 403;

@@ -78,7 +78,7 @@ static void first_contact(void **state)
     (void)state;
     r = sim_do(p.a, WAGW_CMD_SEND, "{\"to\":\"49200\",\"message\":\"hello\",\"ref\":\"r-1\"}", 200);
     assert_string_equal(sim_str(r->data, "status"), "sent");
-    assert_int_equal(cJSON_GetObjectItem(r->data, "statusCode")->valueint, 1);
+    assert_int_equal(cJSON_GetObjectItem(r->data, "statusCode")->valueint, 2);
     assert_string_equal(sim_str(r->data, "chatId"), SIM_B);
     assert_string_equal(sim_str(r->data, "ref"), "r-1");
     assert_string_equal(sim_str(r->data, "messageId"), r->message_id);
