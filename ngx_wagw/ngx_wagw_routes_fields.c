@@ -87,7 +87,8 @@ const ngx_wagw_field_t ngx_wagw_fields_instance_update[] = {
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_instance_list[] = {
-    STR("status", OPT, NULL, 1, 32, "only with this status"),
+    ENUM("status", OPT, "disconnected|connecting|qr|pairing|passkey|connected|logged_out|banned|conflict|paused|failed",
+         NULL, "only with this status"),
     STR("name", OPT, NULL, 1, 100, "only with this name"),
     LIMIT("100"), OFFSET,
     END};

@@ -163,11 +163,13 @@ POST /api/instance/create
 
 
 
-=== TEST 15: numbers in a query are checked
---- request
-GET /api/instance?limit=many
---- error_code: 400
---- response_body_like: "field":"limit"
+=== TEST 15: numbers and words in a query are checked
+--- request eval
+["GET /api/instance?limit=many", "GET /api/instance?status=zzz", "GET /api/instance?status=logged_out"]
+--- error_code eval
+[400, 400, 200]
+--- response_body_like eval
+['"field":"limit"', '"field":"status"', '"success":true']
 
 
 
