@@ -298,7 +298,7 @@ struct wagw_job_s {
     wagw_job_t *next;
 };
 
-wagw_build_kind_t wagw_job_kind(const cJSON *params); /* of WAGW_CMD_SEND */
+wagw_build_kind_t wagw_job_kind(wagw_cmd_t cmd, const cJSON *params);
 int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params);
 int wagw_send_pump(wagw_turn_t *t, uint64_t unused); /* goes on with the first job */
 int wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack);

@@ -710,19 +710,11 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
 
     case WAGW_CMD_SEND:
     case WAGW_CMD_SEND_AT:
-        return wagw_send_command(t, id, wagw_job_kind(params), params);
-
     case WAGW_CMD_REACTION:
-        return wagw_send_command(t, id, WAGW_BUILD_REACTION, params);
-
     case WAGW_CMD_EDIT:
-        return wagw_send_command(t, id, WAGW_BUILD_EDIT, params);
-
     case WAGW_CMD_REVOKE:
-        return wagw_send_command(t, id, WAGW_BUILD_REVOKE, params);
-
     case WAGW_CMD_FORWARD:
-        return wagw_send_command(t, id, WAGW_BUILD_FORWARD, params);
+        return wagw_send_command(t, id, wagw_job_kind(cmd, params), params);
 
     case WAGW_CMD_QR:
         return command_qr(t, id);

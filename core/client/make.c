@@ -116,10 +116,22 @@ static int build_quoted(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m, w
     return author_in(t, m, row, &b->quoted_author);
 }
 
-wagw_build_kind_t wagw_job_kind(const cJSON *params)
+wagw_build_kind_t wagw_job_kind(wagw_cmd_t cmd, const cJSON *params)
 {
-    return cJSON_HasObjectItem(params, "_media") ? WAGW_BUILD_MEDIA
-                                                 : (wagw_build_kind_t)wagw_param_int(params, "_kind", WAGW_BUILD_TEXT);
+    switch (cmd) {
+    case WAGW_CMD_REACTION:
+        return WAGW_BUILD_REACTION;
+    case WAGW_CMD_EDIT:
+        return WAGW_BUILD_EDIT;
+    case WAGW_CMD_REVOKE:
+        return WAGW_BUILD_REVOKE;
+    case WAGW_CMD_FORWARD:
+        return WAGW_BUILD_FORWARD;
+    default:
+        return cJSON_HasObjectItem(params, "_media")
+                   ? WAGW_BUILD_MEDIA
+                   : (wagw_build_kind_t)wagw_param_int(params, "_kind", WAGW_BUILD_TEXT);
+    }
 }
 
 bool wagw_job_aims(wagw_build_kind_t kind)
