@@ -16,6 +16,10 @@ TESTS_LIFE   := $(sort $(wildcard t/life/*.test.mjs))
 TESTS_INTEROP := $(sort $(wildcard t/interop/*.test.mjs))
 C_FILES       = $(wildcard core/*/*.[ch] ngx_wagw/*.[ch] ngx_wagw/*/*.[ch] t/*/*.[ch])
 
+# a port of our own: another checkout may be under test at the same time
+FREE_PORT = $(shell $(PERL) -MIO::Socket::INET -e 'print IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1)->sockport')
+
+export TEST_NGINX_PORT ?= $(FREE_PORT)
 export TEST_NGINX_BINARY = $(TEST_NGINX)
 export TEST_NGINX_LOAD_MODULES = $(abspath $(MODULE))
 export WAGW_SANDBOX = $(abspath $(SANDBOX_BIN))
