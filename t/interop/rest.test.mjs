@@ -44,7 +44,7 @@ test('SendResult, the stored message on both sides, and the chat', async () => {
   const r = await said('one', { ref: 'my ref' });
   assert.match(r.messageId, /^3EB0[0-9A-F]+$/);
   assert.equal(r.status, 'sent');
-  assert.equal(r.statusCode, 1);
+  assert.equal(r.statusCode, 2);
   assert.equal(r.to, jid(b.phone));
   assert.equal(r.chatId, jid(b.phone));
   assert.equal(r.ref, 'my ref');
