@@ -17,7 +17,7 @@ defined $dir && -d $dir or die 'usage: make vectors VECTORS=DIR, where DIR is a 
 $ENV{VECTORS} = $dir;
 
 my %known = map { $_ => 1 } split ' ', $ENV{WAGW_VECTORS_KNOWN} || '';
-my (%count, @broken);
+my (%count, %later, @broken);
 
 for my $binary (@binaries) {
     my @out = readpipe("$binary 2>&1");
@@ -25,6 +25,7 @@ for my $binary (@binaries) {
     my %here;
 
     for (@out) {
+        push @{ $later{$1} }, $2 if /^later ([\w-]+)\.json: (.*?)\s*$/;
         next unless /^vectors ([\w-]+)\.json: (\d+) passed, (\d+) failed, (\d+) later/;
         $here{$1} = 1;
         $count{$1}[0] += $2;
@@ -44,6 +45,7 @@ for my $path (sort glob "$dir/*.json") {
         $passed += $c->[0];
         $failed += $c->[1];
         $later  += $c->[2];
+        print map { "    later: $_\n" } @{ $later{$name} || [] };
     } elsif ($known{$name}) {
         print "vectors $name.json: could not be counted, failed\n";
         $failed++;

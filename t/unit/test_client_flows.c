@@ -762,6 +762,7 @@ static void flows(void **state)
             skip = skip || strcmp(later[i], name) == 0;
         }
         if (skip) {
+            vec_later("message-flows", name);
             waiting++;
             continue;
         }

@@ -575,6 +575,7 @@ static void login_flow(void **state)
         }
         summary(want, sim_node_of(&a, vec_get(v, "node")));
         if (later_stanza(want)) {
+            vec_later("login-flow", want);
             t.later++;
             continue;
         }
