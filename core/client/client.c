@@ -84,7 +84,7 @@ void wagw_client_destroy(wagw_client_t *c)
         if (iq->command) {
             c->ops->reply(c->driver, iq->command, &r);
         }
-        free(iq);
+        wagw_iq_free(iq);
     }
     while ((w = c->waits) != NULL) {
         c->waits = w->next;

@@ -217,6 +217,7 @@ struct wagw_turn_s {
     wagw_out_t *out, **out_last;
     wagw_then_t *then, **then_last;
     uint32_t nevents;
+    const cJSON *asked; /* in the handler of an answer: what wagw_iq_send_params() was given, else NULL */
 };
 
 void wagw_turn_push(wagw_client_t *c, wagw_item_t *item);       /* takes it, runs when possible */
@@ -252,6 +253,7 @@ struct wagw_iq_s {
     uint64_t arg;
     uint64_t command; /* who waits for it, 0 nobody */
     int64_t deadline;
+    cJSON *params; /* for the handler, may be NULL */
     wagw_iq_t *next;
 };
 
@@ -260,12 +262,15 @@ wagw_node_t *wagw_iq(wagw_turn_t *t, const char *type, const char *xmlns);
 int wagw_iq_send(wagw_turn_t *t, wagw_node_t *iq, wagw_iq_pt handler, uint64_t arg);
 /* The same for a command that waits: arg is the command. */
 int wagw_iq_send_for(wagw_turn_t *t, wagw_node_t *iq, wagw_iq_pt handler, uint64_t command);
+/* The same; the handler finds a copy of params in t->asked, also when nobody waits any more. */
+int wagw_iq_send_params(wagw_turn_t *t, wagw_node_t *iq, wagw_iq_pt handler, uint64_t command, const cJSON *params);
 /* Error code of an answer: 0 when it is a result. */
 int wagw_iq_error(const wagw_node_t *node, wagw_str_t *text);
 wagw_iq_t *wagw_iq_find(wagw_client_t *c, wagw_str_t id);
 void wagw_iq_done(wagw_client_t *c, uint32_t num);
 void wagw_iq_expire(wagw_client_t *c, int64_t now); /* queues failures */
 void wagw_iq_drop_all(wagw_client_t *c);            /* connection lost: queues failures */
+void wagw_iq_free(wagw_iq_t *iq);
 /* Fills r for a WhatsApp error code (12 section 13). */
 void wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text);
 

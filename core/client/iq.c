@@ -14,7 +14,13 @@ typedef struct {
     wagw_item_t item;
     wagw_iq_pt handler;
     uint64_t arg;
+    cJSON *params;
 } failed_item_t;
+
+typedef struct {
+    wagw_iq_t iq;
+    wagw_str_t params; /* text, in the turn's arena */
+} added_t;
 
 wagw_node_t *wagw_iq(wagw_turn_t *t, const char *type, const char *xmlns)
 {
@@ -26,25 +32,35 @@ wagw_node_t *wagw_iq(wagw_turn_t *t, const char *type, const char *xmlns)
     return n;
 }
 
+void wagw_iq_free(wagw_iq_t *iq)
+{
+    cJSON_Delete(iq->params);
+    free(iq);
+}
+
 static void iq_add(wagw_client_t *c, void *arg)
 {
+    added_t *a = arg;
     wagw_iq_t *iq, **last;
 
     iq = malloc(sizeof(*iq));
     if (iq == NULL) {
         return;
     }
-    *iq = *(wagw_iq_t *)arg;
+    *iq = a->iq;
+    iq->params = a->params.n ? cJSON_ParseWithLength((const char *)a->params.p, a->params.n) : NULL;
     iq->next = NULL;
     for (last = &c->iqs; *last; last = &(*last)->next) { /* void */
     }
     *last = iq;
 }
 
-static int iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg, uint64_t command)
+static int iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg, uint64_t command,
+                   const cJSON *params)
 {
+    char *text;
     uint16_t r[2];
-    wagw_iq_t iq;
+    added_t a;
     wagw_str_t id;
     wagw_client_t *c = t->c;
 
@@ -56,29 +72,42 @@ static int iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t 
         wagw_turn_random(t, r, sizeof(r));
         snprintf(c->iq_prefix, sizeof(c->iq_prefix), "%u.%u-", r[0], r[1]);
     }
-    memset(&iq, 0, sizeof(iq));
-    iq.num = ++c->iq_num;
-    iq.handler = handler;
-    iq.arg = arg;
-    iq.command = command;
-    iq.deadline = t->now + IQ_TIMEOUT_MS;
+    memset(&a, 0, sizeof(a));
+    a.iq.num = ++c->iq_num;
+    a.iq.handler = handler;
+    a.iq.arg = arg;
+    a.iq.command = command;
+    a.iq.deadline = t->now + IQ_TIMEOUT_MS;
+    if (params) {
+        text = cJSON_PrintUnformatted(params);
+        a.params = wagw_arena_str(&t->arena, wagw_cstr(text));
+        free(text);
+        if (a.params.p == NULL) {
+            return WAGW_NOMEM;
+        }
+    }
 
-    id = wagw_arena_printf(&t->arena, "%s%u", c->iq_prefix, iq.num);
+    id = wagw_arena_printf(&t->arena, "%s%u", c->iq_prefix, a.iq.num);
     if (id.p == NULL || wagw_node_attr(&t->arena, n, "id", id) == NULL) {
         return WAGW_NOMEM;
     }
     WAGW_TRY(wagw_turn_send(t, n));
-    return wagw_turn_then(t, iq_add, &iq, sizeof(iq));
+    return wagw_turn_then(t, iq_add, &a, sizeof(a));
 }
 
 int wagw_iq_send(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t arg)
 {
-    return iq_send(t, n, handler, arg, 0);
+    return iq_send(t, n, handler, arg, 0, NULL);
 }
 
 int wagw_iq_send_for(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t command)
 {
-    return iq_send(t, n, handler, command, command);
+    return iq_send(t, n, handler, command, command, NULL);
+}
+
+int wagw_iq_send_params(wagw_turn_t *t, wagw_node_t *n, wagw_iq_pt handler, uint64_t command, const cJSON *params)
+{
+    return iq_send(t, n, handler, command, command, params);
 }
 
 int wagw_iq_error(const wagw_node_t *node, wagw_str_t *text)
@@ -124,7 +153,7 @@ void wagw_iq_done(wagw_client_t *c, uint32_t num)
         if ((*iq)->num == num) {
             found = *iq;
             *iq = found->next;
-            free(found);
+            wagw_iq_free(found);
             return;
         }
     }
@@ -132,9 +161,13 @@ void wagw_iq_done(wagw_client_t *c, uint32_t num)
 
 static int failed_run(wagw_turn_t *t, wagw_item_t *item)
 {
+    int rc;
     failed_item_t *f = (failed_item_t *)item;
 
-    return f->handler(t, NULL, f->arg);
+    t->asked = f->params;
+    rc = f->handler(t, NULL, f->arg);
+    t->asked = NULL;
+    return rc;
 }
 
 static void failed_done(wagw_client_t *c, wagw_item_t *item, int rc)
@@ -142,6 +175,7 @@ static void failed_done(wagw_client_t *c, wagw_item_t *item, int rc)
     if (rc != WAGW_OK && rc != WAGW_STATE) {
         wagw_client_log(c, WAGW_LOG_ERROR, "a failed request could not be handled: %s", wagw_rc_name(rc));
     }
+    cJSON_Delete(((failed_item_t *)item)->params);
     free(item);
 }
 
@@ -154,9 +188,11 @@ static void iq_fail(wagw_client_t *c, wagw_iq_t *iq)
         f->item.done = failed_done;
         f->handler = iq->handler;
         f->arg = iq->arg;
+        f->params = iq->params;
+        iq->params = NULL;
         wagw_turn_push(c, &f->item);
     }
-    free(iq);
+    wagw_iq_free(iq);
 }
 
 void wagw_iq_expire(wagw_client_t *c, int64_t now)

@@ -48,6 +48,7 @@ static void iq_done_then(wagw_client_t *c, void *arg)
 
 static int receive_iq(wagw_turn_t *t, const wagw_node_t *n)
 {
+    int rc;
     uint32_t num;
     wagw_iq_t *iq;
     wagw_jid_t from;
@@ -61,7 +62,10 @@ static int receive_iq(wagw_turn_t *t, const wagw_node_t *n)
         /* first of all, so that a hangup by the handler's own steps does not fail it once more */
         num = iq->num;
         WAGW_TRY(wagw_turn_then(t, iq_done_then, &num, sizeof(num)));
-        return iq->handler(t, n, iq->arg);
+        t->asked = iq->params;
+        rc = iq->handler(t, n, iq->arg);
+        t->asked = NULL;
+        return rc;
     }
     if (wagw_node_find(n, "pair-device")) {
         return wagw_pair_device(t, n);
