@@ -13,7 +13,8 @@
  *   prekeys.c   count, upload, digest, rotation
  *   lid.c       LID <-> PN, canonical chats, contacts
  *   token.c     trusted-contact tokens
- *   group.c     group metadata and our sender keys;  group_send.c  messages to groups
+ *   group_record.c  group metadata;  group.c  its changes;  group_admin.c, group_json.c  commands about groups
+ *   group_key.c  our sender keys;  group_send.c  messages to groups
  *   devices.c   device lists and bundles
  *   send.c      from a command to the stanza; jobs.c, make.c, acked.c, stanza.c
  *   rows.c      message and chat rows
@@ -391,7 +392,7 @@ int wagw_bundles_answer(wagw_turn_t *t, const wagw_node_t *iq, wagw_jid_t **dead
 int wagw_bundle_parse(const wagw_node_t *n, wagw_bundle_t *b);
 int wagw_identity_changed(wagw_turn_t *t, const wagw_jid_t *user); /* 04 section 6.4 */
 
-/* ---- groups (group.c, group_key.c, group_send.c; 04 section 9, 09) ------------------------------- */
+/* ---- groups (group_record.c, group.c, group_admin.c, group_key.c, group_send.c; 04 section 9, 09) -- */
 
 #define WAGW_GROUP_MEMBERS_MAX 4096
 
@@ -399,17 +400,35 @@ typedef struct {
     int64_t fetched_ms; /* 0: nothing is known */
     bool lid;           /* addressing mode */
     bool announce;      /* only admins write */
+    bool locked;        /* only admins edit its info */
+    bool admin_add;     /* only admins add members */
+    bool approval;      /* joining must be approved */
+    bool community;     /* it is one, not a group in one */
+    bool community_all; /* the community's announcement group */
     uint32_t ephemeral;
-    wagw_str_t subject;
+    int64_t created_s;
+    wagw_jid_t owner, parent, desc_owner; /* users in the group's mode; may be empty */
+    wagw_str_t subject, desc, desc_id;
     wagw_jid_t *members; /* user jids in the group's mode */
     uint8_t *roles;      /* 0, 1 admin, 2 superadmin */
     size_t n;
 } wagw_group_t;
 
 int wagw_group_get(wagw_turn_t *t, const wagw_jid_t *group, wagw_group_t *g);
+int wagw_group_put(wagw_turn_t *t, const wagw_jid_t *group, const wagw_group_t *g);
 int wagw_group_forget(wagw_turn_t *t, const wagw_jid_t *group);
+/* A <participant>: its pair is learnt, its jid in the group's mode is given; WAGW_MALFORMED. */
+int wagw_group_participant(wagw_turn_t *t, const wagw_node_t *p, bool lid, wagw_jid_t *out);
+uint8_t wagw_group_role(const wagw_node_t *p);
+bool wagw_group_approval(const wagw_node_t *n); /* of <membership_approval_mode>, may be NULL */
+int wagw_group_name(wagw_turn_t *t, const wagw_jid_t *group, wagw_str_t subject); /* of the chat */
 int wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t arg);
-int wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq);      /* stores <group> */
+int wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq); /* stores <group> */
+/* A <group> is read and stored; *jid is left empty when it is none.  g may be NULL. */
+int wagw_group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_group_t *g);
+/* A change that we made ourselves, in the form that a notification has. */
+int wagw_group_applied(wagw_turn_t *t, const wagw_jid_t *group, const wagw_node_t *change);
+bool wagw_group_is_member(wagw_turn_t *t, const wagw_group_t *g);  /* the account is in it */
 int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n); /* w:gp2 */
 int wagw_group_dirty(wagw_turn_t *t);                              /* reads all groups anew */
 /* The server knows the group otherwise than we: it and its members' device lists are read again. */
