@@ -31,6 +31,16 @@
 #define NGX_WAGW_PROTO 1 /* of the frames, in the hello */
 #define NGX_WAGW_OWNER_TITLE "wagw owner process"
 
+/* Kinds of media that have a size limit of their own. */
+enum {
+    NGX_WAGW_SIZE_IMAGE = 0,
+    NGX_WAGW_SIZE_VIDEO,
+    NGX_WAGW_SIZE_AUDIO,
+    NGX_WAGW_SIZE_DOCUMENT,
+    NGX_WAGW_SIZE_STICKER,
+    NGX_WAGW_SIZES
+};
+
 /* ---- configuration (ngx_http_wagw_module.c) ---------------------------- */
 
 typedef struct {
@@ -56,10 +66,13 @@ typedef struct {
     ngx_array_t *outbound_allow;   /* of ngx_cidr_t, NULL: public only */
     ngx_uint_t owner_connections;
     ngx_flag_t process_control;
-    ngx_uint_t webhook_signature; /* bits: 1 v1, 2 hub, 4 waha */
-    ngx_uint_t event_names;       /* 0 canonical, 1 doc */
-    ngx_uint_t compat;            /* 0 off, 1 seed */
-    ngx_uint_t request_log;       /* 0 off, 1 on, 2 body */
+    ngx_uint_t webhook_signature;                                       /* bits: 1 v1, 2 hub, 4 waha */
+    ngx_uint_t event_names;                                             /* 0 canonical, 1 doc */
+    ngx_uint_t compat;                                                  /* 0 off, 1 seed */
+    ngx_uint_t request_log;                                             /* 0 off, 1 on, 2 body */
+    off_t media_limit[NGX_WAGW_SIZES], media_url_limit[NGX_WAGW_SIZES]; /* bytes */
+    off_t media_keep_size[2];  /* of uploads, of received media: bytes in all */
+    time_t media_keep_time[2]; /* s */
 } ngx_wagw_main_conf_t;
 
 /* ---- permissions (contract 1.2) ---------------------------------------- */
@@ -360,6 +373,10 @@ NGX_WAGW_HANDLER(message_votes);
 NGX_WAGW_HANDLER(chat_ephemeral);
 NGX_WAGW_HANDLER(media_convert_voice);
 NGX_WAGW_HANDLER(media_convert_video);
+NGX_WAGW_HANDLER(media_upload);
+NGX_WAGW_HANDLER(media_uploaded_get);
+NGX_WAGW_HANDLER(media_uploaded_delete);
+NGX_WAGW_HANDLER(media_download);
 NGX_WAGW_HANDLER(message_forward);
 NGX_WAGW_HANDLER(message_seen);
 NGX_WAGW_HANDLER(message_read);

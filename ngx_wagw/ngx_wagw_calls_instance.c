@@ -1,5 +1,6 @@
 #include "ngx_wagw_calls.h"
 #include "ngx_wagw_webhook.h"
+#include "ngx_wagw_media.h"
 
 /* Creating, changing and deleting an instance (contract 3.2). */
 
@@ -545,6 +546,7 @@ static void delete_done(ngx_wagw_job_t *job)
     in = ngx_wagw_call_instance(call);
 
     if (in && in->num == ctx->row.num) {
+        ngx_wagw_kept_forget(&in->id);
         ngx_wagw_instance_drop(in);
     }
 

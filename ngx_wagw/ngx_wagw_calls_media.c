@@ -7,25 +7,22 @@
  * host by host) -> the engine's send, which answers.
  */
 
-#define MIB (1024 * 1024ULL)
-
 typedef struct {
-    const char *kind;   /* of the engine */
-    const char *type;   /* of the encryption */
-    const char *field;  /* of the caller */
-    uint64_t limit;     /* uploaded */
-    uint64_t url_limit; /* contract 1.10 */
+    const char *kind;  /* of the engine */
+    const char *type;  /* of the encryption */
+    const char *field; /* of the caller */
+    ngx_uint_t size;   /* which of the configured limits */
 } media_kind_t;
 
 static const media_kind_t media_kinds[] = {
-    {"image", "image", "image", 16 * MIB, 16 * MIB},
-    {"video", "video", "video", 100 * MIB, 16 * MIB},
-    {"gif", "gif", "video", 100 * MIB, 16 * MIB},
-    {"ptv", "ptv", "video", 100 * MIB, 16 * MIB},
-    {"audio", "audio", "audio", 16 * MIB, 16 * MIB},
-    {"voice", "ptt", "audio", 16 * MIB, 16 * MIB},
-    {"document", "document", "file", 2048 * MIB, 100 * MIB},
-    {"sticker", "sticker", "sticker", 500 * 1024, 500 * 1024},
+    {"image", "image", "image", NGX_WAGW_SIZE_IMAGE},
+    {"video", "video", "video", NGX_WAGW_SIZE_VIDEO},
+    {"gif", "gif", "video", NGX_WAGW_SIZE_VIDEO},
+    {"ptv", "ptv", "video", NGX_WAGW_SIZE_VIDEO},
+    {"audio", "audio", "audio", NGX_WAGW_SIZE_AUDIO},
+    {"voice", "ptt", "audio", NGX_WAGW_SIZE_AUDIO},
+    {"document", "document", "file", NGX_WAGW_SIZE_DOCUMENT},
+    {"sticker", "sticker", "sticker", NGX_WAGW_SIZE_STICKER},
 };
 
 static void media_ingested(ngx_wagw_media_t *m);
@@ -128,6 +125,44 @@ static ngx_int_t source_object(ngx_wagw_media_t *m, const char *field, const cJS
     return source_string(m, s);
 }
 
+/* An earlier upload (3.11) of the same instance. */
+static ngx_int_t source_kept(ngx_wagw_media_t *m)
+{
+    ngx_fd_t fd;
+    ngx_int_t rc = NGX_ERROR;
+    wagw_str_t id = ngx_wagw_param_str(m->call, "mediaId");
+    ngx_wagw_kept_t *k;
+
+    if (id.n == 0) {
+        return NGX_DECLINED;
+    }
+    k = malloc(sizeof(*k));
+    fd = k && ngx_wagw_kept_id(k, &m->call->instance_id, id) ? ngx_wagw_kept_open(k) : -1;
+    if (fd == -1) {
+        ngx_wagw_media_fail(m, k ? 404 : 500, k ? "NOT_FOUND" : "INTERNAL",
+                            k ? "There is no such uploaded media" : "Out of memory");
+        rc = NGX_OK;
+        goto done;
+    }
+    m->kept = malloc(sizeof(*m->kept));
+    if (m->kept == NULL || ngx_wagw_media_reader(m->kept, fd, &k->keys, 0, k->size) != NGX_OK) {
+        free(m->kept);
+        m->kept = NULL;
+        close(fd);
+        goto done;
+    }
+    m->source_type = strdup(k->mimetype);
+    m->source_name = k->file_name[0] ? strdup(k->file_name) : NULL;
+    rc = NGX_OK;
+
+done:
+    if (k) {
+        wagw_wipe(k, sizeof(*k));
+    }
+    free(k);
+    return rc;
+}
+
 /* Contract 1.10, in its order of precedence. */
 static ngx_int_t source_find(ngx_wagw_media_t *m, const char *field)
 {
@@ -164,12 +199,16 @@ static ngx_int_t source_find(ngx_wagw_media_t *m, const char *field)
     if (rc == NGX_DECLINED) {
         rc = cJSON_IsObject(v) ? source_object(m, field, v) : source_string(m, cJSON_GetStringValue(v));
     }
+    if (rc == NGX_DECLINED) {
+        rc = source_kept(m);
+    }
     return rc;
 }
 
 /* ---- the steps ---- */
 
-static void media_begin(ngx_wagw_call_t *call, const char *kind, const char *field, void (*next)(ngx_wagw_media_t *m))
+void ngx_wagw_media_begin(ngx_wagw_call_t *call, const char *kind, const char *field, ngx_wagw_media_aim_t aim,
+                          ngx_wagw_kept_t *upload, void (*next)(ngx_wagw_media_t *m))
 {
     size_t i;
     ngx_int_t rc;
@@ -192,11 +231,7 @@ static void media_begin(ngx_wagw_call_t *call, const char *kind, const char *fie
 
     rc = source_find(m, m->field);
     if (rc == NGX_DECLINED) {
-        if (ngx_wagw_param_str(call, "mediaId").n) {
-            ngx_wagw_call_fail(call, 404, "NOT_FOUND", "There is no such uploaded media", WAGW_STR_NULL);
-        } else {
-            ngx_wagw_call_invalid(call, m->field, "required");
-        }
+        ngx_wagw_call_invalid(call, m->field, "required");
         return;
     }
     if (rc == NGX_ERROR) {
@@ -206,21 +241,37 @@ static void media_begin(ngx_wagw_call_t *call, const char *kind, const char *fie
         ngx_wagw_media_answer(m);
         return;
     }
-    m->limit = m->url ? media_kinds[i].url_limit : media_kinds[i].limit;
-    m->force_convert = next != media_ingested;
+    m->limit = ngx_wagw_media_size(media_kinds[i].size, m->url != NULL);
+    m->force_convert = aim == NGX_WAGW_MEDIA_CONVERT;
+    if (aim == NGX_WAGW_MEDIA_KEEP) {
+        m->keep = 1;
+        m->upload = upload;
+        memcpy(m->key, upload->key, sizeof(m->key));
+    }
     ngx_wagw_media_run(m, ngx_wagw_media_ingest, next);
+}
+
+static void media_begin(ngx_wagw_call_t *call, const char *kind, const char *field)
+{
+    ngx_wagw_media_begin(call, kind, field, NGX_WAGW_MEDIA_SEND, NULL, media_ingested);
+}
+
+void ngx_wagw_media_judge_end(ngx_wagw_media_t *m)
+{
+    bool video = strcmp(m->type->mms, "video") == 0;
+
+    if (video && m->facts.audio_only) {
+        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The file has no picture, or is cut off");
+    }
+    if (strcmp(m->kind, "audio") == 0 && strncmp(m->facts.mimetype, "video/", 6) == 0 && !m->facts.audio_only) {
+        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The file is a video");
+    }
 }
 
 static void media_ingested(ngx_wagw_media_t *m)
 {
-    bool video = strcmp(m->type->mms, "video") == 0;
-
-    if (m->status == 0 && video && m->facts.audio_only) {
-        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The file has no picture, or is cut off");
-    }
-    if (m->status == 0 && strcmp(m->kind, "audio") == 0 && strncmp(m->facts.mimetype, "video/", 6) == 0 &&
-        !m->facts.audio_only) {
-        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The file is a video");
+    if (m->status == 0) {
+        ngx_wagw_media_judge_end(m);
     }
     if (m->status) {
         ngx_wagw_media_answer(m);
@@ -281,7 +332,7 @@ static void media_base64(cJSON *to, const char *name, const void *p, size_t n)
     wagw_buf_free(&b);
 }
 
-static const char *media_mimetype(ngx_wagw_media_t *m)
+const char *ngx_wagw_media_mimetype(ngx_wagw_media_t *m)
 {
     const char *named = m->file_name ? wagw_media_mime_of_name(wagw_cstr(m->file_name)) : NULL;
 
@@ -325,7 +376,7 @@ static void media_send(ngx_wagw_media_t *m)
     media_base64(d, "thumbnail", m->thumbnail.p, m->thumbnail.n);
     cJSON_AddNumberToObject(d, "size", (double)m->sums.size);
     cJSON_AddNumberToObject(d, "keyTime", (double)(ngx_wagw_now_ms() / 1000));
-    cJSON_AddStringToObject(d, "mimetype", media_mimetype(m));
+    cJSON_AddStringToObject(d, "mimetype", ngx_wagw_media_mimetype(m));
     if (document) {
         cJSON_AddStringToObject(d, "fileName",
                                 m->file_name     ? m->file_name
@@ -359,37 +410,37 @@ static void media_send(ngx_wagw_media_t *m)
 
 NGX_WAGW_HANDLER(send_image)
 {
-    media_begin(call, "image", NULL, media_ingested);
+    media_begin(call, "image", NULL);
 }
 
 NGX_WAGW_HANDLER(send_file)
 {
-    media_begin(call, "document", NULL, media_ingested);
+    media_begin(call, "document", NULL);
 }
 
 NGX_WAGW_HANDLER(send_voice)
 {
-    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 0 ? "audio" : "voice", NULL, media_ingested);
+    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 0 ? "audio" : "voice", NULL);
 }
 
 NGX_WAGW_HANDLER(send_audio)
 {
-    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", NULL, media_ingested);
+    media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", NULL);
 }
 
 NGX_WAGW_HANDLER(send_video)
 {
-    media_begin(call, ngx_wagw_param_bool(call, "gifPlayback") == 1 ? "gif" : "video", NULL, media_ingested);
+    media_begin(call, ngx_wagw_param_bool(call, "gifPlayback") == 1 ? "gif" : "video", NULL);
 }
 
 NGX_WAGW_HANDLER(send_video_note)
 {
-    media_begin(call, "ptv", NULL, media_ingested);
+    media_begin(call, "ptv", NULL);
 }
 
 NGX_WAGW_HANDLER(send_sticker)
 {
-    media_begin(call, "sticker", NULL, media_ingested);
+    media_begin(call, "sticker", NULL);
 }
 
 NGX_WAGW_HANDLER(send_media)
@@ -397,13 +448,13 @@ NGX_WAGW_HANDLER(send_media)
     wagw_str_t type = ngx_wagw_param_str(call, "type");
 
     if (wagw_str_is(type, "audio")) {
-        media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", "media", media_ingested);
+        media_begin(call, ngx_wagw_param_bool(call, "ptt") == 1 ? "voice" : "audio", "media");
     } else {
         media_begin(call,
                     wagw_str_is(type, "image")   ? "image"
                     : wagw_str_is(type, "video") ? "video"
                                                  : "document",
-                    "media", media_ingested);
+                    "media");
     }
 }
 
@@ -469,7 +520,7 @@ static void convert_begin(ngx_wagw_call_t *call, const char *kind)
         ngx_wagw_call_invalid(call, "filePath", "files of the server are not read");
         return;
     }
-    media_begin(call, kind, "base64", convert_answer);
+    ngx_wagw_media_begin(call, kind, "base64", NGX_WAGW_MEDIA_CONVERT, NULL, convert_answer);
 }
 
 NGX_WAGW_HANDLER(media_convert_voice)

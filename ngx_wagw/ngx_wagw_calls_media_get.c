@@ -132,7 +132,7 @@ static void cache_add(const char *path, uint64_t bytes, uint64_t size)
 /* One name for one object opened by one key. */
 static char *cache_path(ngx_wagw_media_t *m)
 {
-    uint8_t sum[32];
+    uint8_t sum[32] = {0};
     wagw_buf_t b = {0}, hex = {0};
 
     wagw_buf_str(&b, m->file.key);
@@ -158,7 +158,7 @@ static char *cache_path(ngx_wagw_media_t *m)
 
 /* ---- the answer ---- */
 
-static void get_answer(ngx_wagw_media_t *m, const char *path, uint64_t size)
+void ngx_wagw_media_give(ngx_wagw_media_t *m, const char *path, uint64_t size)
 {
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
@@ -260,7 +260,7 @@ static void get_downloaded(ngx_wagw_media_t *m)
         path = cache_path(m);
         if (path && rename(m->path, path) == 0) {
             cache_add(path, (uint64_t)m->sent, m->size);
-            get_answer(m, path, m->size);
+            ngx_wagw_media_give(m, path, m->size);
             free(path);
             return;
         }
@@ -281,6 +281,11 @@ static void get_downloaded(ngx_wagw_media_t *m)
         break;
 
     default:
+        if (m->bare && m->status == 502) {
+            m->status = 422; /* the caller named it: wrong keys, or a place that does not answer */
+            m->code = "MEDIA_FETCH_FAILED";
+            snprintf(m->details, sizeof(m->details), "{\"status\":%ld}", m->http);
+        }
         break;
     }
     ngx_wagw_media_answer(m);
@@ -311,15 +316,16 @@ static ngx_int_t get_file(ngx_wagw_media_t *m)
     return m->out == -1 ? NGX_ERROR : NGX_OK;
 }
 
-static void get_begin(ngx_wagw_media_t *m)
+void ngx_wagw_media_get(ngx_wagw_media_t *m)
 {
     char *path;
     cached_t *c;
 
+    m->limit = GET_LIMIT;
     path = cache_path(m);
     c = path ? cache_find(path) : NULL;
     if (c) {
-        get_answer(m, path, c->size);
+        ngx_wagw_media_give(m, path, c->size);
         free(path);
         return;
     }
@@ -392,8 +398,7 @@ static void get_row_done(ngx_wagw_job_t *job)
         ngx_wagw_call_fail(call, 410, "MEDIA_EXPIRED", "The message does not say where its media is", WAGW_STR_NULL);
         return;
     }
-    m->limit = GET_LIMIT;
-    get_begin(m);
+    ngx_wagw_media_get(m);
 }
 
 NGX_WAGW_HANDLER(message_media)

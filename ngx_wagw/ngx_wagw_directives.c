@@ -11,6 +11,8 @@
         2, 3000, 1043857760                                                                                            \
     }
 #define CONF_SECRET_MAX 4096
+#define CONF_MIB (1024 * 1024LL)
+#define CONF_KEEP_MAX (10 * 365 * 86400)
 
 static char *conf_invalid(ngx_conf_t *cf, ngx_str_t *value)
 {
@@ -390,6 +392,80 @@ char *ngx_wagw_conf_outbound_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *con
     return NGX_CONF_OK;
 }
 
+/* In the order of NGX_WAGW_SIZE_*: what is sent, and what an address may lead to (contract 1.10). */
+static const struct {
+    const char *name;
+    off_t limit, url, max;
+} conf_sizes[NGX_WAGW_SIZES] = {
+    {"image", 16 * CONF_MIB, 16 * CONF_MIB, 100 * CONF_MIB},
+    {"video", 100 * CONF_MIB, 16 * CONF_MIB, 2048 * CONF_MIB},
+    {"audio", 16 * CONF_MIB, 16 * CONF_MIB, 2048 * CONF_MIB},
+    {"document", 2048 * CONF_MIB, 100 * CONF_MIB, 2048 * CONF_MIB},
+    {"sticker", 500 * 1024, 500 * 1024, CONF_MIB},
+};
+
+/* "image=16m document=1g" */
+char *ngx_wagw_conf_media_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    size_t n;
+    off_t size, *limit = (off_t *)(void *)((u_char *)conf + cmd->offset);
+    ngx_str_t *value = cf->args->elts, s;
+    ngx_uint_t i, k;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        for (k = 0; k < NGX_WAGW_SIZES; k++) {
+            n = ngx_strlen(conf_sizes[k].name);
+            if (value[i].len > n + 1 && ngx_strncmp(value[i].data, conf_sizes[k].name, n) == 0 &&
+                value[i].data[n] == '=') {
+                break;
+            }
+        }
+        if (k == NGX_WAGW_SIZES) {
+            return conf_invalid(cf, &value[i]);
+        }
+        s.data = value[i].data + n + 1;
+        s.len = value[i].len - n - 1;
+        size = ngx_parse_offset(&s);
+        if (size == NGX_ERROR || size == 0) {
+            return conf_invalid(cf, &value[i]);
+        }
+        if (size > conf_sizes[k].max) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is more than WhatsApp takes (%O bytes)", &value[i],
+                               conf_sizes[k].max);
+            return NGX_CONF_ERROR;
+        }
+        if (limit[k]) {
+            return "is duplicate";
+        }
+        limit[k] = size;
+    }
+    return NGX_CONF_OK;
+}
+
+/* Bytes in all, and for how long. */
+char *ngx_wagw_conf_media_keep(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    time_t time;
+    off_t size;
+    ngx_str_t *value = cf->args->elts;
+    ngx_wagw_main_conf_t *wmcf = conf;
+
+    if (wmcf->media_keep_size[cmd->offset]) {
+        return "is duplicate";
+    }
+    size = ngx_parse_offset(&value[1]);
+    if (size == NGX_ERROR || size == 0) {
+        return conf_invalid(cf, &value[1]);
+    }
+    time = ngx_parse_time(&value[2], 1);
+    if (time == (time_t)NGX_ERROR || time == 0 || time > CONF_KEEP_MAX) {
+        return conf_invalid(cf, &value[2]);
+    }
+    wmcf->media_keep_size[cmd->offset] = size;
+    wmcf->media_keep_time[cmd->offset] = time;
+    return NGX_CONF_OK;
+}
+
 char *ngx_wagw_conf_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     static const struct {
@@ -598,6 +674,16 @@ char *ngx_wagw_conf_complete(ngx_conf_t *cf, ngx_wagw_main_conf_t *wmcf)
     ngx_conf_init_uint_value(wmcf->event_names, 0);
     ngx_conf_init_uint_value(wmcf->compat, 0);
     ngx_conf_init_uint_value(wmcf->request_log, 0);
+    for (i = 0; i < NGX_WAGW_SIZES; i++) {
+        wmcf->media_limit[i] = wmcf->media_limit[i] ? wmcf->media_limit[i] : conf_sizes[i].limit;
+        wmcf->media_url_limit[i] = wmcf->media_url_limit[i] ? wmcf->media_url_limit[i] : conf_sizes[i].url;
+    }
+    for (i = 0; i < 2; i++) {
+        if (wmcf->media_keep_size[i] == 0) {
+            wmcf->media_keep_size[i] = (i ? 4096 : 1024) * CONF_MIB;
+            wmcf->media_keep_time[i] = (i ? 30 : 1) * 86400;
+        }
+    }
     if (wmcf->owner_connections < 64) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"wagw_owner_connections\" must be 64 or more");
         return NGX_CONF_ERROR;

@@ -92,6 +92,8 @@ extern const ngx_wagw_field_t ngx_wagw_fields_send_media[];
 extern const ngx_wagw_field_t ngx_wagw_fields_send_video_note[];
 extern const ngx_wagw_field_t ngx_wagw_fields_message_media[];
 extern const ngx_wagw_field_t ngx_wagw_fields_media_convert[];
+extern const ngx_wagw_field_t ngx_wagw_fields_media_upload[];
+extern const ngx_wagw_field_t ngx_wagw_fields_media_download[];
 extern const ngx_wagw_field_t ngx_wagw_fields_forward[];
 extern const ngx_wagw_field_t ngx_wagw_fields_link_preview[];
 extern const ngx_wagw_field_t ngx_wagw_fields_list[];

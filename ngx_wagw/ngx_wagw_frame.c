@@ -242,6 +242,14 @@ void ngx_wagw_settings_write(wagw_buf_t *b, ngx_wagw_main_conf_t *wmcf)
     ngx_wagw_put_u32(b, wmcf->event_names);
     ngx_wagw_put_u32(b, wmcf->compat);
     ngx_wagw_put_u32(b, wmcf->request_log);
+    for (i = 0; i < NGX_WAGW_SIZES; i++) {
+        ngx_wagw_put_u64(b, (uint64_t)wmcf->media_limit[i]);
+        ngx_wagw_put_u64(b, (uint64_t)wmcf->media_url_limit[i]);
+    }
+    for (i = 0; i < 2; i++) {
+        ngx_wagw_put_u64(b, (uint64_t)wmcf->media_keep_size[i]);
+        ngx_wagw_put_u64(b, (uint64_t)wmcf->media_keep_time[i]);
+    }
     ngx_wagw_put_u32(b, n);
     for (i = 0; i < n; i++) {
         ngx_wagw_put_str(b, &cidr[i], sizeof(ngx_cidr_t));
@@ -265,6 +273,14 @@ ngx_int_t ngx_wagw_settings_read(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_wag
     new.event_names = ngx_wagw_get_u32(r);
     new.compat = ngx_wagw_get_u32(r);
     new.request_log = ngx_wagw_get_u32(r);
+    for (i = 0; i < NGX_WAGW_SIZES; i++) {
+        new.media_limit[i] = (off_t)ngx_wagw_get_u64(r);
+        new.media_url_limit[i] = (off_t)ngx_wagw_get_u64(r);
+    }
+    for (i = 0; i < 2; i++) {
+        new.media_keep_size[i] = (off_t)ngx_wagw_get_u64(r);
+        new.media_keep_time[i] = (time_t)ngx_wagw_get_u64(r);
+    }
     n = ngx_wagw_get_u32(r);
     new.outbound_allow = NULL;
     if (r->bad || n > NGX_WAGW_FRAME_MAX / sizeof(ngx_cidr_t)) {

@@ -239,6 +239,8 @@ char *ngx_wagw_conf_whatsapp_root(ngx_conf_t *cf, ngx_command_t *cmd, void *conf
 char *ngx_wagw_conf_whatsapp_version(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_wagw_conf_trusted(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_wagw_conf_outbound_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_wagw_conf_media_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_wagw_conf_media_keep(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_wagw_conf_signature(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_wagw_conf_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_wagw_conf_place(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

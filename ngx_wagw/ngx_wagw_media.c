@@ -1,10 +1,7 @@
 #include "ngx_wagw_media.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <openssl/rand.h>
-
-#define MEDIA_CHUNK 49152 /* of base64: a multiple of four */
 
 static struct {
     ngx_wagw_main_conf_t *wmcf;
@@ -59,12 +56,13 @@ ngx_int_t ngx_wagw_media_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
         media.cafile = wagw_str_dup(wagw_str(wmcf->trusted_certificate.data, wmcf->trusted_certificate.len));
     }
     ngx_wagw_media_cache_init(cycle);
-    return NGX_OK;
+    return ngx_wagw_media_keep_init(cycle, wmcf);
 }
 
 void ngx_wagw_media_done(void)
 {
     ngx_wagw_media_cache_done();
+    ngx_wagw_media_keep_done();
     free(media.dir);
     free(media.cafile);
     media.dir = media.cafile = NULL;
@@ -81,6 +79,32 @@ ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m)
         unlink(path);
     }
     return fd;
+}
+
+/* One that gets a name for good later, or goes with the object. */
+ngx_fd_t ngx_wagw_media_named(ngx_wagw_media_t *m)
+{
+    int fd;
+    char path[NGX_MAX_PATH];
+
+    snprintf(path, sizeof(path), "%s/new-XXXXXX", m->dir);
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd == -1) {
+        return -1;
+    }
+    m->path = strdup(path);
+    m->named = 1;
+    if (m->path == NULL) {
+        unlink(path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+uint64_t ngx_wagw_media_size(ngx_uint_t which, bool url)
+{
+    return (uint64_t)(url ? media.wmcf->media_url_limit : media.wmcf->media_limit)[which];
 }
 
 /* ---- the object ---- */
@@ -102,6 +126,11 @@ void ngx_wagw_media_free(ngx_wagw_media_t *m)
     }
     if (m->out != -1) {
         close(m->out);
+    }
+    if (m->kept) {
+        close(m->kept->fd);
+        ngx_wagw_media_reader_end(m->kept);
+        free(m->kept);
     }
     wagw_media_seal_free(m->seal);
     wagw_media_check_free(m->check);
@@ -382,7 +411,7 @@ static void media_judge(ngx_wagw_media_t *m)
     if (!m->converted && ngx_wagw_media_convertible(&m->facts) &&
         (m->force_convert || (strcmp(m->kind, "voice") == 0 && !m->facts.opus) ||
          (strcmp(m->type->mms, "video") == 0 && media_one_of(m->facts.suffix, "webm mkv avi")))) {
-        m->convert = 1;
+        m->convert = !m->keep;
         return;
     }
     if (strcmp(m->kind, "voice") == 0 && !m->facts.opus) {
@@ -452,206 +481,6 @@ bool ngx_wagw_media_take(ngx_wagw_media_t *m, wagw_str_t plain)
     return m->cipher.n < 65536 || media_write(m);
 }
 
-/* ---- base64 ---- */
-
-typedef struct {
-    uint32_t bits;
-    unsigned n;
-    bool end, escape, begun;
-    wagw_buf_t out;
-    char prefix[160];
-    size_t nprefix;
-} media_base64_t;
-
-static int media_base64_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
-
-static bool media_base64_char(media_base64_t *d, uint8_t c)
-{
-    int v;
-
-    if (c == '=') {
-        d->end = true;
-        return true;
-    }
-    if (c == '\n' || c == '\r' || c == ' ' || c == '\t') {
-        return true;
-    }
-    v = media_base64_value(c);
-    if (v < 0 || d->end) {
-        return false;
-    }
-    d->bits = d->bits << 6 | (uint32_t)v;
-    if (++d->n == 4) {
-        wagw_buf_be(&d->out, d->bits & 0xffffff, 3);
-        d->bits = d->n = 0;
-    }
-    return true;
-}
-
-static bool media_base64_last(media_base64_t *d)
-{
-    if (d->n == 1) {
-        return false;
-    }
-    if (d->n == 2) {
-        wagw_buf_u8(&d->out, (uint8_t)(d->bits >> 4));
-    } else if (d->n == 3) {
-        wagw_buf_be(&d->out, d->bits >> 2 & 0xffff, 2);
-    }
-    return true;
-}
-
-/* "data:image/png;base64," */
-static bool media_data_prefix(ngx_wagw_media_t *m, media_base64_t *d)
-{
-    char *semi;
-
-    d->prefix[d->nprefix] = '\0';
-    semi = strchr(d->prefix, ';');
-    if (semi == NULL || strstr(semi, ";base64") == NULL) {
-        return false;
-    }
-    *semi = '\0';
-    if (semi > d->prefix + 5) {
-        free(m->source_type);
-        m->source_type = strdup(d->prefix + 5);
-    }
-    return true;
-}
-
-static bool media_base64(ngx_wagw_media_t *m, media_base64_t *d, const uint8_t *p, size_t n)
-{
-    uint8_t c;
-
-    for (size_t i = 0; i < n; i++) {
-        c = p[i];
-        if (m->in_escaped && (c == '\\' || d->escape)) {
-            d->escape = !d->escape;
-            if (d->escape) {
-                continue;
-            }
-            c = c == 'n' || c == 'r' || c == 't' ? ' ' : c;
-        }
-        if (!d->begun) {
-            /* a data URL shows within its first five characters */
-            if (d->nprefix < 5 ? c != (uint8_t) "data:"[d->nprefix] : c == ',') {
-                d->begun = true;
-                if (d->nprefix >= 5) {
-                    if (!media_data_prefix(m, d)) {
-                        return false;
-                    }
-                    continue;
-                }
-                for (size_t k = 0; k < d->nprefix; k++) {
-                    (void)media_base64_char(d, (uint8_t)d->prefix[k]);
-                }
-            } else {
-                if (d->nprefix == sizeof(d->prefix) - 1) {
-                    return false;
-                }
-                d->prefix[d->nprefix++] = (char)c;
-                continue;
-            }
-        }
-        if (!media_base64_char(d, c)) {
-            return false;
-        }
-    }
-    return !d->out.failed;
-}
-
-static void media_from_base64(ngx_wagw_media_t *m)
-{
-    bool good = true;
-    size_t n, len = m->text ? strlen(m->text) : 0, at = 0;
-    ssize_t got;
-    uint8_t *chunk = malloc(MEDIA_CHUNK);
-    media_base64_t *d = calloc(1, sizeof(*d));
-
-    if (chunk == NULL || d == NULL) {
-        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
-        goto done;
-    }
-    while (good && (m->text ? at < len : m->in_left > 0)) {
-        if (m->text) {
-            n = ngx_min(MEDIA_CHUNK, len - at);
-            good = media_base64(m, d, (const uint8_t *)m->text + at, n);
-            at += n;
-        } else {
-            got = pread(m->in_fd, chunk, (size_t)ngx_min((off_t)MEDIA_CHUNK, m->in_left), m->in_at);
-            if (got <= 0) {
-                ngx_wagw_media_fail(m, 500, "INTERNAL", "The body cannot be read");
-                goto done;
-            }
-            m->in_at += got;
-            m->in_left -= got;
-            good = media_base64(m, d, chunk, (size_t)got);
-        }
-        if (good && !ngx_wagw_media_take(m, wagw_buf_view(&d->out))) {
-            goto done;
-        }
-        wagw_buf_reset(&d->out);
-    }
-    if (good && !d->begun) {
-        /* shorter than the beginning of a data URL */
-        good = d->nprefix < 5;
-        for (size_t k = 0; good && k < d->nprefix; k++) {
-            good = media_base64_char(d, (uint8_t)d->prefix[k]);
-        }
-    }
-    if (!good || !media_base64_last(d)) {
-        ngx_wagw_media_fail(m, 400, "VALIDATION_FAILED", "must be base64 or a data URL with base64");
-        goto done;
-    }
-    (void)ngx_wagw_media_take(m, wagw_buf_view(&d->out));
-
-done:
-    if (d) {
-        wagw_buf_wipe(&d->out);
-    }
-    free(d);
-    free(chunk);
-}
-
-static void media_from_file(ngx_wagw_media_t *m)
-{
-    ssize_t n;
-    uint8_t *chunk = malloc(65536);
-
-    if (chunk == NULL) {
-        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
-        return;
-    }
-    while (m->in_left > 0) {
-        n = pread(m->in_fd, chunk, (size_t)ngx_min((off_t)65536, m->in_left), m->in_at);
-        if (n == -1 && ngx_errno == NGX_EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            ngx_wagw_media_fail(m, 500, "INTERNAL", "The body cannot be read");
-            break;
-        }
-        m->in_at += n;
-        m->in_left -= n;
-        if (!ngx_wagw_media_take(m, wagw_str(chunk, (size_t)n))) {
-            break;
-        }
-    }
-    free(chunk);
-}
-
 /* ---- what the file says of itself ---- */
 
 static bool media_probe_read(void *data, uint64_t at, uint8_t *p, size_t n)
@@ -680,8 +509,8 @@ static bool media_probe_read(void *data, uint64_t at, uint8_t *p, size_t n)
     return ok;
 }
 
-/* The source, encrypted, as `out`. */
-static bool media_seal(ngx_wagw_media_t *m)
+/* Opens `out` for what _take() gives, under a key of its own. */
+bool ngx_wagw_media_seal_begin(ngx_wagw_media_t *m)
 {
     wagw_buf_reset(&m->head);
     m->judged = 0;
@@ -689,7 +518,7 @@ static bool media_seal(ngx_wagw_media_t *m)
     if (m->out != -1) {
         close(m->out);
     }
-    m->out = ngx_wagw_media_file(m);
+    m->out = m->keep ? ngx_wagw_media_named(m) : ngx_wagw_media_file(m);
     if (m->out == -1) {
         ngx_wagw_media_fail(m, 503, "CAPACITY", "The file cannot be kept: %s", strerror(ngx_errno));
         return false;
@@ -698,24 +527,16 @@ static bool media_seal(ngx_wagw_media_t *m)
     wagw_buf_free(&m->sums.sidecar);
     ngx_memzero(&m->sums, sizeof(m->sums));
     m->seal = NULL;
-    if (RAND_bytes(m->key, sizeof(m->key)) != 1 || wagw_media_keys(&m->keys, m->type, m->key) != WAGW_OK ||
-        (m->seal = wagw_media_seal(m->type, m->key)) == NULL) {
+    if ((!m->keep && RAND_bytes(m->key, sizeof(m->key)) != 1) ||
+        wagw_media_keys(&m->keys, m->type, m->key) != WAGW_OK || (m->seal = wagw_media_seal(m->type, m->key)) == NULL) {
         ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
         return false;
     }
+    return true;
+}
 
-    if (m->in_fd != -1 && !m->in_base64) {
-        media_from_file(m);
-    } else if (m->url) {
-        ngx_wagw_media_fetch(m);
-    } else {
-        media_from_base64(m);
-    }
-    if (m->in_fd != -1) {
-        close(m->in_fd);
-        m->in_fd = -1;
-    }
-
+bool ngx_wagw_media_seal_end(ngx_wagw_media_t *m)
+{
     if (m->status == 0 && m->size == 0) {
         ngx_wagw_media_fail(m, 400, "VALIDATION_FAILED", "is empty");
     }
@@ -726,6 +547,16 @@ static bool media_seal(ngx_wagw_media_t *m)
         ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
     }
     return m->status == 0 && !ngx_wagw_media_cancelled(m) && media_write(m);
+}
+
+/* The source, encrypted, as `out`. */
+static bool media_seal(ngx_wagw_media_t *m)
+{
+    if (!ngx_wagw_media_seal_begin(m)) {
+        return false;
+    }
+    ngx_wagw_media_source(m);
+    return ngx_wagw_media_seal_end(m);
 }
 
 void ngx_wagw_media_ingest(ngx_wagw_task_t *task)

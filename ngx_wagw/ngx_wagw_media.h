@@ -4,6 +4,8 @@
  *
  *   ngx_wagw_media.c        the object; from the caller's file or address to an
  *                           encrypted file of ours
+ *   ngx_wagw_media_source.c what the caller gave, as plaintext
+ *   ngx_wagw_media_keep.c   files that are kept for days: uploads, received media
  *   ngx_wagw_media_http.c   libcurl: addresses of callers, WhatsApp's hosts
  *   ngx_wagw_media_image.c  thumbnails
  *   ngx_wagw_media_hosts.c  the list of hosts, kept per instance
@@ -44,6 +46,18 @@ ngx_int_t ngx_wagw_media_reader(ngx_wagw_media_reader_t *r, ngx_fd_t fd, const w
 bool ngx_wagw_media_reader_next(ngx_wagw_media_reader_t *r, wagw_str_t *piece);
 void ngx_wagw_media_reader_end(ngx_wagw_media_reader_t *r);
 
+/* What the mediaId of an upload leads to, and what is known of the file. */
+typedef struct {
+    char id[33];
+    char path[NGX_MAX_PATH];
+    uint8_t key[32], seal[32];
+    wagw_media_keys_t keys;
+    uint64_t size, enc_size;
+    int64_t expires_ms;
+    char mimetype[128], file_name[256], type[16];
+    uint8_t sha256[32];
+} ngx_wagw_kept_t;
+
 struct ngx_wagw_media_s {
     ngx_wagw_task_t task;              /* data is the object */
     void (*next)(ngx_wagw_media_t *m); /* loop: after a task, or when event runs */
@@ -68,8 +82,9 @@ struct ngx_wagw_media_s {
     ngx_fd_t in_fd; /* -1 none */
     off_t in_at, in_left;
     unsigned in_base64 : 1;
-    unsigned in_escaped : 1; /* as written in JSON */
-    char *text;              /* base64 or data URL */
+    unsigned in_escaped : 1;       /* as written in JSON */
+    char *text;                    /* base64 or data URL */
+    ngx_wagw_media_reader_t *kept; /* an earlier upload; its descriptor is ours */
     char *url;
     char *mimetype, *file_name;
     char *source_type, *source_name; /* what the source says of it */
@@ -112,6 +127,9 @@ struct ngx_wagw_media_s {
     uint64_t serial, fetch_id; /* of an engine: our command, its fetch */
     ngx_queue_t queue;
     unsigned named : 1; /* path is a file of ours that goes with the object */
+    unsigned keep : 1;  /* an upload (3.11): `key` is given, `out` has a name */
+    unsigned bare : 1;  /* of a call that brought the keys itself */
+    ngx_wagw_kept_t *upload;
 
     /* the complaint; status 0: none */
     ngx_uint_t status;
@@ -147,6 +165,13 @@ void ngx_wagw_media_ingest(ngx_wagw_task_t *task);
 bool ngx_wagw_media_take(ngx_wagw_media_t *m, wagw_str_t plain);
 /* A file without a name in our directory; -1. */
 ngx_fd_t ngx_wagw_media_file(ngx_wagw_media_t *m);
+/* One whose name is m->path. */
+ngx_fd_t ngx_wagw_media_named(ngx_wagw_media_t *m);
+/* Thread: all of the source into _take() (ngx_wagw_media_source.c). */
+void ngx_wagw_media_source(ngx_wagw_media_t *m);
+/* Thread: what _take() gets between these two becomes `out`. */
+bool ngx_wagw_media_seal_begin(ngx_wagw_media_t *m);
+bool ngx_wagw_media_seal_end(ngx_wagw_media_t *m);
 
 /* Threads (ngx_wagw_media_http.c). */
 /* The beginning of what is behind a caller's address, max bytes; html: of a
@@ -191,6 +216,49 @@ void ngx_wagw_media_blob_ask(ngx_wagw_media_t *m);
 /* The instance is being dropped: its engine answers no more. */
 void ngx_wagw_media_blob_drop(ngx_wagw_instance_t *in);
 void ngx_wagw_media_blob_reply(uint64_t serial, const wagw_result_t *r);
+
+/* ---- sending and keeping (ngx_wagw_calls_media.c) ---- */
+
+typedef enum { NGX_WAGW_MEDIA_SEND = 0, NGX_WAGW_MEDIA_CONVERT, NGX_WAGW_MEDIA_KEEP } ngx_wagw_media_aim_t;
+
+/* From the parameters of a call to its file, encrypted and looked at; then
+ * next, with a complaint in m->status or without.  NULL field: the kind's.
+ * upload: with KEEP. */
+void ngx_wagw_media_begin(ngx_wagw_call_t *call, const char *kind, const char *field, ngx_wagw_media_aim_t aim,
+                          ngx_wagw_kept_t *upload, void (*next)(ngx_wagw_media_t *m));
+/* The second look, once the whole file is known: complains. */
+void ngx_wagw_media_judge_end(ngx_wagw_media_t *m);
+/* wagw_media_limit, wagw_media_url_limit: NGX_WAGW_SIZE_* */
+uint64_t ngx_wagw_media_size(ngx_uint_t which, bool url);
+/* What it is, as told to WhatsApp. */
+const char *ngx_wagw_media_mimetype(ngx_wagw_media_t *m);
+/* m->file, opened by m->keys, is at path: the worker sends it (ngx_wagw_calls_media_get.c). */
+void ngx_wagw_media_give(ngx_wagw_media_t *m, const char *path, uint64_t size);
+/* m->file is fetched from WhatsApp's hosts, unless it is here, and given. */
+void ngx_wagw_media_get(ngx_wagw_media_t *m);
+
+/* ---- kept files (ngx_wagw_media_keep.c) ---- */
+
+/* A new id of an instance, or what an id leads to; false: no such id. */
+bool ngx_wagw_kept_new(ngx_wagw_kept_t *k, ngx_str_t *instance);
+bool ngx_wagw_kept_id(ngx_wagw_kept_t *k, ngx_str_t *instance, wagw_str_t id);
+/* Opens the upload and reads what was noted of it; -1: there is none, or no longer. */
+ngx_fd_t ngx_wagw_kept_open(ngx_wagw_kept_t *k);
+/* Thread: m->out, with its notes, gets its place.  Complains. */
+void ngx_wagw_kept_store(ngx_wagw_task_t *task);
+/* Loop, after _store(): counts it; false: there is no room, the file has gone. */
+bool ngx_wagw_kept_add(const char *path, uint64_t bytes, int64_t expires_ms, bool received);
+/* NGX_DECLINED: there was none. */
+ngx_int_t ngx_wagw_kept_remove(const char *path);
+/* The instance was deleted. */
+void ngx_wagw_kept_forget(ngx_str_t *instance);
+/* Where received media of this name is kept; false: it does not fit. */
+bool ngx_wagw_kept_path(char path[NGX_MAX_PATH], ngx_str_t *instance, const char *name);
+/* Makes the instance's directory. */
+void ngx_wagw_kept_directory(const char *path);
+
+ngx_int_t ngx_wagw_media_keep_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
+void ngx_wagw_media_keep_done(void);
 
 /* Owner start: makes the directory, empties it. */
 ngx_int_t ngx_wagw_media_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);

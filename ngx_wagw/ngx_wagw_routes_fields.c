@@ -186,6 +186,26 @@ const ngx_wagw_field_t ngx_wagw_fields_media_convert[] = {
     STR("filename", OPT, NULL, 0, 255, "not needed either"),
     END};
 
+const ngx_wagw_field_t ngx_wagw_fields_media_upload[] = {
+    ENUM("type", REQ, "image|video|audio|voice|document|sticker", NULL, "what it will be sent as"),
+    STR("base64", OPT, NULL, 0, 0, "the file as base64 or data URL; or a multipart part file"),
+    STR("file", OPT, NULL, 0, 0, "the same"),
+    URL("url", OPT, "where the file is fetched"),
+    FILE_NAME, MIMETYPE,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_media_download[] = {
+    STR("url", OPT, NULL, 1, 4096, "as in the message; only its path counts"),
+    STR("directPath", OPT, NULL, 1, 4096, "as in the message; one of the two is needed"),
+    STR("mediaKey", REQ, NULL, 1, 64, "base64 of 32 bytes"),
+    STR("mimetype", OPT, NULL, 3, 127, "Content-Type of the answer"),
+    ENUM("type", REQ, "image|video|audio|voice|ptt|document|sticker|gif|ptv", NULL, "what the message is"),
+    STR("fileSha256", OPT, NULL, 1, 64, "base64; compared when given"),
+    STR("fileEncSha256", OPT, NULL, 1, 64, "base64; compared when given"),
+    STR("fileName", OPT, "filename", 1, 255, "for Content-Disposition"),
+    BOOL("download", "false", "to be saved instead of shown"),
+    END};
+
 const ngx_wagw_field_t ngx_wagw_fields_message_media[] = {
     BOOL("download", "false", "to be saved instead of shown"),
     END};

@@ -480,13 +480,13 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Converts audio to a voice note"},
     {"POST", "/api/media/:instanceId/convert/video", "media", P_SEND, 1, B(media_convert, media_convert_video), I | M, "3.11",
      "Converts a video to mp4"},
-    {"POST", "/api/media/:instanceId", "media", P_SEND, 2, NOT_YET, I | K, "3.11",
+    {"POST", "/api/media/:instanceId", "media", P_SEND, 2, B(media_upload, media_upload), I | K | M, "3.11",
      "Uploads media for later sends"},
-    {"GET", "/api/media/:instanceId/:mediaId", "media", P_READ, 2, NOT_YET, I, "3.11",
+    {"GET", "/api/media/:instanceId/:mediaId", "media", P_READ, 2, B(message_media, media_uploaded_get), I, "3.11",
      "Uploaded media"},
-    {"DELETE", "/api/media/:instanceId/:mediaId", "media", P_SEND, 2, NOT_YET, I | K, "3.11",
+    {"DELETE", "/api/media/:instanceId/:mediaId", "media", P_SEND, 2, B(none, media_uploaded_delete), I | K, "3.11",
      "Deletes uploaded media"},
-    {"POST", "/api/media/:instanceId/download", "media", P_SEND, 3, NOT_YET, I | K, "3.11",
+    {"POST", "/api/media/:instanceId/download", "media", P_SEND, 3, B(media_download, media_download), I, "3.11",
      "Downloads media by its keys"},
 
     /* 3.12 */

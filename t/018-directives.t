@@ -288,3 +288,78 @@ wagw_api_key ten-chars-;
 X-API-Key: ten-chars-
 --- request
 GET /api/instance
+
+
+
+=== TEST 24: sizes of media are taken
+--- http_config
+wagw_media_limit image=1m video=2g audio=16m document=500m sticker=100k;
+wagw_media_url_limit document=1m;
+wagw_media_uploads 100m 2h;
+wagw_media_store 1g 7d;
+--- request
+GET /
+--- error_code: 200
+
+
+
+=== TEST 25: a kind of media that there is not
+--- http_config
+wagw_media_limit film=1m;
+--- request
+GET /
+--- must_die
+
+
+
+=== TEST 26: a size of media that is none
+--- http_config
+wagw_media_limit image=0;
+--- request
+GET /
+--- must_die
+
+
+
+=== TEST 27: more than WhatsApp takes
+--- http_config
+wagw_media_url_limit document=3g;
+--- request
+GET /
+--- must_die
+
+
+
+=== TEST 28: a kind of media named twice
+--- http_config
+wagw_media_limit image=1m image=2m;
+--- request
+GET /
+--- must_die
+
+
+
+=== TEST 29: uploads without a time
+--- http_config
+wagw_media_uploads 1g;
+--- request
+GET /
+--- must_die
+
+
+
+=== TEST 30: uploads for no time
+--- http_config
+wagw_media_uploads 1g 0;
+--- request
+GET /
+--- must_die
+
+
+
+=== TEST 31: a store of media without a size
+--- http_config
+wagw_media_store big 1d;
+--- request
+GET /
+--- must_die
