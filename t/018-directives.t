@@ -298,7 +298,7 @@ wagw_media_url_limit document=1m;
 wagw_media_uploads 100m 2h;
 wagw_media_store 1g 7d;
 --- request
-GET /
+GET /api/observability/ping
 --- error_code: 200
 
 
