@@ -41,7 +41,12 @@ static int store_file(wagw_store_t *s)
 
     close(fd);
 
-    rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    rc = wagw_vfs_make(&s->vfs);
+    if (rc != WAGW_OK) {
+        return wagw_store_fail(s, rc, "cannot open \"%s\": no memory", s->path);
+    }
+
+    rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, wagw_vfs_name(s->vfs));
     if (rc != SQLITE_OK) {
         return wagw_store_fail(s, WAGW_IO, "cannot open \"%s\": %s", s->path,
                                s->db != NULL ? sqlite3_errmsg(s->db) : "no memory");
@@ -295,6 +300,7 @@ void wagw_store_close(wagw_store_t *s)
         sqlite3_close(s->db);
     }
 
+    wagw_vfs_destroy(s->vfs);
     wagw_buf_wipe(&s->scratch);
     wagw_buf_wipe(&s->opened);
     free(s->path);

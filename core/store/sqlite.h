@@ -24,8 +24,11 @@ typedef struct {
     int64_t num;
 } wagw_chat_slot_t;
 
+typedef struct wagw_vfs_s wagw_vfs_t;
+
 struct wagw_store_s {
     sqlite3 *db;
+    wagw_vfs_t *vfs;
     char *path;
     bool in_tx;
     bool failed; /* an SQL error inside the transaction: it can only be rolled back */
@@ -43,6 +46,12 @@ struct wagw_store_s {
     wagw_buf_t scratch; /* of the seal functions */
     wagw_buf_t opened;
 };
+
+/* ---- the log's writes gathered (sqlite_vfs.c) */
+
+int wagw_vfs_make(wagw_vfs_t **v);
+const char *wagw_vfs_name(const wagw_vfs_t *v);
+void wagw_vfs_destroy(wagw_vfs_t *v); /* after its last file is closed; takes NULL */
 
 /* ---- statements (sqlite_sql.c) */
 
