@@ -103,6 +103,18 @@ int wagw_app_snapshot(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, w
 int wagw_app_patch(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, wagw_str_t patch, wagw_str_t external,
                    uint64_t version, wagw_app_mutation_pt cb, void *data, wagw_app_error_t *err);
 
+/*
+ * The phone's own copy of a collection (SyncdSnapshotRecovery, inflated).  The
+ * caller has made sure that it came from our device 0.  It replaces what is
+ * stored when it is newer; WAGW_DUPLICATE: it is not.  Otherwise as above.
+ */
+int wagw_app_recover(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, wagw_str_t bytes, wagw_app_mutation_pt cb,
+                     void *data, wagw_app_error_t *err);
+/* Which collection such a copy is of; WAGW_NOT_FOUND, WAGW_MALFORMED. */
+int wagw_app_recovery_of(wagw_str_t bytes, wagw_app_collection_t *c);
+/* gzip or zlib, at most `max` bytes (WAGW_LIMIT). */
+int wagw_app_gunzip(wagw_buf_t *out, wagw_str_t in, size_t max);
+
 /* An encrypted blob of the media hosts (md-app-state). */
 typedef struct {
     wagw_str_t media_key;

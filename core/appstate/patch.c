@@ -234,7 +234,7 @@ static int preload(work_t *w, list_t *l, wagw_app_index_t *x, bool fresh)
     return again;
 }
 
-static int parse_index(wagw_app_mutation_t *m, wagw_arena_t *a)
+int wagw_app_index_parts(wagw_app_mutation_t *m, wagw_arena_t *a)
 {
     cJSON *json = cJSON_ParseWithLength((const char *)m->index.p, m->index.n);
     const cJSON *e;
@@ -311,7 +311,7 @@ static int open_record(work_t *w, const rec_t *r, wagw_app_mutation_t *m)
     if (!wagw_ct_equal(mac, r->index, WAGW_APP_MAC)) {
         return fail(w->err, WAGW_CRYPTO, "index_mac_mismatch");
     }
-    return parse_index(m, w->a);
+    return wagw_app_index_parts(m, w->a);
 }
 
 /* Marks all but the last mutation of each index. */

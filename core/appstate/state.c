@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define STATE_SIZE (8 + WAGW_LTHASH)
+#define PROBES_MAX 1024 /* half of the places are free: hundreds are beyond chance */
 
 static const char *const names[WAGW_APP_COLLECTIONS] = {"critical_block", "critical_unblock_low", "regular_high",
                                                         "regular_low", "regular"};
@@ -351,14 +352,17 @@ int wagw_app_index_get(wagw_app_index_t *x, wagw_txn_t *t, wagw_app_collection_t
 {
     int rc;
     char text[128];
-    size_t at, n;
+    size_t at, n, probes = 0;
     uint64_t h;
     wagw_str_t v;
     wagw_app_entry_t *e;
 
-    /* MACs are random to whoever has no key; to the phone the place is its own trouble */
+    /* real MACs are random; those that were made to meet in one place are refused */
     memcpy(&h, mac, sizeof(h));
     for (at = h & (x->cap - 1);; at = (at + 1) & (x->cap - 1)) {
+        if (++probes > PROBES_MAX) {
+            return WAGW_LIMIT;
+        }
         e = &x->entries[at];
         if (e->mac == NULL) {
             break;

@@ -11,7 +11,7 @@
 #define LATER_MS 600000
 #define ATTEMPTS_MAX 2 /* integrity failures of a collection until it is given up */
 #define PATCHES_MAX 4096
-#define BLOB_MAX (64u << 20)
+#define BLOB_MAX (64u << 20) /* all of an answer's together */
 #define KEY_ASK_MS 86400000ll
 
 enum { META_DIRTY = 1, META_FRESH, META_BLOCKED, META_EXPIRED, META_UNARCHIVE };
@@ -182,7 +182,7 @@ wagw_node_t *wagw_app_iq(wagw_turn_t *t, wagw_app_collection_t c, wagw_node_t **
 /* ---- keys (07 sections 2 and 6) ---- */
 
 /* Asks the phone, at most once a day for each key. */
-static int key_ask(wagw_turn_t *t, const wagw_app_error_t *err)
+int wagw_app_key_ask(wagw_turn_t *t, const wagw_app_error_t *err)
 {
     int rc;
     size_t n;
@@ -321,7 +321,7 @@ static int refuse(wagw_turn_t *t, wagw_app_collection_t c, wagw_app_meta_t *m, i
         wagw_client_log(t->c, WAGW_LOG_NOTICE, "app state %s waits for a key of the phone", wagw_app_name(c));
         m->blocked |= wagw_app_bit(c);
         m->dirty &= ~wagw_app_bit(c);
-        return key_ask(t, err);
+        return wagw_app_key_ask(t, err);
     }
     wagw_client_log(t->c, WAGW_LOG_WARN, "app state %s refused: %s", wagw_app_name(c),
                     err->why ? err->why : wagw_rc_name(rc));
@@ -329,6 +329,7 @@ static int refuse(wagw_turn_t *t, wagw_app_collection_t c, wagw_app_meta_t *m, i
         wagw_client_log(t->c, WAGW_LOG_ERROR, "app state %s is given up until it changes again", wagw_app_name(c));
         m->dirty &= ~wagw_app_bit(c);
         x.failed = false;
+        WAGW_TRY(wagw_app_copy_ask(t, c));
     } else {
         m->dirty |= wagw_app_bit(c);
     }
@@ -475,6 +476,9 @@ static void held_next(wagw_client_t *c)
             f.sha256 = ref.sha256;
             f.enc_sha256 = ref.enc_sha256;
             f.max = BLOB_MAX;
+            for (unsigned i = 0; i < app->held->have; i++) {
+                f.max -= app->held->blob[i].n < f.max ? app->held->blob[i].n : f.max;
+            }
             app->fetch = wagw_client_fetch(c, &f);
         }
         if (app->fetch == 0) {

@@ -5,8 +5,6 @@
 
 #include "app_i.h"
 
-#include <stdio.h>
-
 static int again(wagw_app_apply_t *a, int rc)
 {
     if (rc == WAGW_AGAIN) {
@@ -60,30 +58,24 @@ static bool outdated(const wagw_row_chat_t *c, const Wa__SyncActionValue__SyncAc
 
 /* ---- events ---- */
 
-static int chat_event(wagw_app_apply_t *a, const wagw_row_chat_t *c, const char *key, const char *text, int64_t number)
+/* {chatId, changes{...}, timestamp}: the caller writes into changes. */
+static void event_open(wagw_json_t *j, const wagw_row_chat_t *c)
 {
-    wagw_buf_t b = {0};
-    wagw_json_t j = wagw_json(&b);
-
-    if (!a->emit) {
-        return WAGW_OK;
-    }
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "chatId", c->id);
-    wagw_json_key(&j, "changes");
-    wagw_json_open(&j, '{');
-    if (text) {
-        wagw_json_kcstr(&j, key, text);
-    } else {
-        wagw_json_kint(&j, key, number);
-    }
-    wagw_json_close(&j);
-    wagw_json_kiso(&j, "timestamp", a->t->now);
-    wagw_json_close(&j);
-    return wagw_event_emit(a->t, "chat.update", c->id, &b);
+    wagw_json_open(j, '{');
+    wagw_json_kstr(j, "chatId", c->id);
+    wagw_json_key(j, "changes");
+    wagw_json_open(j, '{');
 }
 
-static int chat_event_bool(wagw_app_apply_t *a, const wagw_row_chat_t *c, const char *key, bool v)
+static int event_close(wagw_app_apply_t *a, const wagw_row_chat_t *c, const char *name, wagw_json_t *j, wagw_buf_t *b)
+{
+    wagw_json_close(j);
+    wagw_json_kiso(j, "timestamp", a->t->now);
+    wagw_json_close(j);
+    return wagw_event_emit(a->t, name, c->id, b);
+}
+
+static int chat_event_str(wagw_app_apply_t *a, const wagw_row_chat_t *c, const char *key, wagw_str_t text)
 {
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
@@ -91,15 +83,35 @@ static int chat_event_bool(wagw_app_apply_t *a, const wagw_row_chat_t *c, const 
     if (!a->emit) {
         return WAGW_OK;
     }
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "chatId", c->id);
-    wagw_json_key(&j, "changes");
-    wagw_json_open(&j, '{');
+    event_open(&j, c);
+    wagw_json_kstr(&j, key, text);
+    return event_close(a, c, "chat.update", &j, &b);
+}
+
+static int chat_event_int(wagw_app_apply_t *a, const wagw_row_chat_t *c, const char *key, int64_t number)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    if (!a->emit) {
+        return WAGW_OK;
+    }
+    event_open(&j, c);
+    wagw_json_kint(&j, key, number);
+    return event_close(a, c, "chat.update", &j, &b);
+}
+
+static int chat_event_bool(wagw_app_apply_t *a, const wagw_row_chat_t *c, const char *name, const char *key, bool v)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    if (!a->emit) {
+        return WAGW_OK;
+    }
+    event_open(&j, c);
     wagw_json_kbool(&j, key, v);
-    wagw_json_close(&j);
-    wagw_json_kiso(&j, "timestamp", a->t->now);
-    wagw_json_close(&j);
-    return wagw_event_emit(a->t, "chat.update", c->id, &b);
+    return event_close(a, c, name, &j, &b);
 }
 
 /* ---- chats ---- */
@@ -137,13 +149,14 @@ static int apply_pin(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncActi
     }
     c->pinned = pinned ? (uint32_t)(at / 1000) : 0;
     WAGW_TRY(wagw_turn_chat_put(a->t, c));
-    return chat_event_bool(a, c, "pinned", pinned);
+    return chat_event_bool(a, c, "chat.update", "pinned", pinned);
 }
 
 static int apply_mute(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncActionValue__MuteAction *v)
 {
-    char text[32];
     int64_t until = 0;
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
 
     if (v->has_muted && v->muted) {
         until = v->has_muteendtimestamp && v->muteendtimestamp > 0 ? v->muteendtimestamp : -1;
@@ -153,15 +166,19 @@ static int apply_mute(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncAct
     }
     c->muted_until = until;
     WAGW_TRY(wagw_turn_chat_put(a->t, c));
+    if (!a->emit) {
+        return WAGW_OK;
+    }
+    event_open(&j, c);
+    wagw_json_kbool(&j, "muted", until != 0);
     if (until > 0) {
-        wagw_iso_text(until, text);
+        wagw_json_kiso(&j, "mutedUntil", until);
+    } else if (until < 0) {
+        wagw_json_kcstr(&j, "mutedUntil", "9999-12-31T23:59:59.999Z");
     } else {
-        snprintf(text, sizeof(text), "%s", until ? "9999-12-31T23:59:59.999Z" : "");
+        wagw_json_knull(&j, "mutedUntil");
     }
-    if (until == 0) {
-        return chat_event_bool(a, c, "muted", false);
-    }
-    return chat_event(a, c, "mutedUntil", text, 0);
+    return event_close(a, c, "chat.update", &j, &b);
 }
 
 static int apply_read(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncActionValue__MarkChatAsReadAction *v)
@@ -177,7 +194,7 @@ static int apply_read(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncAct
     c->marked_unread = !read;
     c->unread = read ? 0 : c->unread;
     WAGW_TRY(wagw_turn_chat_put(a->t, c));
-    return chat_event(a, c, "unreadCount", NULL, read ? 0 : c->unread ? (int64_t)c->unread : 1);
+    return chat_event_int(a, c, "unreadCount", read ? 0 : c->unread ? (int64_t)c->unread : 1);
 }
 
 static int64_t range_ms(const Wa__SyncActionValue__SyncActionMessageRange *r, int64_t otherwise)
@@ -213,14 +230,12 @@ static int apply_clear(wagw_app_apply_t *a, wagw_row_chat_t *c, const wagw_app_m
         c->marked_unread = false;
     }
     WAGW_TRY(wagw_turn_chat_put(a->t, c));
-    return chat_event_bool(a, c, "cleared", true);
+    return chat_event_bool(a, c, "chat.update", "cleared", true);
 }
 
 static int apply_delete(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncActionValue__DeleteChatAction *v)
 {
     int64_t until = range_ms(v->messagerange, a->t->now);
-    wagw_buf_t b = {0};
-    wagw_json_t j = wagw_json(&b);
 
     if (!a->emit && c->last_ms == 0) {
         return WAGW_OK; /* a snapshot has no order: what else it says of the chat may be newer */
@@ -230,14 +245,7 @@ static int apply_delete(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncA
         return WAGW_OK; /* something newer came meanwhile: the chat stays */
     }
     WAGW_TRY(wagw_txn_del(&a->t->txn, WAGW_REC_CHAT, c->id));
-    if (!a->emit) {
-        return WAGW_OK;
-    }
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "chatId", c->id);
-    wagw_json_kiso(&j, "timestamp", a->t->now);
-    wagw_json_close(&j);
-    return wagw_event_emit(a->t, "chat.delete", c->id, &b);
+    return chat_event_bool(a, c, "chat.delete", "deleted", true);
 }
 
 static int apply_chat(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa__SyncActionValue *v)
@@ -268,6 +276,10 @@ static int apply_chat(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const W
     }
     if (v->deletechataction && wagw_str_is(m->part[0], "deleteChat")) {
         return apply_delete(a, &c, v->deletechataction);
+    }
+    if (v->lockchataction && wagw_str_is(m->part[0], "lock")) {
+        return chat_event_bool(a, &c, "chat.update", "locked",
+                               v->lockchataction->has_locked && v->lockchataction->locked);
     }
     return WAGW_OK;
 }
@@ -311,7 +323,9 @@ static int apply_message(wagw_app_apply_t *a, const wagw_app_mutation_t *m, cons
             return WAGW_OK;
         }
         row.flags = flags;
-        return wagw_turn_message_put(t, &row);
+        WAGW_TRY(wagw_turn_message_put(t, &row));
+        WAGW_TRY(chat_row(t, &chat, &c));
+        return chat_event_str(a, &c, flags & WAGW_ROW_STARRED ? "starredMessage" : "unstarredMessage", row.id);
     }
     if (v->deletemessageformeaction == NULL) {
         return WAGW_OK;
@@ -329,7 +343,7 @@ static int apply_message(wagw_app_apply_t *a, const wagw_app_mutation_t *m, cons
         c.last_body = WAGW_STR_NULL;
         WAGW_TRY(wagw_turn_chat_put(t, &c));
     }
-    return chat_event(a, &c, "deletedMessage", (const char *)wagw_arena_str(&t->arena, row.id).p, 0);
+    return chat_event_str(a, &c, "deletedMessage", row.id);
 }
 
 /* ---- contacts ---- */
@@ -451,6 +465,14 @@ static int apply_one(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa
     if (m->nparts >= 2 && (wagw_str_is(p[0], "contact") || wagw_str_is(p[0], "lid_contact"))) {
         return apply_contact(a, m, v);
     }
+    if (wagw_str_is(p[0], "nct_salt_sync")) {
+        return wagw_token_salt(a->t, !m->remove && v->nctsaltsyncaction && v->nctsaltsyncaction->has_salt
+                                         ? wagw_str(v->nctsaltsyncaction->salt.data, v->nctsaltsyncaction->salt.len)
+                                         : WAGW_STR_NULL);
+    }
+    if (m->nparts >= 2 && wagw_str_starts(p[0], WAGW_STR("label_"))) {
+        return wagw_label_apply(a, m, v);
+    }
     if (m->remove) {
         return WAGW_OK;
     }
@@ -474,9 +496,6 @@ static int apply_one(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa
         wagw_jid_parse(&lid, p[1]) == WAGW_OK &&
         wagw_jid_parse(&pn, wagw_cstr(v->pnforlidchataction->pnjid)) == WAGW_OK) {
         return wagw_lid_learn(a->t, &lid, &pn);
-    }
-    if (m->nparts >= 2 && wagw_str_starts(p[0], WAGW_STR("label_"))) {
-        return wagw_label_apply(a, m, v);
     }
     return m->nparts >= 2 ? apply_chat(a, m, v) : WAGW_OK;
 }

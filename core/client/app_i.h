@@ -2,6 +2,7 @@
  * core/client: what the files about app state and history share.
  *
  *   app.c          fetching, keys; app_upload.c  changes: one request at a time
+ *   app_peer.c     keys for other companions, the phone's copies
  *   app_apply.c    what a verified mutation does to rows, credentials, events
  *   app_change.c   REST commands as changes
  *   history.c      chunks announced by the phone, worked off in slices
@@ -98,6 +99,11 @@ int wagw_app_queue(wagw_turn_t *t, uint64_t command, wagw_app_collection_t c, co
 /* Serialised value in the arena, with the time in it. */
 wagw_str_t wagw_app_value(wagw_turn_t *t, Wa__SyncActionValue *v);
 
+/* Asks the phone for a key that err names, at most once a day. */
+int wagw_app_key_ask(wagw_turn_t *t, const wagw_app_error_t *err);
+/* app_peer.c: the phone's copy of a collection that cannot be repaired. */
+int wagw_app_copy_ask(wagw_turn_t *t, wagw_app_collection_t c);
+
 /* app_apply.c.  emit: events too.  What has to be loaded is collected, not
  * waited for one by one: again says that the turn must run once more. */
 typedef struct {
@@ -122,6 +128,7 @@ struct wagw_hist_s {
     unsigned pass;                /* 0 check, 1 pairs, 2 everything else */
     bool end;                     /* of the pass */
     bool refused;
+    bool missing; /* the hosts do not have it */
     uint64_t fetch;
     uint32_t chats, messages, slice_chats, slice_messages;
     wagw_arena_t arena; /* the entries of the slice */

@@ -127,6 +127,7 @@ static int drop_one(void *data, wagw_str_t key, wagw_str_t value)
     return wagw_txn_del(data, WAGW_REC_META, key);
 }
 
+/* v NULL: the record was removed. */
 static int apply_edit(wagw_app_apply_t *a, wagw_str_t id, const Wa__SyncActionValue__LabelEditAction *v)
 {
     int rc, known;
@@ -141,7 +142,7 @@ static int apply_edit(wagw_app_apply_t *a, wagw_str_t id, const Wa__SyncActionVa
     if (known != WAGW_OK && known != WAGW_NOT_FOUND) {
         return known;
     }
-    if (v->has_deleted && v->deleted) {
+    if (v == NULL || (v->has_deleted && v->deleted)) {
         if (known == WAGW_NOT_FOUND) {
             return WAGW_OK;
         }
@@ -169,10 +170,9 @@ static int apply_edit(wagw_app_apply_t *a, wagw_str_t id, const Wa__SyncActionVa
 }
 
 /* ["label_jid", id, chat] and ["label_message", id, chat, message, ...] */
-static int apply_association(wagw_app_apply_t *a, const wagw_app_mutation_t *m, bool on)
+static int apply_association(wagw_app_apply_t *a, const wagw_app_mutation_t *m, bool message, bool on)
 {
     int rc;
-    bool message = m->nparts > 3;
     label_t l = {.id = m->part[1]};
     wagw_jid_t j;
     wagw_str_t chat, key, v;
@@ -205,11 +205,15 @@ static int apply_association(wagw_app_apply_t *a, const wagw_app_mutation_t *m, 
 
 int wagw_label_apply(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa__SyncActionValue *v)
 {
-    if (v->labeleditaction && wagw_str_is(m->part[0], "label_edit")) {
-        return apply_edit(a, m->part[1], v->labeleditaction);
+    bool jid = wagw_str_is(m->part[0], "label_jid");
+
+    if (wagw_str_is(m->part[0], "label_edit") && (m->remove || v->labeleditaction)) {
+        return apply_edit(a, m->part[1], m->remove ? NULL : v->labeleditaction);
     }
-    if (v->labelassociationaction && m->nparts >= 3) {
-        return apply_association(a, m, v->labelassociationaction->has_labeled && v->labelassociationaction->labeled);
+    if ((jid && m->nparts >= 3) || (wagw_str_is(m->part[0], "label_message") && m->nparts >= 4)) {
+        return apply_association(a, m, !jid,
+                                 !m->remove && v->labelassociationaction && v->labelassociationaction->has_labeled &&
+                                     v->labelassociationaction->labeled);
     }
     return WAGW_OK;
 }

@@ -80,6 +80,7 @@ int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
 
     case WAGW_IS_HISTORY_SYNC:
     case WAGW_IS_APP_STATE_KEY_SHARE:
+    case WAGW_IS_APP_STATE_KEY_REQUEST:
     case WAGW_IS_LID_MAPPING:
     case WAGW_IS_PEER_RESPONSE:
     case WAGW_IS_PEER_OTHER:

@@ -464,6 +464,12 @@ int wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent); /* <skey> of the cur
 
 /* The token for messages to the person, *v empty when there is none to send. */
 int wagw_token_get(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *v);
+/* <tctoken>, or without one <cstoken>, into a stanza for `user`. */
+int wagw_token_attach(wagw_turn_t *t, wagw_node_t *stanza, const wagw_jid_t *user);
+/* What history tells of a contact (s since 1970); the newer one stays. */
+int wagw_token_told(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t token, uint64_t at, uint64_t sent_at);
+/* The NCT salt of the account; empty: there is none any more. */
+int wagw_token_salt(wagw_turn_t *t, wagw_str_t salt);
 int wagw_token_received(wagw_turn_t *t, const wagw_node_t *notification);
 /* After a direct message was acknowledged: gives ours when it is due. */
 int wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user);
@@ -531,11 +537,14 @@ int wagw_retry_clear(wagw_turn_t *t, const wagw_incoming_t *in);
 int wagw_phone_ask(wagw_turn_t *t, uint64_t unused); /* placeholder resend, due ones */
 int wagw_phone_want(wagw_turn_t *t, const wagw_incoming_t *in, unsigned delay_ms);
 int wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority);
+int wagw_peer_send_to(wagw_turn_t *t, const wagw_jid_t *device, wagw_str_t message, const char *priority);
 
 /* ---- app state and history (app.c, history.c; 07, 08) ---------------------------------------- */
 
 int wagw_app_pump(wagw_turn_t *t, uint64_t unused); /* the next request, if one is due */
 int wagw_app_keys_came(wagw_turn_t *t);
+int wagw_app_keys_asked(wagw_turn_t *t, const wagw_incoming_t *in, wagw_str_t bytes); /* AppStateSyncKeyRequest */
+int wagw_app_copy_came(wagw_turn_t *t, wagw_str_t bytes, bool compressed); /* SyncdSnapshotRecovery of the phone */
 int wagw_app_server_sync(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_app_changed(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
 int wagw_label_command(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);

@@ -8,6 +8,8 @@
 
 #include "app_i.h"
 
+#include "../media/media.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,6 +50,21 @@ void wagw_history_free(wagw_client_t *c)
     free(h);
 }
 
+static int done_event(wagw_turn_t *t, int type, int progress, uint32_t chats, uint32_t messages)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    wagw_json_open(&j, '{');
+    wagw_json_kcstr(&j, "type", wagw_sync_name((unsigned)type));
+    wagw_json_kint(&j, "progress", progress);
+    wagw_json_kint(&j, "chats", chats);
+    wagw_json_kint(&j, "messages", messages);
+    wagw_json_kbool(&j, "done", progress == 100);
+    wagw_json_close(&j);
+    return wagw_event_emit(t, "history.sync", WAGW_STR_NULL, &b);
+}
+
 /* ---- announcing ---- */
 
 static void begin_then(wagw_client_t *c, void *arg)
@@ -67,6 +84,9 @@ int wagw_history_announced(wagw_turn_t *t, const wagw_incoming_t *in, wagw_str_t
     }
     wagw_client_log(t->c, WAGW_LOG_INFO, "history: %s, chunk %d, %d%%", wagw_sync_name((unsigned)notice.type),
                     notice.chunk, notice.progress);
+    if (notice.type == WAGW_SYNC_NO_HISTORY) {
+        return done_event(t, notice.type, 100, 0, 0); /* the phone has none to give */
+    }
     if ((notice.inline_payload.n == 0 && (notice.direct_path.n == 0 || notice.media_key.n != 32)) ||
         notice.type > WAGW_SYNC_ON_DEMAND) {
         return WAGW_OK;
@@ -183,6 +203,7 @@ bool wagw_history_fetched(wagw_client_t *c, uint64_t id, int rc, wagw_str_t byte
         wagw_history_free(c);
         next_at(c, RETRY_MS);
     } else {
+        h->missing = rc == WAGW_NOT_FOUND;
         finish(c);
     }
     return true;
@@ -308,8 +329,10 @@ static int pair_of(wagw_hist_t *h, const wagw_history_item_t *it)
     wagw_history_item_t pair = {.what = WAGW_HISTORY_PAIR};
     wagw_history_message_t *m;
 
-    if (it->what == WAGW_HISTORY_PAIR) {
-        return it->id.n && it->name.n ? keep_item(h, it) : WAGW_OK;
+    if (it->what == WAGW_HISTORY_PAIR || it->what == WAGW_HISTORY_CONTACT) {
+        pair.id = it->id;
+        pair.name = it->name;
+        return it->id.n && it->name.n ? keep_item(h, &pair) : WAGW_OK;
     }
     if (it->what == WAGW_HISTORY_MESSAGE && h->own_user[0] == '\0' && wagw_str_ends(it->chat, WAGW_STR("@lid"))) {
         m = malloc(sizeof(*m));
@@ -445,16 +468,58 @@ static void gone_then(wagw_client_t *c, void *arg)
     begin_then(c, NULL);
 }
 
+/*
+ * The hosts no longer have the chunk: the phone uploads it again and announces
+ * it anew (06 section 9, 08 section 4).  Its answer to the receipt itself says nothing
+ * that the new announcement does not.
+ */
+static int upload_again(wagw_turn_t *t, const wagw_hist_t *h)
+{
+    int rc;
+    uint8_t iv[12];
+    wagw_buf_t sealed = {0};
+    wagw_str_t copy, id, v;
+    wagw_jid_t own = wagw_jid_user(&wagw_turn_me(t)->jid);
+    wagw_node_t *n, *e;
+    wagw_history_notice_t notice;
+
+    rc = wagw_txn_get(&t->txn, WAGW_REC_META, wagw_cstr(h->key), &v);
+    if (rc != WAGW_OK) {
+        return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+    }
+    if (t->c->conn != WAGW_CONN_OPEN || wagw_history_notice(&notice, v) != WAGW_OK || notice.original_id.n) {
+        return WAGW_OK; /* what was uploaded again already is not asked for once more */
+    }
+    id = wagw_cstr(strrchr(h->key, '|') + 1);
+    wagw_turn_random(t, iv, sizeof(iv));
+    rc = wagw_media_retry_seal(&sealed, notice.media_key.p, id, iv);
+    copy = rc == WAGW_OK ? wagw_arena_str(&t->arena, wagw_buf_view(&sealed)) : WAGW_STR_NULL;
+    wagw_buf_free(&sealed);
+    if (copy.p == NULL) {
+        return rc == WAGW_OK ? WAGW_NOMEM : rc;
+    }
+    n = wagw_node(&t->arena, "receipt");
+    wagw_node_attr(&t->arena, n, "id", wagw_arena_str(&t->arena, id));
+    wagw_node_attr_jid(&t->arena, n, "to", &own);
+    wagw_node_attrc(&t->arena, n, "type", "server-error");
+    wagw_node_attrc(&t->arena, n, "category", "peer");
+    e = wagw_node_child(&t->arena, n, "encrypt");
+    wagw_node_bytes(wagw_node_child(&t->arena, e, "enc_p"), copy);
+    wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, e, "enc_iv"), wagw_str(iv, sizeof(iv)));
+    return wagw_turn_send(t, n);
+}
+
 static int gone_run(wagw_turn_t *t, uint64_t unused)
 {
     int progress;
-    wagw_buf_t b = {0};
     wagw_hist_t *h = t->c->hist;
-    wagw_json_t j = wagw_json(&b);
 
     (void)unused;
     if (h == NULL) {
         return WAGW_OK;
+    }
+    if (h->missing) {
+        WAGW_TRY(upload_again(t, h));
     }
     WAGW_TRY(wagw_txn_del(&t->txn, WAGW_REC_META, wagw_cstr(h->key)));
     WAGW_TRY(wagw_turn_then(t, gone_then, NULL, 0));
@@ -462,14 +527,7 @@ static int gone_run(wagw_turn_t *t, uint64_t unused)
         return WAGW_OK;
     }
     progress = h->notice.progress < 0 ? 100 : h->notice.progress > 100 ? 100 : h->notice.progress;
-    wagw_json_open(&j, '{');
-    wagw_json_kcstr(&j, "type", wagw_sync_name((unsigned)h->notice.type));
-    wagw_json_kint(&j, "progress", progress);
-    wagw_json_kint(&j, "chats", h->chats);
-    wagw_json_kint(&j, "messages", h->messages);
-    wagw_json_kbool(&j, "done", progress == 100);
-    wagw_json_close(&j);
-    return wagw_event_emit(t, "history.sync", WAGW_STR_NULL, &b);
+    return done_event(t, h->notice.type, progress, h->chats, h->messages);
 }
 
 /* ---- asking for more (08 section 6) ---- */

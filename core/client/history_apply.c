@@ -316,6 +316,9 @@ static int apply_chat(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t 
         }
         WAGW_TRY(contact_name(t, &chat, c.name));
     }
+    if (wagw_jid_is_person(&chat)) {
+        WAGW_TRY(wagw_token_told(t, &chat, c.token, c.token_t, c.token_sender_t));
+    }
     if (row.name.n == 0 || (wagw_jid_is_group(&chat) && c.name.n)) {
         row.name = c.name;
     }
@@ -347,6 +350,20 @@ static int apply_name(wagw_turn_t *t, const wagw_history_item_t *it)
     return wagw_contact_seen(t, &who, it->name);
 }
 
+static int apply_inline(wagw_turn_t *t, const wagw_history_item_t *it)
+{
+    wagw_jid_t who;
+    wagw_str_t name;
+
+    if (wagw_history_contact(it->bytes, &name) != WAGW_OK ||
+        wagw_jid_parse(&who, it->id.n ? it->id : it->name) != WAGW_OK || !wagw_jid_is_person(&who)) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(wagw_chat_canonical(t, &who, &who));
+    who = wagw_jid_user(&who);
+    return contact_name(t, &who, name);
+}
+
 int wagw_history_apply(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t *it)
 {
     wagw_jid_t pn, lid;
@@ -366,6 +383,10 @@ int wagw_history_apply(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t
         return apply_chat(t, h, it);
     case WAGW_HISTORY_NAME:
         return apply_name(t, it);
+    case WAGW_HISTORY_CONTACT:
+        return apply_inline(t, it);
+    case WAGW_HISTORY_SALT:
+        return wagw_token_salt(t, it->bytes);
     default:
         return WAGW_OK;
     }

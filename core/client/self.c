@@ -149,6 +149,8 @@ static int peer_response(wagw_turn_t *t, wagw_str_t bytes)
 {
     int rc = WAGW_OK;
     Wa__Message__PeerDataOperationRequestResponseMessage *r;
+    const Wa__Message__PeerDataOperationRequestResponseMessage__PeerDataOperationResult__SyncDSnapshotFatalRecoveryResponse
+        *copy;
 
     r = (void *)protobuf_c_message_unpack(&wa__message__peer_data_operation_request_response_message__descriptor, NULL,
                                           bytes.n, bytes.p);
@@ -159,6 +161,11 @@ static int peer_response(wagw_turn_t *t, wagw_str_t bytes)
         if (r->peerdataoperationresult[i]->placeholdermessageresendresponse &&
             r->peerdataoperationresult[i]->placeholdermessageresendresponse->has_webmessageinfobytes) {
             rc = resent(t, r->peerdataoperationresult[i]->placeholdermessageresendresponse->webmessageinfobytes);
+        }
+        copy = r->peerdataoperationresult[i]->syncdsnapshotfatalrecoveryresponse;
+        if (rc == WAGW_OK && copy && copy->has_collectionsnapshot) {
+            rc = wagw_app_copy_came(t, wagw_str(copy->collectionsnapshot.data, copy->collectionsnapshot.len),
+                                    copy->has_iscompressed && copy->iscompressed);
         }
     }
     protobuf_c_message_free_unpacked(&r->base, NULL);
@@ -172,6 +179,8 @@ int wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_conten
         return lid_mappings(t, m->payload);
     case WAGW_IS_APP_STATE_KEY_SHARE:
         return key_share(t, m->payload);
+    case WAGW_IS_APP_STATE_KEY_REQUEST:
+        return wagw_app_keys_asked(t, in, m->payload);
     case WAGW_IS_HISTORY_SYNC:
         return in->sender.device == 0 ? wagw_history_announced(t, in, m->payload) : WAGW_OK;
     case WAGW_IS_PEER_RESPONSE:
@@ -185,11 +194,17 @@ int wagw_apply_self(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_conten
 
 int wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority)
 {
+    wagw_jid_t phone = wagw_jid_user(&wagw_turn_me(t)->jid);
+
+    return wagw_peer_send_to(t, &phone, message, priority);
+}
+
+int wagw_peer_send_to(wagw_turn_t *t, const wagw_jid_t *device, wagw_str_t message, const char *priority)
+{
     int rc;
     char id[24];
     bool prekey = false;
     uint8_t random[16];
-    wagw_jid_t phone = wagw_jid_user(&wagw_turn_me(t)->jid);
     wagw_node_t *n, *meta;
     const wagw_creds_t *me = wagw_turn_me(t);
 
@@ -197,15 +212,15 @@ int wagw_peer_send(wagw_turn_t *t, wagw_str_t message, const char *priority)
     WAGW_TRY(wagw_message_id(id, t->now / 1000, wagw_str(me->jid.user, me->jid.user_len), random));
     n = wagw_node(&t->arena, "message");
     wagw_node_attr(&t->arena, n, "id", wagw_arena_str(&t->arena, wagw_cstr(id)));
-    wagw_node_attr_jid(&t->arena, n, "to", &phone);
+    wagw_node_attr_jid(&t->arena, n, "to", device);
     wagw_node_attrc(&t->arena, n, "type", "text");
     wagw_node_attrc(&t->arena, n, "category", "peer");
     wagw_node_attrc(&t->arena, n, "push_priority", priority);
     meta = wagw_node_child(&t->arena, n, "meta");
     wagw_node_attrc(&t->arena, meta, "appdata", "default");
-    rc = wagw_stanza_enc(t, n, &phone, message, &prekey, NULL);
+    rc = wagw_stanza_enc(t, n, device, message, &prekey, NULL);
     if (rc == WAGW_NO_SESSION || rc == WAGW_NOT_FOUND) {
-        return WAGW_OK; /* the phone never wrote to us */
+        return WAGW_OK; /* it never wrote to us */
     }
     WAGW_TRY(rc);
     if (prekey) {

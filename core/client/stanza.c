@@ -96,7 +96,7 @@ int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t
     int rc;
     bool prekey = false, self_chat = wagw_is_me(t->c, &s->to), own;
     size_t peers = 0;
-    wagw_str_t dsm = WAGW_STR_NULL, token;
+    wagw_str_t dsm = WAGW_STR_NULL;
     wagw_node_t *m, *parts, *to, *enc, *meta;
     wagw_signal_t *sig = wagw_turn_signal(t);
     wagw_signal_addr_t addr;
@@ -158,10 +158,7 @@ int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t
         wagw_stanza_biz(t, m, s->biz, true);
     }
     if (!self_chat) {
-        WAGW_TRY(wagw_token_get(t, &s->to, &token));
-        if (token.n) {
-            wagw_node_bytes(wagw_node_child(&t->arena, m, "tctoken"), token);
-        }
+        WAGW_TRY(wagw_token_attach(t, m, &s->to));
     }
     if (m == NULL) {
         return WAGW_NOMEM;

@@ -92,6 +92,63 @@ int wagw_token_get(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t *v)
     return WAGW_OK;
 }
 
+int wagw_token_told(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t token, uint64_t at, uint64_t sent_at)
+{
+    token_t k;
+    wagw_str_t key;
+
+    if (!wagw_jid_is_person(user) || token.n == 0 || token.n > TOKEN_MAX || at == 0 || at >> 40 || sent_at >> 40) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(token_key(t, user, &key));
+    WAGW_TRY(token_load(t, key, &k));
+    if (at <= k.t) {
+        return WAGW_OK;
+    }
+    k.token = token;
+    k.t = at;
+    k.sent_t = sent_at > k.sent_t ? sent_at : k.sent_t;
+    return token_store(t, key, &k);
+}
+
+int wagw_token_salt(wagw_turn_t *t, wagw_str_t salt)
+{
+    if (salt.n == 0) {
+        return wagw_txn_del(&t->txn, WAGW_REC_META, WAGW_STR("nct.salt"));
+    }
+    return salt.n > TOKEN_MAX ? WAGW_OK : wagw_txn_put(&t->txn, WAGW_REC_META, WAGW_STR("nct.salt"), salt);
+}
+
+int wagw_token_attach(wagw_turn_t *t, wagw_node_t *stanza, const wagw_jid_t *user)
+{
+    int rc;
+    uint8_t mac[32];
+    wagw_str_t token, salt, text;
+    wagw_jid_t lid;
+
+    rc = wagw_txn_get(&t->txn, WAGW_REC_META, WAGW_STR("nct.salt"), &salt); /* one load with the token */
+    if (rc != WAGW_OK && rc != WAGW_NOT_FOUND && rc != WAGW_AGAIN) {
+        return rc;
+    }
+    WAGW_TRY(wagw_token_get(t, user, &token));
+    if (token.n) {
+        return wagw_node_bytes(wagw_node_child(&t->arena, stanza, "tctoken"), token) ? WAGW_OK : WAGW_NOMEM;
+    }
+    if (rc != WAGW_OK || !wagw_jid_is_person(user)) {
+        return rc == WAGW_AGAIN ? rc : WAGW_OK;
+    }
+    WAGW_TRY(wagw_lid_in(t, user, true, &lid));
+    lid = wagw_jid_user(&lid);
+    if (!wagw_jid_is_lid(&lid)) {
+        return WAGW_OK;
+    }
+    text = wagw_jid_str(&t->arena, &lid);
+    WAGW_TRY(wagw_hmac_sha256(mac, salt, text));
+    return wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, stanza, "cstoken"), wagw_str(mac, sizeof(mac)))
+               ? WAGW_OK
+               : WAGW_NOMEM;
+}
+
 int wagw_token_received(wagw_turn_t *t, const wagw_node_t *n)
 {
     token_t k;

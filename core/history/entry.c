@@ -316,3 +316,21 @@ int wagw_history_notice(wagw_history_notice_t *out, wagw_str_t bytes)
     }
     return at_end(rc);
 }
+
+int wagw_history_contact(wagw_str_t bytes, wagw_str_t *name)
+{
+    int rc;
+    wagw_str_t full = WAGW_STR_NULL, first = WAGW_STR_NULL, user = WAGW_STR_NULL;
+    wagw_wire_t w = wagw_wire(bytes);
+    wagw_wire_field_t f;
+
+    while ((rc = wagw_wire_next(&w, &f)) == WAGW_OK) {
+        if (f.type == 2) {
+            full = f.num == 3 ? f.val : full;
+            first = f.num == 4 ? f.val : first;
+            user = f.num == 5 ? f.val : user;
+        }
+    }
+    *name = full.n ? full : first.n ? first : user;
+    return at_end(rc);
+}

@@ -16,6 +16,8 @@
 #include "../base/base.h"
 
 #define WAGW_HISTORY_MAX (256u << 20)    /* inflated bytes of a chunk */
+#define WAGW_HISTORY_CHATS_MAX 200000    /* conversations of a chunk */
+#define WAGW_HISTORY_ITEMS_MAX 2000000   /* entries of all kinds: a chunk of nothing but tiny ones has an end too */
 #define WAGW_HISTORY_LEAF_MAX (4u << 20) /* one message; larger ones are skipped and counted */
 #define WAGW_HISTORY_CHAT_MAX (1u << 20) /* a conversation without its messages; further fields are left out */
 
@@ -40,7 +42,9 @@ typedef enum {
     WAGW_HISTORY_NAME,        /* id, name: a push name */
     WAGW_HISTORY_PAIR,        /* id: PN, name: LID */
     WAGW_HISTORY_PAST,        /* bytes: PastParticipants */
-    WAGW_HISTORY_CALL         /* bytes: CallLogRecord */
+    WAGW_HISTORY_CALL,        /* bytes: CallLogRecord */
+    WAGW_HISTORY_SALT,        /* bytes: nctSalt */
+    WAGW_HISTORY_CONTACT      /* bytes: InlineContact; id: PN, name: LID */
 } wagw_history_what_t;
 
 /* Views live until the next call. */
@@ -120,6 +124,8 @@ typedef struct {
 } wagw_history_message_t;
 
 int wagw_history_message(wagw_history_message_t *out, wagw_str_t bytes);
+/* The name of an InlineContact: the full one, else the first, else the username. */
+int wagw_history_contact(wagw_str_t bytes, wagw_str_t *name);
 
 /* A pair that a conversation tells, in text form (08 section 5); first_own:
  * the user of the first receipt of a message of ours, or empty. */

@@ -20,6 +20,7 @@ struct wagw_history_s {
     bool inside;
     uint64_t left;   /* of the conversation */
     wagw_buf_t chat; /* its own fields */
+    uint32_t items;
     char chat_id[160];
     size_t chat_id_len;
     wagw_history_info_t info;
@@ -440,6 +441,12 @@ static int next_top(wagw_history_t *h, wagw_history_item_t *it)
     case 15:
         it->what = WAGW_HISTORY_PAIR;
         break;
+    case 19:
+        it->what = WAGW_HISTORY_SALT;
+        break;
+    case 20:
+        it->what = WAGW_HISTORY_CONTACT;
+        break;
     default:
         rc = skip(h, t.v);
         return rc == WAGW_OK ? WAGW_AGAIN : rc;
@@ -449,7 +456,7 @@ static int next_top(wagw_history_t *h, wagw_history_item_t *it)
         return rc == WAGW_STATE ? WAGW_AGAIN : rc;
     }
     it->bytes = bytes;
-    if ((t.num == 7 || t.num == 15) && two_fields(bytes, &it->id, &it->name, NULL) != WAGW_OK) {
+    if ((t.num == 7 || t.num == 15 || t.num == 20) && two_fields(bytes, &it->id, &it->name, NULL) != WAGW_OK) {
         return bad_proto(h);
     }
     return WAGW_OK;
@@ -463,5 +470,8 @@ int wagw_history_next(wagw_history_t *h, wagw_history_item_t *item)
         memset(item, 0, sizeof(*item));
         rc = h->inside ? next_inside(h, item) : next_top(h, item);
     } while (rc == WAGW_AGAIN);
+    if (rc == WAGW_OK && (h->info.chats > WAGW_HISTORY_CHATS_MAX || ++h->items > WAGW_HISTORY_ITEMS_MAX)) {
+        return wrong(h, WAGW_LIMIT, "too_many_entries");
+    }
     return rc;
 }

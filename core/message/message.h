@@ -104,6 +104,7 @@ typedef enum {                      /* what a received Message is about */
                WAGW_IS_EPHEMERAL_SETTING,
                WAGW_IS_HISTORY_SYNC, /* self only from here ... */
                WAGW_IS_APP_STATE_KEY_SHARE,
+               WAGW_IS_APP_STATE_KEY_REQUEST,
                WAGW_IS_LID_MAPPING,
                WAGW_IS_PEER_RESPONSE,
                WAGW_IS_PEER_OTHER, /* ... to here */

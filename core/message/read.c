@@ -146,6 +146,11 @@ static void wagw_read_protocol(wagw_content_t *out, wagw_arena_t *a, const wagw_
         wagw_read_payload(out, a, p->appstatesynckeyshare);
         break;
 
+    case 7:
+        out->is = WAGW_IS_APP_STATE_KEY_REQUEST;
+        wagw_read_payload(out, a, p->appstatesynckeyrequest);
+        break;
+
     case 14:
         wagw_read_edit(out, a, p);
         break;
@@ -160,7 +165,6 @@ static void wagw_read_protocol(wagw_content_t *out, wagw_arena_t *a, const wagw_
         wagw_read_payload(out, a, p->lidmigrationmappingsyncmessage);
         break;
 
-    case 7:
     case 9:
     case 10:
     case 16:

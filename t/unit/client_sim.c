@@ -242,6 +242,16 @@ void sim_feed(sim_engine_t *e, const uint8_t *p, size_t n)
     memcpy(e->fed[e->nfed++].p, p, n);
 }
 
+static void on_fetch(void *d, const wagw_fetch_t *f)
+{
+    sim_engine_t *e = d;
+
+    if (!e->muted) {
+        e->fetching = f->id;
+        e->fetches++;
+    }
+}
+
 static const wagw_client_ops_t ops = {
     .connect = on_connect,
     .close = on_close,
@@ -253,7 +263,18 @@ static const wagw_client_ops_t ops = {
     .work = on_work,
     .changed = on_changed,
     .log = on_log,
+    .fetch = on_fetch,
 };
+
+void sim_fetched(sim_engine_t *e, int rc, wagw_str_t bytes)
+{
+    uint64_t id = e->fetching;
+
+    assert_int_not_equal(id, 0);
+    e->fetching = 0;
+    wagw_client_fetched(e->c, id, rc, bytes, e->w->now);
+    sim_run(e->w);
+}
 
 /* ---- what is answered --------------------------------------------------------------- */
 

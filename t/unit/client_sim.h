@@ -106,6 +106,8 @@ struct sim_engine_s {
     bool failing;
     uint64_t fail_upto;
     unsigned connects, closes, commits, loads, changes, errors; /* errors: log lines of level ERROR */
+    uint64_t fetching;                                          /* a blob that it wants, 0 none */
+    unsigned fetches;
     char last_log[256];
     char logs[8192]; /* WARN and ERROR lines */
     bool verbose;
@@ -136,6 +138,8 @@ void sim_engine_destroy(sim_engine_t *e);
 /* A new engine from what was committed; started when it was. */
 void sim_revive(sim_engine_t *e);
 
+/* The blob that it waits for, or why not. */
+void sim_fetched(sim_engine_t *e, int rc, wagw_str_t bytes);
 void sim_feed(sim_engine_t *e, const uint8_t *p, size_t n); /* "random" bytes */
 uint64_t sim_command(sim_engine_t *e, wagw_cmd_t cmd, const char *json);
 sim_reply_t *sim_reply(sim_engine_t *e, uint64_t command); /* NULL: none yet */

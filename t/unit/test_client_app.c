@@ -7,6 +7,8 @@
 #include "client_sim.h"
 #include "vectors.h"
 
+#include <zlib.h>
+
 #define NS "w:sync:app:state"
 
 static cJSON *vectors;
@@ -326,6 +328,312 @@ static void a_conflict_is_settled(void **state)
     sim_free(p.w);
 }
 
+/* ---- what cannot be repaired ---- */
+
+static void put_varint(wagw_buf_t *b, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7) {
+        wagw_buf_u8(b, (uint8_t)(v | 0x80));
+    }
+    wagw_buf_u8(b, (uint8_t)v);
+}
+
+static void put_field(wagw_buf_t *b, uint32_t num, wagw_str_t v)
+{
+    put_varint(b, (uint64_t)num << 3 | 2);
+    put_varint(b, v.n);
+    wagw_buf_str(b, v);
+}
+
+/* Twice refused; what the engine then asks its phone for, or NULL. */
+static const cJSON *spoilt(sim_two_t *p)
+{
+    const cJSON *first[] = {step(0), NULL}, *last;
+    sim_log_t *mark = sim_mark(p->w);
+    sim_got_t *g;
+    wagw_str_t id;
+
+    sim_peer_send(p->aa->phone, p->aa, "HELLO", "{\"conversation\":\"so that there is a session\"}", NULL);
+    sim_run(p->w);
+    server_sync(p, "regular_low", "1");
+    for (unsigned i = 0; i < 2; i++) {
+        asked(p, mark, "regular_low", &id);
+        mark = sim_mark(p->w);
+        answer(p, id, "regular_low", 0, first, true);
+    }
+    sim_advance(p->w, 1000);
+    last = NULL;
+    for (g = p->aa->phone->got; g; g = g->next) {
+        last = vec_get(vec_get(vec_get(g->message, "protocolMessage"), "peerDataOperationRequestMessage"),
+                       "syncdCollectionFatalRecoveryRequest");
+    }
+    return last;
+}
+
+/* SyncdSnapshotRecovery of the state after step 0, as version 7. */
+static wagw_str_t copy_of(const char *name, bool gzip)
+{
+    uLongf n;
+    uint8_t *p;
+    wagw_str_t mac;
+    wagw_buf_t b = {0}, part = {0};
+    z_stream z = {0};
+
+    put_varint(&part, 1 << 3);
+    put_varint(&part, 7);
+    put_field(&b, 1, wagw_buf_view(&part));
+    put_field(&b, 2, wagw_cstr(name));
+    wagw_buf_reset(&part);
+    put_field(&part, 1, vec_bytes(&arena, step(0), "syncActionData"));
+    put_field(&part, 2, vec_bytes(&arena, step(0), "keyId"));
+    mac = vec_bytes(&arena, step(0), "valueMac");
+    put_field(&part, 3, mac);
+    put_field(&b, 3, wagw_buf_view(&part));
+    put_field(&b, 4, vec_bytes(&arena, step(0), "ltHash"));
+    n = b.n + 1024;
+    p = wagw_arena_alloc(&arena, n);
+    if (gzip) {
+        assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        z.next_in = b.p;
+        z.avail_in = (uInt)b.n;
+        z.next_out = p;
+        z.avail_out = (uInt)n;
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        n = z.total_out;
+        deflateEnd(&z);
+    } else {
+        memcpy(p, b.p, b.n);
+        n = b.n;
+    }
+    wagw_buf_free(&b);
+    wagw_buf_free(&part);
+    return wagw_str(p, n);
+}
+
+static void phone_answers(sim_two_t *p, wagw_str_t copy, bool gzip)
+{
+    static unsigned ids;
+    char id[32];
+    const char *const attrs[] = {"category", "peer", NULL};
+    wagw_buf_t result = {0}, answer = {0}, pm = {0}, m = {0}, box = {0};
+
+    put_field(&result, 1, copy);
+    put_varint(&result, 2 << 3);
+    put_varint(&result, gzip);
+    put_field(&box, 8, wagw_buf_view(&result));
+    put_varint(&answer, 1 << 3);
+    put_varint(&answer, 8);
+    put_field(&answer, 3, wagw_buf_view(&box));
+    put_varint(&pm, 2 << 3);
+    put_varint(&pm, 17);
+    put_field(&pm, 17, wagw_buf_view(&answer));
+    put_field(&m, 12, wagw_buf_view(&pm));
+    snprintf(id, sizeof(id), "COPY%u", ++ids);
+    sim_peer_send_bytes(p->aa->phone, p->aa, id, wagw_buf_view(&m), attrs);
+    sim_run(p->w);
+    wagw_buf_free(&result);
+    wagw_buf_free(&answer);
+    wagw_buf_free(&pm);
+    wagw_buf_free(&m);
+    wagw_buf_free(&box);
+}
+
+static void the_phone_s_copy_repairs(void **state)
+{
+    wagw_str_t id;
+    sim_log_t *mark;
+    wagw_row_chat_t row;
+
+    (void)state;
+    for (unsigned gzip = 0; gzip < 2; gzip++) {
+        sim_two_t p = begin(38 + gzip, true);
+        const cJSON *q = spoilt(&p);
+
+        assert_non_null(q);
+        assert_string_equal(vec_str(q, "collectionName"), "regular_low");
+        assert_int_equal(version_of(&p, "regular_low"), 0);
+
+        mark = sim_mark(p.w);
+        phone_answers(&p, copy_of("regular_low", gzip), gzip);
+        assert_int_equal(version_of(&p, "regular_low"), 7);
+        assert_int_equal(sim_mem_count(&p.a->mem, WAGW_REC_APP_INDEX, "regular_low|"), 1);
+        assert_true(sim_chat(p.a, chat, &row));
+        assert_true(row.archived);
+        assert_int_equal(sim_events(p.a, "chat.archive"), 0);
+        /* what came after it is fetched upon it */
+        assert_true(sim_has(asked(&p, mark, "regular_low", &id), "version", "7", "return_snapshot", "false", NULL));
+        answer(&p, id, "regular_low", 7, NULL, false);
+
+        /* a second one was not asked for */
+        p.a->logs[0] = '\0';
+        phone_answers(&p, copy_of("regular_low", gzip), gzip);
+        assert_non_null(strstr(p.a->logs, "not asked for"));
+        sim_free(p.w);
+    }
+}
+
+static void a_bad_copy_changes_nothing(void **state)
+{
+    sim_two_t p = begin(40, true);
+    wagw_str_t good, bomb;
+    uLongf n = 200000;
+    uint8_t *zeros, *z;
+
+    (void)state;
+    phone_answers(&p, copy_of("regular_low", false), false);
+    assert_non_null(strstr(p.a->logs, "not asked for"));
+    assert_non_null(spoilt(&p));
+    phone_answers(&p, copy_of("no_such_collection", false), false);
+    phone_answers(&p, copy_of("regular_high", false), false); /* another than was asked for */
+    phone_answers(&p, copy_of("regular_low", false), true);   /* not compressed at all */
+    good = copy_of("regular_low", true);
+    phone_answers(&p, wagw_str(good.p, good.n - 9), true);
+    good = copy_of("regular_low", false);
+    phone_answers(&p, wagw_str(good.p, good.n - 1), false);
+    /* 128 MiB of nothing */
+    zeros = calloc(1, 128u << 20);
+    z = wagw_arena_alloc(&arena, n);
+    assert_non_null(zeros);
+    assert_int_equal(compress2(z, &n, zeros, 128u << 20, 9), Z_OK);
+    free(zeros);
+    bomb = wagw_str(z, n);
+    p.a->logs[0] = '\0';
+    phone_answers(&p, bomb, true);
+    assert_non_null(strstr(p.a->logs, "refused"));
+    assert_int_equal(version_of(&p, "regular_low"), 0);
+    assert_int_equal(version_of(&p, "regular_high"), 0);
+    phone_answers(&p, copy_of("regular_low", false), false);
+    assert_int_equal(version_of(&p, "regular_low"), 7);
+    sim_free(p.w);
+}
+
+/* A snapshot that says another hash than its records have, and a blob that is none. */
+static void a_wrong_snapshot_is_refused(void **state)
+{
+    sim_two_t p = begin(41, true);
+    wagw_str_t id;
+    sim_log_t *mark = sim_mark(p.w);
+    wagw_node_t *iq, *c;
+    wagw_buf_t ref = {0}, snap = {0}, part = {0}, box = {0};
+    const cJSON *first[] = {step(0), NULL};
+
+    (void)state;
+    /* version 1, a record's worth of nothing, a MAC of zeros, the key */
+    put_varint(&part, 1 << 3);
+    put_varint(&part, 9);
+    put_field(&snap, 1, wagw_buf_view(&part));
+    put_field(&snap, 3, wagw_str((const uint8_t *)"00000000000000000000000000000000", 32));
+    put_field(&box, 1, vec_bytes(&arena, step(0), "keyId"));
+    put_field(&snap, 4, wagw_buf_view(&box));
+    put_field(&ref, 1, wagw_str((const uint8_t *)"00000000000000000000000000000000", 32));
+    put_field(&ref, 2, WAGW_STR("/v/blob"));
+
+    server_sync(&p, "regular_low", "1");
+    asked(&p, mark, "regular_low", &id);
+    answer(&p, id, "regular_low", 0, first, false);
+    assert_int_equal(version_of(&p, "regular_low"), 1);
+    for (unsigned i = 0; i < 2; i++) {
+        mark = sim_mark(p.w);
+        server_sync(&p, "regular_low", "9");
+        asked(&p, mark, "regular_low", &id);
+        iq = sim_node(&arena, "iq", "from", "@s.whatsapp.net", "type", "result", NULL);
+        wagw_node_attr(&arena, iq, "id", wagw_arena_str(&arena, id));
+        c = sim_add(&arena, sim_add(&arena, iq, "sync", NULL), "collection", "name", "regular_low", "version", "9",
+                    NULL);
+        wagw_node_bytes(sim_add(&arena, c, "snapshot", NULL), wagw_buf_view(&ref));
+        mark = sim_mark(p.w);
+        sim_push(p.a, iq);
+        sim_run(p.w);
+        p.a->logs[0] = '\0';
+        sim_fetched(p.a, WAGW_OK, i ? WAGW_STR("no snapshot") : wagw_buf_view(&snap));
+        assert_non_null(strstr(p.a->logs, i ? "malformed" : "snapshot_mac_mismatch"));
+        assert_int_equal(version_of(&p, "regular_low"), 1);
+        if (i == 0) {
+            asked(&p, mark, "regular_low", &id);
+            answer(&p, id, "regular_low", 0, first, false); /* everything anew, and it is right */
+            assert_int_equal(version_of(&p, "regular_low"), 1);
+        }
+    }
+    wagw_buf_free(&ref);
+    wagw_buf_free(&snap);
+    wagw_buf_free(&part);
+    wagw_buf_free(&box);
+    sim_free(p.w);
+}
+
+/* SyncdRecord with an index MAC that is given by number. */
+static void put_record(wagw_buf_t *out, uint32_t num, uint64_t n, bool meet)
+{
+    uint8_t mac[32] = {0}, value[64] = {0};
+    wagw_buf_t rec = {0}, box = {0};
+
+    memcpy(mac + (meet ? 8 : 0), &n, sizeof(n));
+    put_field(&box, 1, wagw_str(mac, 32));
+    put_field(&rec, 1, wagw_buf_view(&box));
+    wagw_buf_reset(&box);
+    put_field(&box, 1, wagw_str(value, 64));
+    put_field(&rec, 2, wagw_buf_view(&box));
+    wagw_buf_reset(&box);
+    put_field(&box, 1, vec_bytes(&arena, step(0), "keyId"));
+    put_field(&rec, 3, wagw_buf_view(&box));
+    put_field(out, num, wagw_buf_view(&rec));
+    wagw_buf_free(&rec);
+    wagw_buf_free(&box);
+}
+
+/* Snapshots beyond any account, and one whose index MACs were made to meet. */
+static void absurd_sizes_are_refused(void **state)
+{
+    sim_two_t p = begin(42, true);
+    wagw_str_t id;
+    sim_log_t *mark;
+    wagw_node_t *iq, *c;
+    wagw_row_chat_t row;
+    wagw_buf_t ref = {0}, snap = {0}, part = {0}, box = {0};
+    const cJSON *first[] = {step(0), NULL};
+
+    (void)state;
+    put_field(&ref, 1, wagw_str((const uint8_t *)"00000000000000000000000000000000", 32));
+    put_field(&ref, 2, WAGW_STR("/v/blob"));
+    put_varint(&part, 1 << 3);
+    put_varint(&part, 9);
+    put_field(&box, 1, vec_bytes(&arena, step(0), "keyId"));
+    for (unsigned i = 0; i < 2; i++) {
+        mark = sim_mark(p.w);
+        server_sync(&p, "regular_low", "9");
+        asked(&p, mark, "regular_low", &id);
+        wagw_buf_reset(&snap);
+        put_field(&snap, 1, wagw_buf_view(&part));
+        for (unsigned k = 0; k < (i ? 100000u : 200001u); k++) {
+            put_record(&snap, 2, k, i == 1);
+        }
+        put_field(&snap, 3, wagw_str((const uint8_t *)"00000000000000000000000000000000", 32));
+        put_field(&snap, 4, wagw_buf_view(&box));
+        iq = sim_node(&arena, "iq", "from", "@s.whatsapp.net", "type", "result", NULL);
+        wagw_node_attr(&arena, iq, "id", wagw_arena_str(&arena, id));
+        c = sim_add(&arena, sim_add(&arena, iq, "sync", NULL), "collection", "name", "regular_low", "version", "9",
+                    NULL);
+        wagw_node_bytes(sim_add(&arena, c, "snapshot", NULL), wagw_buf_view(&ref));
+        mark = sim_mark(p.w);
+        sim_push(p.a, iq);
+        sim_run(p.w);
+        p.a->logs[0] = '\0';
+        sim_fetched(p.a, WAGW_OK, wagw_buf_view(&snap));
+        assert_non_null(strstr(p.a->logs, "app state regular_low refused"));
+        assert_int_equal(version_of(&p, "regular_low"), i);
+        asked(&p, mark, "regular_low", &id);
+        answer(&p, id, "regular_low", 0, first, false); /* asked for anew: a good one works */
+        assert_int_equal(version_of(&p, "regular_low"), 1);
+        assert_true(sim_chat(p.a, chat, &row));
+        assert_true(row.archived);
+    }
+    wagw_buf_free(&ref);
+    wagw_buf_free(&snap);
+    wagw_buf_free(&part);
+    wagw_buf_free(&box);
+    sim_free(p.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +644,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_key_blocks_until_it_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(an_interrupted_fetch_goes_on_after_the_login, setup, teardown),
         cmocka_unit_test_setup_teardown(a_conflict_is_settled, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_phone_s_copy_repairs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bad_copy_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_wrong_snapshot_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(absurd_sizes_are_refused, setup, teardown),
     };
 
     int failed;

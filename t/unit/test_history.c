@@ -210,6 +210,9 @@ static int collect(facts_t *f, wagw_str_t zlib, wagw_history_info_t *info)
         case WAGW_HISTORY_PAST:
             past(f, &it);
             break;
+        case WAGW_HISTORY_SALT:
+        case WAGW_HISTORY_CONTACT:
+            break;
         case WAGW_HISTORY_CALL:
             assert_true(it.bytes.n > 0);
             break;

@@ -89,7 +89,7 @@ static const known_t known[] = {
     {"edit-wrapped", "edit", WAGW_IS_EDIT},
     {"history-sync-notification", "system", WAGW_IS_HISTORY_SYNC},
     {"app-state-key-share", "system", WAGW_IS_APP_STATE_KEY_SHARE},
-    {"app-state-key-request", "system", WAGW_IS_PEER_OTHER},
+    {"app-state-key-request", "system", WAGW_IS_APP_STATE_KEY_REQUEST},
     {"pdo-placeholder-resend", "system", WAGW_IS_PEER_OTHER},
     {"pdo-history-on-demand", "system", WAGW_IS_PEER_OTHER},
     {"pdo-response", "system", WAGW_IS_PEER_RESPONSE},
