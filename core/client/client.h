@@ -120,7 +120,23 @@ typedef enum {
     WAGW_CMD_LABEL_CHATS,    /* labelId; {labelId, chats, count} */
     WAGW_CMD_LABEL_SET,      /* chatId, messageId?, labelIds */
     WAGW_CMD_HISTORY,        /* chatId, count, before?: asks the phone; 202 */
-    WAGW_CMD_SEND_AT         /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
+    /* groups (group_admin.c, group_members.c; contract 3.6) */
+    WAGW_CMD_GROUPS,            /* refresh?, participants?, limit?, offset?; [group], details {count, total} */
+    WAGW_CMD_GROUP,             /* groupId; group */
+    WAGW_CMD_GROUP_CREATE,      /* name, participants, description? and settings; group with failed[]? */
+    WAGW_CMD_GROUP_LOOK,        /* code; a preview */
+    WAGW_CMD_GROUP_JOIN,        /* code; {groupId, pending} */
+    WAGW_CMD_GROUP_ACCEPT,      /* groupId, _code, _expiration, _admin of an invite message */
+    WAGW_CMD_GROUP_CODE,        /* groupId, _reset; {inviteCode, inviteUrl} */
+    WAGW_CMD_GROUP_SUBJECT,     /* groupId, subject */
+    WAGW_CMD_GROUP_DESCRIPTION, /* groupId, description, empty deletes */
+    WAGW_CMD_GROUP_MEMBERS,     /* groupId, participants, action add|remove|promote|demote; [result] */
+    WAGW_CMD_GROUP_SETTINGS,    /* groupId, announcement?, locked?, ephemeral?, memberAddMode?, joinApproval? */
+    WAGW_CMD_GROUP_LEAVE,       /* groupId; _end: as its owner, everybody else goes first */
+    WAGW_CMD_GROUP_REQUESTS,    /* groupId; [{jid, requestedAt, via}] */
+    WAGW_CMD_GROUP_DECIDE,      /* groupId, participants, approve; [result] */
+
+    WAGW_CMD_SEND_AT /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as

@@ -424,6 +424,18 @@ bool wagw_group_approval(const wagw_node_t *n); /* of <membership_approval_mode>
 int wagw_group_name(wagw_turn_t *t, const wagw_jid_t *group, wagw_str_t subject); /* of the chat */
 int wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t arg);
 int wagw_group_answer(wagw_turn_t *t, const wagw_node_t *iq); /* stores <group> */
+int wagw_group_query_for(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t command,
+                         const cJSON *params);
+/* <iq> of w:g2 with one child; to NULL is "@g.us". */
+wagw_node_t *wagw_group_iq(wagw_turn_t *t, const char *type, const wagw_jid_t *to, const char *tag,
+                           wagw_node_t **child);
+/* Every group that we are in: asked for, its answer stored in place of all that was known; whether that ever came. */
+int wagw_group_all_query(wagw_turn_t *t, wagw_iq_pt handler, uint64_t command, const cJSON *params);
+int wagw_group_all_answer(wagw_turn_t *t, const wagw_node_t *iq);
+int wagw_group_all_known(wagw_turn_t *t, bool *known);
+int wagw_group_command(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params);
+/* A <group> is read; *jid is left empty when it is none. */
+int wagw_group_read(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_group_t *g);
 /* A <group> is read and stored; *jid is left empty when it is none.  g may be NULL. */
 int wagw_group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_group_t *g);
 /* A change that we made ourselves, in the form that a notification has. */

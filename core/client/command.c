@@ -706,6 +706,10 @@ static int command_logout(wagw_turn_t *t, uint64_t command)
 
 int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *params)
 {
+    if (cmd >= WAGW_CMD_GROUPS && cmd <= WAGW_CMD_GROUP_DECIDE) {
+        return wagw_group_command(t, id, cmd, params);
+    }
+
     switch (cmd) {
 
     case WAGW_CMD_SEND:

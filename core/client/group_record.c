@@ -22,6 +22,9 @@ enum {
     TAG_DESC_OWNER
 };
 
+/* META record: every group that we are in has a record. */
+#define ALL_KNOWN "groups"
+
 enum { FLAG_LOCKED = 1, FLAG_ADMIN_ADD = 2, FLAG_APPROVAL = 4, FLAG_COMMUNITY = 8, FLAG_COMMUNITY_ALL = 16 };
 
 static wagw_str_t text(wagw_turn_t *t, const wagw_jid_t *j)
@@ -157,16 +160,35 @@ int wagw_group_forget(wagw_turn_t *t, const wagw_jid_t *group)
     return wagw_txn_del(&t->txn, WAGW_REC_GROUP, text(t, group));
 }
 
+wagw_node_t *wagw_group_iq(wagw_turn_t *t, const char *type, const wagw_jid_t *to, const char *tag, wagw_node_t **child)
+{
+    wagw_jid_t any = wagw_jid_make("", WAGW_SRV_GROUP, 0);
+    wagw_node_t *iq = wagw_node(&t->arena, "iq");
+
+    wagw_node_attr_jid(&t->arena, iq, "to", to ? to : &any);
+    wagw_node_attrc(&t->arena, iq, "type", type);
+    wagw_node_attrc(&t->arena, iq, "xmlns", "w:g2");
+    *child = wagw_node_child(&t->arena, iq, tag);
+    return iq;
+}
+
+static wagw_node_t *query(wagw_turn_t *t, const wagw_jid_t *group)
+{
+    wagw_node_t *q, *iq = wagw_group_iq(t, "get", group, "query", &q);
+
+    wagw_node_attrc(&t->arena, q, "request", "interactive");
+    return iq;
+}
+
 int wagw_group_query(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t arg)
 {
-    wagw_node_t *iq = wagw_node(&t->arena, "iq"), *q;
+    return wagw_iq_send(t, query(t, group), handler, arg);
+}
 
-    wagw_node_attr_jid(&t->arena, iq, "to", group);
-    wagw_node_attrc(&t->arena, iq, "type", "get");
-    wagw_node_attrc(&t->arena, iq, "xmlns", "w:g2");
-    q = wagw_node_child(&t->arena, iq, "query");
-    wagw_node_attrc(&t->arena, q, "request", "interactive");
-    return wagw_iq_send(t, iq, handler, arg);
+int wagw_group_query_for(wagw_turn_t *t, const wagw_jid_t *group, wagw_iq_pt handler, uint64_t command,
+                         const cJSON *params)
+{
+    return wagw_iq_send_params(t, query(t, group), handler, command, params);
 }
 
 uint8_t wagw_group_role(const wagw_node_t *p)
@@ -265,13 +287,13 @@ static int group_head(wagw_turn_t *t, const wagw_node_t *n, wagw_group_t *g)
     return again;
 }
 
-int wagw_group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_group_t *out)
+int wagw_group_read(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_group_t *g)
 {
     int rc, again;
     wagw_str_t id;
-    wagw_group_t g;
     const wagw_node_t *p;
 
+    memset(g, 0, sizeof(*g));
     memset(jid, 0, sizeof(*jid));
     if (n == NULL || n->nchildren > WAGW_GROUP_MEMBERS_MAX) {
         return WAGW_OK;
@@ -284,31 +306,40 @@ int wagw_group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw
         memset(jid, 0, sizeof(*jid));
         return WAGW_OK;
     }
-    memset(&g, 0, sizeof(g));
-    g.fetched_ms = t->now > 0 ? t->now : 1;
-    again = group_head(t, n, &g);
+    g->fetched_ms = t->now > 0 ? t->now : 1;
+    again = group_head(t, n, g);
     if (again != WAGW_OK && again != WAGW_AGAIN) {
         return again;
     }
-    g.members = wagw_arena_alloc(&t->arena, (n->nchildren + 1) * sizeof(*g.members));
-    g.roles = wagw_arena_zalloc(&t->arena, n->nchildren + 1);
-    if (g.members == NULL || g.roles == NULL) {
+    g->members = wagw_arena_alloc(&t->arena, (n->nchildren + 1) * sizeof(*g->members));
+    g->roles = wagw_arena_zalloc(&t->arena, n->nchildren + 1);
+    if (g->members == NULL || g->roles == NULL) {
         return WAGW_NOMEM;
     }
     for (p = wagw_node_find(n, "participant"); p; p = wagw_node_find_next(p, "participant")) {
         if (wagw_node_has(p, "error")) {
             continue;
         }
-        rc = wagw_group_participant(t, p, g.lid, &g.members[g.n]);
+        rc = wagw_group_participant(t, p, g->lid, &g->members[g->n]);
         if (rc == WAGW_OK) {
-            g.roles[g.n++] = wagw_group_role(p);
+            g->roles[g->n++] = wagw_group_role(p);
         } else if (rc == WAGW_AGAIN) {
             again = rc; /* on, so that one load brings all pairs */
         } else if (rc != WAGW_MALFORMED) {
             return rc;
         }
     }
-    WAGW_TRY(again);
+    return again;
+}
+
+int wagw_group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_group_t *out)
+{
+    wagw_group_t g;
+
+    WAGW_TRY(wagw_group_read(t, n, jid, &g));
+    if (wagw_jid_empty(jid)) {
+        return WAGW_OK;
+    }
     WAGW_TRY(wagw_group_put(t, jid, &g));
     if (out) {
         *out = g;
@@ -358,28 +389,22 @@ static int cleaned(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     return WAGW_OK;
 }
 
-static int all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+int wagw_group_all_answer(wagw_turn_t *t, const wagw_node_t *node)
 {
-    int rc, again = WAGW_OK;
+    int rc, again;
     stales_t l = {t, NULL};
     wagw_jid_t jid;
-    wagw_node_t *iq;
-    const wagw_node_t *list = wagw_node_find(node, "groups"), *g;
+    const wagw_node_t *g;
 
-    (void)arg;
-    if (node == NULL || wagw_iq_error(node, NULL) || list == NULL) {
-        return WAGW_OK; /* it is dirty still, and will be said again */
-    }
     /* what is not in the list is ours no more */
-    rc = wagw_txn_scan(&t->txn, WAGW_REC_GROUP, WAGW_STR(""), stale_one, &l);
-    if (rc != WAGW_OK && rc != WAGW_AGAIN) {
-        return rc;
+    again = wagw_txn_scan(&t->txn, WAGW_REC_GROUP, WAGW_STR(""), stale_one, &l);
+    if (again != WAGW_OK && again != WAGW_AGAIN) {
+        return again;
     }
-    again = rc;
     for (stale_t *s = l.all; s; s = s->next) {
         WAGW_TRY(wagw_txn_del(&t->txn, WAGW_REC_GROUP, s->key));
     }
-    for (g = wagw_node_find(list, "group"); g; g = wagw_node_find_next(g, "group")) {
+    for (g = wagw_node_find(wagw_node_find(node, "groups"), "group"); g; g = wagw_node_find_next(g, "group")) {
         rc = wagw_group_store(t, g, &jid, NULL);
         if (rc == WAGW_AGAIN) {
             again = rc;
@@ -388,6 +413,36 @@ static int all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
         }
     }
     WAGW_TRY(again);
+    return wagw_txn_put(&t->txn, WAGW_REC_META, WAGW_STR(ALL_KNOWN), WAGW_STR("1"));
+}
+
+int wagw_group_all_known(wagw_turn_t *t, bool *known)
+{
+    wagw_str_t v;
+    int rc = wagw_txn_get(&t->txn, WAGW_REC_META, WAGW_STR(ALL_KNOWN), &v);
+
+    *known = rc == WAGW_OK;
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+}
+
+int wagw_group_all_query(wagw_turn_t *t, wagw_iq_pt handler, uint64_t command, const cJSON *params)
+{
+    wagw_node_t *p, *iq = wagw_group_iq(t, "get", NULL, "participating", &p);
+
+    wagw_node_child(&t->arena, p, "participants");
+    wagw_node_child(&t->arena, p, "description");
+    return wagw_iq_send_params(t, iq, handler, command, params);
+}
+
+static int all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
+{
+    wagw_node_t *iq;
+
+    (void)arg;
+    if (node == NULL || wagw_iq_error(node, NULL) || wagw_node_find(node, "groups") == NULL) {
+        return WAGW_OK; /* it is dirty still, and will be said again */
+    }
+    WAGW_TRY(wagw_group_all_answer(t, node));
     iq = wagw_iq(t, "set", "urn:xmpp:whatsapp:dirty");
     wagw_node_attrc(&t->arena, wagw_node_child(&t->arena, iq, "clean"), "type", "groups");
     return wagw_iq_send(t, iq, cleaned, 0);
@@ -395,16 +450,7 @@ static int all_groups(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 
 int wagw_group_dirty(wagw_turn_t *t)
 {
-    wagw_jid_t any = wagw_jid_make("", WAGW_SRV_GROUP, 0);
-    wagw_node_t *iq = wagw_node(&t->arena, "iq"), *p;
-
-    wagw_node_attr_jid(&t->arena, iq, "to", &any);
-    wagw_node_attrc(&t->arena, iq, "type", "get");
-    wagw_node_attrc(&t->arena, iq, "xmlns", "w:g2");
-    p = wagw_node_child(&t->arena, iq, "participating");
-    wagw_node_child(&t->arena, p, "participants");
-    wagw_node_child(&t->arena, p, "description");
-    return wagw_iq_send(t, iq, all_groups, 0);
+    return wagw_group_all_query(t, all_groups, 0, NULL);
 }
 
 int wagw_group_stale(wagw_turn_t *t, const wagw_jid_t *group)
