@@ -194,6 +194,20 @@ static void fields_list(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v,
     }
 }
 
+/* A bare id names a group here, whatever it would mean elsewhere. */
+static bool fields_group(cJSON *v)
+{
+    char text[WAGW_JID_TEXT_MAX];
+    wagw_jid_t jid;
+
+    if (strchr(v->valuestring, '@') == NULL && strlen(v->valuestring) < sizeof(text) - sizeof("@g.us")) {
+        snprintf(text, sizeof(text), "%s@g.us", v->valuestring);
+        cJSON_SetValuestring(v, text);
+    }
+    return fields_jid(v) && wagw_jid_parse(&jid, wagw_cstr(v->valuestring)) == WAGW_OK && wagw_jid_is_group(&jid) &&
+           jid.user_len > 0;
+}
+
 static void fields_any(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
 {
     cJSON *i;
@@ -263,6 +277,14 @@ static void fields_value(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v
             fields_wrong(e, f->name, "must be a string");
         } else if (!fields_jid(v)) {
             fields_bad_jid(e, f->name, "a phone number or JID");
+        }
+        break;
+
+    case NGX_WAGW_T_GROUP:
+        if (!cJSON_IsString(v)) {
+            fields_wrong(e, f->name, "must be a string");
+        } else if (!fields_group(v)) {
+            fields_bad_jid(e, f->name, "the id of a group");
         }
         break;
 

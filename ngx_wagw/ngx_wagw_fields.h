@@ -26,7 +26,8 @@ typedef enum {
     NGX_WAGW_T_STRS /* [str] */,
     NGX_WAGW_T_JIDS /* [jid] */,
     NGX_WAGW_T_ENUM,
-    NGX_WAGW_T_ANY
+    NGX_WAGW_T_ANY,
+    NGX_WAGW_T_GROUP /* a JID that must be a group's; bare ids are groups here */
 } ngx_wagw_type_t;
 
 typedef struct {
@@ -149,6 +150,19 @@ extern const ngx_wagw_field_t ngx_wagw_fields_phone[];
 extern const ngx_wagw_field_t ngx_wagw_fields_phones[];
 extern const ngx_wagw_field_t ngx_wagw_fields_lids[];
 extern const ngx_wagw_field_t ngx_wagw_fields_lid[];
+extern const ngx_wagw_field_t ngx_wagw_fields_groups_list[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_create[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_code[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_accept_message[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_name[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_subject[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_description[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_members[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_settings[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_restrict[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_announce[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_export[];
 extern const ngx_wagw_field_t ngx_wagw_fields_webhook_test[];
 extern const ngx_wagw_field_t ngx_wagw_fields_webhook_logs[];
 extern const ngx_wagw_field_t ngx_wagw_fields_webhook_stats[];

@@ -25,6 +25,8 @@
 #define ANY(n, choices, help)                {n, NGX_WAGW_T_ANY, F_OPT, NULL, 0, 0, choices, NULL, help}
 #define NUM(n, req, min, max, help)         {n, NGX_WAGW_T_NUM, F_##req, NULL, min, max, NULL, NULL, help}
 #define ARR(n, req, min, max, help)         {n, NGX_WAGW_T_ARR, F_##req, NULL, min, max, NULL, NULL, help}
+#define GROUP(n, req, help)                  {n, NGX_WAGW_T_GROUP, F_##req, NULL, 0, 0, NULL, NULL, help}
+#define JIDS(n, req, min, max, help)         {n, NGX_WAGW_T_JIDS, F_##req, NULL, min, max, NULL, NULL, help}
 #define END                                  {NULL, 0, F_OPT, NULL, 0, 0, NULL, NULL, NULL}
 
 #define INSTANCE     STR("instanceId", REQ, NULL, 1, 64, "the instance")
@@ -581,3 +583,53 @@ const ngx_wagw_field_t ngx_wagw_fields_webhook_prune[] = {
     INT("days", 0, 3650, NULL, "older than so many days"),
     END};
 /* clang-format on */
+
+/* 3.6 */
+#define GROUP_ID GROUP("groupId", REQ, "the group; a bare id is fine")
+#define GROUP_SETTINGS                                                                                                 \
+    BOOL("announcement", NULL, "only admins write"),                                                                   \
+        BOOL("locked", NULL, "only admins edit name, description and picture"),                                        \
+        INT("ephemeral", 0, 7776000, NULL, "disappearing timer in seconds: 0, 86400, 604800 or 7776000"),              \
+        ENUM("memberAddMode", OPT, "admin|all", NULL, "who may add members"),                                          \
+        BOOL("joinApproval", NULL, "an admin must approve who joins")
+
+const ngx_wagw_field_t ngx_wagw_fields_groups_list[] = {BOOL("participants", "true", "with their participants"),
+                                                        LIMIT("500"), OFFSET, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group[] = {GROUP_ID, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_create[] = {STR("name", REQ, "subject", 1, 100, "its name"),
+                                                         JIDS("participants", REQ, 0, 1023, "who is in it besides you"),
+                                                         STR("description", OPT, NULL, 0, 2048, "its description"),
+                                                         JID("communityId", OPT, NULL, "the community it belongs to"),
+                                                         GROUP_SETTINGS,
+                                                         END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_code[] = {STR("code", REQ, "inviteCode", 1, 512, "invite code or link"),
+                                                       END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_accept_message[] = {MESSAGE_ID, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_name[] = {GROUP_ID, STR("name", REQ, NULL, 1, 100, "its new name"), END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_subject[] = {GROUP_ID, STR("subject", REQ, NULL, 1, 100, "its new name"),
+                                                          END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_description[] = {
+    GROUP_ID, STR("description", REQ, NULL, 0, 2048, "empty removes it"), END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_members[] = {GROUP_ID,
+                                                          JIDS("participants", REQ, 1, 1024, "whom it is about"), END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_settings[] = {GROUP_ID, GROUP_SETTINGS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_restrict[] = {
+    GROUP_ID,
+    {"restrict", NGX_WAGW_T_BOOL, F_REQ, NULL, 0, 0, NULL, NULL, "only admins edit name, description and picture"},
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_announce[] = {
+    GROUP_ID, {"announce", NGX_WAGW_T_BOOL, F_REQ, NULL, 0, 0, NULL, NULL, "only admins write"}, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_export[] = {GROUP_ID,
+                                                         ENUM("format", OPT, "csv|json", "csv", "csv or json"), END};

@@ -51,8 +51,9 @@ static const char *doc_permission(ngx_uint_t perm)
 
 static void doc_type(const ngx_wagw_field_t *f)
 {
-    static const char *const names[] = {"",     "string", "integer", "number",  "bool", "JID",    "phone number", "URL",
-                                        "time", "object", "array",   "strings", "JIDs", "one of", "any of"};
+    static const char *const names[] = {"",       "string", "integer", "number", "bool",    "JID",  "phone number",
+                                        "URL",    "time",   "object",  "array",  "strings", "JIDs", "one of",
+                                        "any of", "group"};
     const char *p;
 
     printf("%s", names[f->type]);

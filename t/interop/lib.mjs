@@ -179,6 +179,8 @@ export class Client extends EventEmitter {
     this.receipts = []; // message-receipt.update
     this.reactions = [];
     this.presences = [];
+    this.groupUpdates = [];
+    this.memberUpdates = [];
     this.closes = []; // status codes of closed connections
     this.sent = new Map(); // id -> Message, for retry requests
     this.opens = 0;
@@ -236,6 +238,8 @@ export class Client extends EventEmitter {
     sock.ev.on('message-receipt.update', mine(u => this.receipts.push(...u)));
     sock.ev.on('messages.reaction', mine(u => this.reactions.push(...u)));
     sock.ev.on('presence.update', mine(u => this.presences.push(u)));
+    sock.ev.on('groups.update', mine(u => this.groupUpdates.push(...u)));
+    sock.ev.on('group-participants.update', mine(u => this.memberUpdates.push(u)));
     sock.ev.on('connection.update', mine(u => {
       if (u.qr) this.qr = u.qr;
       if (u.connection) this.state = u.connection;
