@@ -332,9 +332,14 @@ int wagw_store_end(wagw_store_t *s, bool commit)
     }
 
     if (commit && !s->failed) {
-        rc = wagw_sql_run(s, wagw_sql(s, "COMMIT"));
+        rc = wagw_late_flush(s);
+        if (rc == WAGW_OK) {
+            rc = wagw_sql_run(s, wagw_sql(s, "COMMIT"));
+        }
     }
 
+    wagw_late_drop(s);
+    memset(s->known, 0, sizeof(s->known));
     s->in_tx = false;
 
     if (!commit || s->failed || rc != WAGW_OK) {

@@ -20,9 +20,39 @@
 typedef struct {
     uint32_t inst;
     uint8_t len;
+    bool present; /* the row's, when true */
     char chat[WAGW_JID_TEXT_MAX];
     int64_t num;
 } wagw_chat_slot_t;
+
+/* Messages lately written: where they are, to be believed only after a look. */
+#define WAGW_SEEN_SLOTS 256
+
+typedef struct {
+    uint32_t hash;
+    bool hidden;
+    int64_t num, t_ms;
+} wagw_seen_slot_t;
+
+/* What waits for the end of the transaction (sqlite_late.c). */
+#define WAGW_LATE_MAX 400
+#define WAGW_LATE_INDEX 1024 /* power of two */
+#define WAGW_TALLY_SLOTS 64  /* power of two */
+
+typedef struct {
+    uint32_t hash, inst;
+    const wagw_op_t *op;
+} wagw_late_t;
+
+typedef struct {
+    uint32_t inst;
+    uint64_t event_seq;
+    int64_t messages;
+} wagw_tally_t;
+
+typedef struct {
+    int64_t chat, messages;
+} wagw_tally_chat_t;
 
 typedef struct wagw_vfs_s wagw_vfs_t;
 
@@ -43,7 +73,17 @@ struct wagw_store_s {
         sqlite3_stmt *st;
     } sql[WAGW_SQL_SLOTS];
     wagw_chat_slot_t chats[WAGW_CHAT_SLOTS];
-    wagw_buf_t scratch; /* of the seal functions */
+    wagw_seen_slot_t seen[WAGW_SEEN_SLOTS];
+
+    wagw_late_t late[WAGW_LATE_MAX];
+    uint16_t late_at[WAGW_LATE_INDEX]; /* number in late + 1, found by hash */
+    unsigned nlate;
+    wagw_tally_t tally[WAGW_TALLY_SLOTS];
+    wagw_tally_chat_t tally_chat[WAGW_TALLY_SLOTS];
+    bool tallied;
+    bool applying;                    /* the statements are those of a batch */
+    uint32_t known[WAGW_TALLY_SLOTS]; /* instances that are there, in this transaction */
+    wagw_buf_t scratch;               /* of the seal functions */
     wagw_buf_t opened;
 };
 
@@ -55,7 +95,8 @@ void wagw_vfs_destroy(wagw_vfs_t *v); /* after its last file is closed; takes NU
 
 /* ---- statements (sqlite_sql.c) */
 
-/* The cached statement, ready to bind; NULL with s->error set. */
+/* The cached statement, ready to bind; NULL with s->error set.  Whoever is not
+ * applying a batch finds everything written that was put. */
 sqlite3_stmt *wagw_sql(wagw_store_t *s, const char *literal);
 /*
  * Binds parameters 1..n: i int64_t, u uint32_t, s text, t text or NULL when
@@ -140,7 +181,7 @@ void wagw_key3(wagw_key3_t *k, wagw_str_t key);
 
 /* chats.num of a chat; make: insert a row that only holds the number. */
 int wagw_chat_num(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool make, int64_t *num);
-void wagw_chat_forget(wagw_store_t *s);
+void wagw_chat_forget(wagw_store_t *s); /* and what was seen of messages */
 
 /* The columns every reader of messages selects, m = messages, c = chats. */
 #define WAGW_MESSAGE_COLUMNS                                                                                           \
@@ -164,6 +205,20 @@ int wagw_chat_merge(wagw_store_t *s, uint32_t inst, wagw_str_t from, wagw_str_t 
 void wagw_contact_row(sqlite3_stmt *st, wagw_row_contact_t *c);
 
 int wagw_delivery_insert(wagw_store_t *s, const wagw_delivery_t *d);
+
+/* ---- what is written at the end of a transaction (sqlite_late.c) */
+
+/* Takes a PUT, or the DEL of an opaque record; false: no room, flush first.
+ * op lives until the end of the transaction. */
+bool wagw_late_put(wagw_store_t *s, uint32_t inst, const wagw_op_t *op);
+void wagw_late_drop(wagw_store_t *s);
+/* Writes it all (sqlite_apply.c).  An error is one of the whole transaction. */
+int wagw_late_flush(wagw_store_t *s);
+/* Numbers of an instance and of a chat that grow: written once. */
+int wagw_tally(wagw_store_t *s, uint32_t inst, uint64_t event_seq, int64_t messages);
+int wagw_tally_chat(wagw_store_t *s, int64_t chat, int64_t messages);
+int64_t wagw_tally_chat_take(wagw_store_t *s, int64_t chat); /* the caller adds them */
+int wagw_tally_flush(wagw_store_t *s);
 
 /* ---- identities (sqlite_chats.c) */
 

@@ -3,8 +3,9 @@
 /*
  * A batch is applied in two passes: the first decodes every operation and
  * writes nothing, so a bad row refuses its batch as a whole while the group's
- * transaction goes on.  What can still fail in the second pass is the
- * database itself, and then the whole transaction is rolled back.
+ * transaction goes on.  What can still fail afterwards is the database
+ * itself, and then the whole transaction is rolled back.  Puts are only noted
+ * by the second pass, and written with the transaction (sqlite_late.c).
  */
 
 typedef union {
@@ -223,6 +224,7 @@ static int op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wag
                          " pinned = 0, muted_until = 0, ephemeral = 0, last_ms = 0, last_id = '', last_body = '',"
                          " last_type = '', last_from_me = 0, marked_unread = 0 WHERE inst = ?1 AND chat = ?2");
         wagw_sql_bind(st, "us", inst, op->key);
+        wagw_chat_forget(s);
         return wagw_sql_run(s, st);
     }
 
@@ -250,16 +252,6 @@ static int op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wag
     }
 
     wagw_sql_bind(st, "iss", chat, key->id, key->user);
-
-    return wagw_sql_run(s, st);
-}
-
-static int op_event(wagw_store_t *s, uint32_t inst, const wagw_event_t *ev)
-{
-    sqlite3_stmt *st;
-
-    st = wagw_sql(s, "UPDATE instances SET event_seq = ?2 WHERE num = ?1 AND event_seq < ?2");
-    wagw_sql_bind(st, "ui", inst, (int64_t)ev->seq);
 
     return wagw_sql_run(s, st);
 }
@@ -333,7 +325,7 @@ static int op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_
     case WAGW_OP_CHAT_CLEAR:
         return op_clear(s, inst, op);
     case WAGW_OP_EVENT:
-        return op_event(s, inst, op->event);
+        return wagw_tally(s, inst, op->event->seq, 0);
     case WAGW_OP_DELIVERY:
         row->delivery.instance = inst;
         return wagw_delivery_insert(s, &row->delivery);
@@ -352,21 +344,117 @@ static int op_owner(const wagw_op_t *op)
     return (op->op == WAGW_OP_PUT || op->op == WAGW_OP_DEL) && !is_own_table(op->kind) ? WAGW_OK : WAGW_MALFORMED;
 }
 
+int wagw_late_flush(wagw_store_t *s)
+{
+    wagw_key3_t key;
+    op_row_t row;
+    int rc = WAGW_OK;
+    unsigned i, chats;
+
+    if (s->nlate == 0 && !s->tallied) {
+        return WAGW_OK;
+    }
+
+    s->applying = true;
+
+    /* chats last: they take along how many messages they got */
+    for (chats = 0; chats < 2; chats++) {
+        for (i = 0; i < s->nlate && rc == WAGW_OK; i++) {
+            const wagw_late_t *l = &s->late[i];
+
+            if ((l->op->kind == WAGW_REC_CHAT) == (chats == 1)) {
+                op_decode(l->op, &row, &key);
+                rc = op_apply(s, l->inst, l->op, &row, &key);
+            }
+        }
+    }
+
+    if (rc == WAGW_OK) {
+        rc = wagw_tally_flush(s);
+    }
+
+    s->applying = false;
+    wagw_late_drop(s);
+
+    if (rc != WAGW_OK) {
+        s->failed = true;
+    }
+
+    return rc;
+}
+
+/* Operations that stand for themselves; the others want to find everything written. */
+static bool is_alone(const wagw_op_t *op)
+{
+    return op->op == WAGW_OP_EVENT || op->op == WAGW_OP_DELIVERY || op->op == WAGW_OP_INSTANCE ||
+           op->op == WAGW_OP_IDEMPOTENCY;
+}
+
+static int apply_late(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
+{
+    wagw_key3_t key = {.bars = 0};
+    op_row_t row;
+    int rc = WAGW_OK;
+
+    if (op->op == WAGW_OP_PUT || (op->op == WAGW_OP_DEL && !is_own_table(op->kind))) {
+        if (wagw_late_put(s, inst, op)) {
+            return WAGW_OK;
+        }
+
+        rc = wagw_late_flush(s);
+        if (rc == WAGW_OK && !wagw_late_put(s, inst, op)) {
+            rc = WAGW_ERROR;
+        }
+
+        return rc;
+    }
+
+    if (!is_alone(op)) {
+        rc = wagw_late_flush(s);
+    }
+
+    if (rc == WAGW_OK) {
+        s->applying = true;
+        op_decode(op, &row, &key);
+        rc = op_apply(s, inst, op, &row, &key);
+        s->applying = false;
+    }
+
+    return rc;
+}
+
+static int apply_instance(wagw_store_t *s, uint32_t inst)
+{
+    uint32_t *known = &s->known[inst & (WAGW_TALLY_SLOTS - 1)];
+    sqlite3_stmt *st;
+    int rc;
+
+    if (inst == 0 || *known == inst) {
+        return s->failed ? WAGW_IO : WAGW_OK;
+    }
+
+    s->applying = true;
+    st = wagw_sql(s, "SELECT 1 FROM instances WHERE num = ?1 AND deleted = 0");
+    wagw_sql_bind(st, "u", inst);
+    rc = wagw_sql_step(s, st);
+    wagw_sql_done(st);
+    s->applying = false;
+
+    if (rc == WAGW_OK) {
+        *known = inst;
+    }
+
+    return rc;
+}
+
 static int apply_checked(wagw_store_t *s, const wagw_batch_t *b)
 {
     wagw_key3_t key = {.bars = 0};
     const wagw_op_t *op;
-    sqlite3_stmt *st;
     op_row_t row;
-    int rc = WAGW_OK;
+    int rc;
 
-    if (b->instance != 0) {
-        st = wagw_sql(s, "SELECT 1 FROM instances WHERE num = ?1 AND deleted = 0");
-        wagw_sql_bind(st, "u", b->instance);
-        rc = wagw_sql_step(s, st);
-        wagw_sql_done(st);
-    }
-
+    rc = apply_instance(s, b->instance);
     if (rc != WAGW_OK) {
         return rc;
     }
@@ -384,8 +472,7 @@ static int apply_checked(wagw_store_t *s, const wagw_batch_t *b)
     }
 
     for (op = b->ops; op != NULL && rc == WAGW_OK; op = op->next) {
-        op_decode(op, &row, &key);
-        rc = op_apply(s, b->instance, op, &row, &key);
+        rc = apply_late(s, b->instance, op);
     }
 
     if (rc != WAGW_OK) {

@@ -22,6 +22,7 @@ void wagw_key3(wagw_key3_t *k, wagw_str_t key)
 void wagw_chat_forget(wagw_store_t *s)
 {
     memset(s->chats, 0, sizeof(s->chats));
+    memset(s->seen, 0, sizeof(s->seen));
 }
 
 static wagw_chat_slot_t *chat_slot(wagw_store_t *s, uint32_t inst, wagw_str_t chat)
@@ -81,6 +82,7 @@ int wagw_chat_num(wagw_store_t *s, uint32_t inst, wagw_str_t chat, bool make, in
 
     if (rc == WAGW_OK && slot != NULL) {
         slot->inst = inst;
+        slot->present = false;
         slot->num = *num;
         slot->len = (uint8_t)chat.n;
         memcpy(slot->chat, chat.p, chat.n);
@@ -170,79 +172,170 @@ static int message_close(wagw_store_t *s, uint8_t kind, uint32_t inst, wagw_str_
     " content = ?20, secret = ?21, ref = ?22, stanza = ?23, edit = ?24, stanza_type = ?25, error = ?26,"               \
     " expiration = ?27"
 
+#define MESSAGE_INSERT                                                                                                 \
+    "INSERT OR IGNORE INTO messages (inst, chat, id, sender, sender_alt, from_me, status, flags, hidden, t_ms,"        \
+    " created_ms, edited_ms, type, body, push_name, wire_to, quoted, mentions, media, content, secret, ref, stanza,"   \
+    " edit, stanza_type, error, expiration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15," \
+    " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)"
+
+typedef struct {
+    uint32_t inst;
+    int64_t chat;
+    const wagw_key3_t *key;
+    const wagw_row_message_t *m;
+    bool hidden;
+    wagw_str_t content, secret, stanza; /* as they are stored */
+} message_t;
+
+static int message_run(wagw_store_t *s, sqlite3_stmt *st, const message_t *w, int64_t num)
+{
+    const wagw_row_message_t *m = w->m;
+
+    wagw_sql_bind(st, "uisssiiuiiiisssssssccscssuu", w->inst, w->chat, w->key->id, w->key->user, m->sender_alt,
+                  (int64_t)m->from_me, (int64_t)m->status, m->flags, (int64_t)w->hidden, m->t_ms, m->created_ms,
+                  m->edited_ms, m->type, m->body, m->push_name, m->to, m->quoted, m->mentions, m->media, w->content,
+                  w->secret, m->ref, w->stanza, m->edit, m->stanza_type, m->error, m->expiration);
+    if (st != NULL && num != 0) {
+        sqlite3_bind_int64(st, 28, num);
+    }
+
+    return wagw_sql_run(s, st);
+}
+
+static wagw_seen_slot_t *message_seen(wagw_store_t *s, const message_t *w)
+{
+    uint32_t h = (uint32_t)w->chat * 0x9E3779B9u;
+    wagw_seen_slot_t *seen;
+    size_t i;
+
+    for (i = 0; i < w->key->id.n; i++) {
+        h = (h ^ w->key->id.p[i]) * 16777619u;
+    }
+
+    seen = &s->seen[(h ^ h >> 16) & (WAGW_SEEN_SLOTS - 1)];
+
+    if (seen->hash != h) {
+        *seen = (wagw_seen_slot_t){.hash = h};
+    }
+
+    return seen;
+}
+
 /*
  * A message is written several times (pending, sent, delivered, read), mostly
  * with nothing new for the indexes of the listings: an UPDATE that does not
- * name their columns leaves them alone, which an upsert cannot.
+ * name their columns leaves them alone, which an upsert cannot.  WAGW_NOT_FOUND:
+ * no such row where it was seen.
  */
-static sqlite3_stmt *message_statement(wagw_store_t *s, uint32_t inst, int64_t chat, const wagw_key3_t *key,
-                                       const wagw_row_message_t *m)
+static int message_update(wagw_store_t *s, const message_t *w, const wagw_seen_slot_t *seen)
 {
-    bool hidden = (m->flags & WAGW_ROW_HIDDEN) != 0, same;
     sqlite3_stmt *st;
-    int64_t num;
+    int rc;
+
+    st = seen->t_ms == w->m->t_ms && seen->hidden == w->hidden
+             ? wagw_sql(s, MESSAGE_SET " WHERE num = ?28 AND inst = ?1 AND chat = ?2 AND id = ?3 AND sender = ?4")
+             : wagw_sql(s, MESSAGE_SET ", hidden = ?9, t_ms = ?10 WHERE num = ?28 AND inst = ?1 AND chat = ?2"
+                                       " AND id = ?3 AND sender = ?4");
+    rc = message_run(s, st, w, seen->num);
+
+    return rc == WAGW_OK && wagw_sql_changes(s) == 0 ? WAGW_NOT_FOUND : rc;
+}
+
+static int message_insert(wagw_store_t *s, const message_t *w, wagw_seen_slot_t *seen)
+{
+    int rc = message_run(s, wagw_sql(s, MESSAGE_INSERT), w, 0);
+
+    if (rc != WAGW_OK || wagw_sql_changes(s) == 0) {
+        return rc == WAGW_OK ? WAGW_DUPLICATE : rc;
+    }
+
+    seen->num = sqlite3_last_insert_rowid(s->db);
+
+    if (!w->hidden) {
+        rc = wagw_tally(s, w->inst, 0, 1);
+        if (rc == WAGW_OK) {
+            rc = wagw_tally_chat(s, w->chat, 1);
+        }
+    }
+
+    return rc;
+}
+
+static int message_find(wagw_store_t *s, const message_t *w, wagw_seen_slot_t *seen)
+{
+    sqlite3_stmt *st;
     int rc;
 
     st = wagw_sql(s, "SELECT num, t_ms, hidden FROM messages WHERE inst = ?1 AND id = ?2 AND chat = ?3"
                      " AND sender = ?4");
-    wagw_sql_bind(st, "usis", inst, key->id, chat, key->user);
+    wagw_sql_bind(st, "usis", w->inst, w->key->id, w->chat, w->key->user);
+
     rc = wagw_sql_step(s, st);
+    if (rc == WAGW_OK) {
+        seen->num = sqlite3_column_int64(st, 0);
+        seen->t_ms = sqlite3_column_int64(st, 1);
+        seen->hidden = sqlite3_column_int(st, 2) != 0;
+        wagw_sql_done(st);
+    }
+
+    return rc;
+}
+
+static int message_write(wagw_store_t *s, const message_t *w)
+{
+    wagw_seen_slot_t *seen = message_seen(s, w);
+    int rc = seen->num != 0 ? message_update(s, w, seen) : WAGW_NOT_FOUND;
 
     if (rc == WAGW_NOT_FOUND) {
-        return wagw_sql(
-            s, "INSERT INTO messages (inst, chat, id, sender, sender_alt, from_me, status, flags, hidden, t_ms,"
-               " created_ms, edited_ms, type, body, push_name, wire_to, quoted, mentions, media, content, secret, ref,"
-               " stanza, edit, stanza_type, error, expiration) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-               " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)");
+        /* these two are what a message begins as */
+        if (w->m->status == WAGW_MSG_PENDING || w->m->status == WAGW_MSG_RECEIVED) {
+            rc = message_insert(s, w, seen);
+        }
+
+        if (rc == WAGW_NOT_FOUND || rc == WAGW_DUPLICATE) {
+            rc = message_find(s, w, seen);
+            rc = rc == WAGW_OK ? message_update(s, w, seen) : rc == WAGW_NOT_FOUND ? message_insert(s, w, seen) : rc;
+        }
     }
 
-    if (rc != WAGW_OK) {
-        return NULL;
+    if (rc == WAGW_OK) {
+        seen->t_ms = w->m->t_ms;
+        seen->hidden = w->hidden;
+    } else {
+        seen->num = 0;
     }
 
-    num = sqlite3_column_int64(st, 0);
-    same = sqlite3_column_int64(st, 1) == m->t_ms && (sqlite3_column_int(st, 2) != 0) == hidden;
-    wagw_sql_done(st);
-
-    st = same ? wagw_sql(s, MESSAGE_SET " WHERE num = ?28")
-              : wagw_sql(s, MESSAGE_SET ", hidden = ?9, t_ms = ?10 WHERE num = ?28");
-    if (st != NULL) {
-        sqlite3_bind_int64(st, 28, num);
-    }
-
-    return st;
+    return rc;
 }
 
 int wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_message_t *m)
 {
-    wagw_str_t content = m->content, secret = m->secret, stanza = m->stanza;
+    message_t w = {.inst = inst,
+                   .key = key,
+                   .m = m,
+                   .hidden = (m->flags & WAGW_ROW_HIDDEN) != 0,
+                   .content = m->content,
+                   .secret = m->secret,
+                   .stanza = m->stanza};
     wagw_buf_t b1 = {0}, b2 = {0}, b3 = {0};
-    sqlite3_stmt *st;
-    int64_t chat;
     int rc;
 
-    rc = wagw_chat_num(s, inst, key->chat, true, &chat);
+    rc = wagw_chat_num(s, inst, key->chat, true, &w.chat);
     if (rc != WAGW_OK) {
         return rc;
     }
 
-    rc = message_close(s, WAGW_SEAL_CONTENT, inst, key->id, &b1, &content);
+    rc = message_close(s, WAGW_SEAL_CONTENT, inst, key->id, &b1, &w.content);
     if (rc == WAGW_OK) {
-        rc = message_close(s, WAGW_SEAL_SECRET, inst, key->id, &b2, &secret);
+        rc = message_close(s, WAGW_SEAL_SECRET, inst, key->id, &b2, &w.secret);
     }
 
     if (rc == WAGW_OK) {
-        rc = message_close(s, WAGW_SEAL_STANZA, inst, key->id, &b3, &stanza);
+        rc = message_close(s, WAGW_SEAL_STANZA, inst, key->id, &b3, &w.stanza);
     }
 
     if (rc == WAGW_OK) {
-        st = message_statement(s, inst, chat, key, m);
-        wagw_sql_bind(st, "uisssiiuiiiisssssssccscssuu", inst, chat, key->id, key->user, m->sender_alt,
-                      (int64_t)m->from_me, (int64_t)m->status, m->flags, (int64_t)((m->flags & WAGW_ROW_HIDDEN) != 0),
-                      m->t_ms, m->created_ms, m->edited_ms, m->type, m->body, m->push_name, m->to, m->quoted,
-                      m->mentions, m->media, content, secret, m->ref, stanza, m->edit, m->stanza_type, m->error,
-                      m->expiration);
-        rc = wagw_sql_run(s, st);
+        rc = message_write(s, &w);
     }
 
     wagw_buf_free(&b1);
@@ -275,19 +368,40 @@ void wagw_chat_row(sqlite3_stmt *st, wagw_row_chat_t *c)
 
 int wagw_chat_put(wagw_store_t *s, uint32_t inst, wagw_str_t chat, const wagw_row_chat_t *c)
 {
+    wagw_chat_slot_t *slot = chat_slot(s, inst, chat);
     sqlite3_stmt *st;
+    int64_t num, messages;
+    int rc;
 
-    st = wagw_sql(s, "INSERT INTO chats (inst, chat, kind, present, name, lid, pn, unread, archived, pinned,"
-                     " muted_until, ephemeral, last_ms, last_id, last_body, last_type, last_from_me, marked_unread)"
-                     " VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-                     " ON CONFLICT (inst, chat) DO UPDATE SET present = 1, name = ?4, lid = ?5, pn = ?6, unread = ?7,"
-                     " archived = ?8, pinned = ?9, muted_until = ?10, ephemeral = ?11, last_ms = ?12, last_id = ?13,"
-                     " last_body = ?14, last_type = ?15, last_from_me = ?16, marked_unread = ?17");
-    wagw_sql_bind(st, "usisssuiuiuisssii", inst, chat, (int64_t)chat_kind(chat), c->name, c->lid, c->pn, c->unread,
-                  (int64_t)c->archived, c->pinned, c->muted_until, c->ephemeral, c->last_ms, c->last_id, c->last_body,
-                  c->last_type, (int64_t)c->last_from_me, (int64_t)c->marked_unread);
+    rc = wagw_chat_num(s, inst, chat, true, &num);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
 
-    return wagw_sql_run(s, st);
+    /* `present` has a trigger: named only when it changes */
+    messages = wagw_tally_chat_take(s, num);
+    st = wagw_sql(s, "UPDATE chats SET name = ?3, lid = ?4, pn = ?5, unread = ?6, archived = ?7, pinned = ?8,"
+                     " muted_until = ?9, ephemeral = ?10, last_ms = ?11, last_id = ?12, last_body = ?13,"
+                     " last_type = ?14, last_from_me = ?15, marked_unread = ?16, messages = messages + ?2"
+                     " WHERE num = ?1");
+    wagw_sql_bind(st, "iisssuiuiuisssii", num, messages, c->name, c->lid, c->pn, c->unread, (int64_t)c->archived,
+                  c->pinned, c->muted_until, c->ephemeral, c->last_ms, c->last_id, c->last_body, c->last_type,
+                  (int64_t)c->last_from_me, (int64_t)c->marked_unread);
+
+    rc = wagw_sql_run(s, st);
+    if (rc != WAGW_OK || (slot != NULL && slot->present)) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "UPDATE chats SET present = 1 WHERE num = ?1 AND present = 0");
+    wagw_sql_bind(st, "i", num);
+
+    rc = wagw_sql_run(s, st);
+    if (rc == WAGW_OK && slot != NULL) {
+        slot->present = true;
+    }
+
+    return rc;
 }
 
 static int merge_move(wagw_store_t *s, const char *move, const char *drop, int64_t from, int64_t to)

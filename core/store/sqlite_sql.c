@@ -44,12 +44,26 @@ int wagw_sql_failed(wagw_store_t *s, int sqlite_rc)
     }
 }
 
+/* Somebody else's statement must see what the batches before it have put. */
+static bool sql_ready(wagw_store_t *s)
+{
+    if (s->in_tx && !s->applying) {
+        memset(s->known, 0, sizeof(s->known));
+
+        if (wagw_late_flush(s) != WAGW_OK) {
+            return false;
+        }
+    }
+
+    return !(s->in_tx && s->failed);
+}
+
 sqlite3_stmt *wagw_sql(wagw_store_t *s, const char *literal)
 {
     size_t i = ((uintptr_t)literal * 0x9E3779B97F4A7C15u >> 40) & (WAGW_SQL_SLOTS - 1);
     int rc;
 
-    if (s->in_tx && s->failed) {
+    if (!sql_ready(s)) {
         return NULL;
     }
 
@@ -212,7 +226,7 @@ sqlite3_stmt *wagw_query_prepare(wagw_store_t *s, const char *head, const wagw_q
     unsigned i;
     int rc;
 
-    if (s->in_tx && s->failed) {
+    if (!sql_ready(s)) {
         return NULL;
     }
 

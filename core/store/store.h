@@ -38,7 +38,8 @@ int wagw_store_end(wagw_store_t *s, bool commit);
  * Applies one batch.  All or nothing: a row that does not decode refuses its
  * batch (WAGW_MALFORMED, WAGW_LIMIT), a deleted instance too (WAGW_NOT_FOUND),
  * and the transaction goes on; on any other error the whole transaction is
- * lost and end() answers WAGW_IO.  The key of a PUT decides which row it is,
+ * lost and end() answers WAGW_IO.  Much is written by end() only, so the batch
+ * must live until then.  The key of a PUT decides which row it is,
  * not the same fields inside the row.  CHAT_MERGE also gives the old id, where
  * it is the author of a message, a receipt or a reaction of that chat, the new
  * form: keys become "<new>|<id>|<new>".  Instance 0 holds records of the owner

@@ -463,7 +463,7 @@ static void a_bad_operation_refuses_its_batch_only(void **state)
         {WAGW_OP_IDEMPOTENCY, 0, "short", ""},
         {(wagw_op_type_t)99, 1, "a", "b"},
     };
-    wagw_batch_t *b;
+    wagw_batch_t *b, *before, *after;
     stu_t t;
 
     (void)state;
@@ -472,10 +472,9 @@ static void a_bad_operation_refuses_its_batch_only(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(wagw_store_begin(t.s), WAGW_OK);
 
-        b = stu_batch(t.num);
-        stu_put(b, WAGW_REC_META, "before", WAGW_STR("1"));
-        assert_int_equal(wagw_store_apply(t.s, b), WAGW_OK);
-        wagw_batch_destroy(b);
+        before = stu_batch(t.num);
+        stu_put(before, WAGW_REC_META, "before", WAGW_STR("1"));
+        assert_int_equal(wagw_store_apply(t.s, before), WAGW_OK);
 
         b = stu_batch(t.num);
         stu_put(b, WAGW_REC_META, "half", WAGW_STR("1"));
@@ -490,12 +489,13 @@ static void a_bad_operation_refuses_its_batch_only(void **state)
         assert_int_equal(wagw_store_apply(t.s, b), WAGW_NOT_FOUND);
         wagw_batch_destroy(b);
 
-        b = stu_batch(t.num);
-        stu_put(b, WAGW_REC_META, "after", WAGW_STR("1"));
-        assert_int_equal(wagw_store_apply(t.s, b), WAGW_OK);
-        wagw_batch_destroy(b);
+        after = stu_batch(t.num);
+        stu_put(after, WAGW_REC_META, "after", WAGW_STR("1"));
+        assert_int_equal(wagw_store_apply(t.s, after), WAGW_OK);
 
         assert_int_equal(wagw_store_end(t.s, true), WAGW_OK);
+        wagw_batch_destroy(before);
+        wagw_batch_destroy(after);
         assert_true(stu_has(&t, t.num, WAGW_REC_META, "before") && stu_has(&t, t.num, WAGW_REC_META, "after"));
         assert_false(stu_has(&t, t.num, WAGW_REC_META, "half"));
         assert_false(stu_has(&t, t.num + 100, WAGW_REC_META, "nobody"));
@@ -542,8 +542,8 @@ static void rollback_leaves_nothing(void **state)
     stu_chat(b, &c);
     stu_put(b, WAGW_REC_RECEIPT, "2@s.whatsapp.net|I|u", WAGW_STR(""));
     assert_int_equal(wagw_store_apply(t.s, b), WAGW_OK);
-    wagw_batch_destroy(b);
     assert_int_equal(wagw_store_end(t.s, false), WAGW_OK);
+    wagw_batch_destroy(b);
 
     assert_false(stu_has(&t, t.num, WAGW_REC_META, "gone"));
     assert_false(stu_has(&t, t.num, WAGW_REC_CHAT, "1@s.whatsapp.net"));
@@ -561,9 +561,9 @@ static void a_full_disk_loses_the_transaction_and_no_more(void **state)
 {
     struct rlimit old, small;
     uint8_t *big = calloc(1, 1 << 20);
-    wagw_batch_t *b;
+    wagw_batch_t *b, *all[40];
     stu_t t;
-    int rc = WAGW_OK;
+    int rc = WAGW_OK, n;
 
     (void)state;
     assert_non_null(big);
@@ -578,14 +578,13 @@ static void a_full_disk_loses_the_transaction_and_no_more(void **state)
 
     assert_int_equal(wagw_store_begin(t.s), WAGW_OK);
 
-    for (int i = 0; i < 40 && rc == WAGW_OK; i++) {
+    for (n = 0; n < 40 && rc == WAGW_OK; n++) {
         char key[20];
 
-        snprintf(key, sizeof(key), "big%d", i);
-        b = stu_batch(t.num);
-        stu_put(b, WAGW_REC_META, key, wagw_str(big, 1 << 20));
-        rc = wagw_store_apply(t.s, b);
-        wagw_batch_destroy(b);
+        snprintf(key, sizeof(key), "big%d", n);
+        all[n] = stu_batch(t.num);
+        stu_put(all[n], WAGW_REC_META, key, wagw_str(big, 1 << 20));
+        rc = wagw_store_apply(t.s, all[n]);
     }
 
     /* whatever came before in the group is not reported durable; nothing runs outside of it */
@@ -598,6 +597,9 @@ static void a_full_disk_loses_the_transaction_and_no_more(void **state)
     wagw_batch_destroy(b);
     assert_int_equal(wagw_store_end(t.s, true), WAGW_IO);
     assert_true(wagw_store_error(t.s)[0] != '\0');
+    while (n > 0) {
+        wagw_batch_destroy(all[--n]);
+    }
 
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_false(stu_has(&t, t.num, WAGW_REC_META, "big0"));
@@ -651,18 +653,22 @@ static void crasher(stu_t *t, int told)
             _exit(3);
         }
 
-        for (int k = 0; k < 3; k++) {
-            wagw_batch_t *b = turn(t->num, ++i);
+        wagw_batch_t *b[3];
 
-            if (wagw_store_apply(s, b) != WAGW_OK) {
+        for (int k = 0; k < 3; k++) {
+            b[k] = turn(t->num, ++i);
+
+            if (wagw_store_apply(s, b[k]) != WAGW_OK) {
                 _exit(4);
             }
-
-            wagw_batch_destroy(b);
         }
 
         if (wagw_store_end(s, true) != WAGW_OK || write(told, &i, sizeof(i)) != sizeof(i)) {
             _exit(5);
+        }
+
+        for (int k = 0; k < 3; k++) {
+            wagw_batch_destroy(b[k]);
         }
     }
 }
