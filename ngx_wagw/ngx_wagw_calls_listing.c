@@ -110,6 +110,8 @@ static int messages_run(wagw_store_t *s, ngx_wagw_job_t *job)
         if (rc == WAGW_NOT_FOUND || !exists) {
             return WAGW_NOT_FOUND;
         }
+
+        l->strict = 0; /* what is missing from here on is a message */
     }
 
     return wagw_store_messages(s, l->num, &l->messages, &l->list.json, &l->list.count, &l->list.total, &l->list.more,
@@ -120,8 +122,24 @@ static void messages_done(ngx_wagw_job_t *job)
 {
     ngx_wagw_call_t *call = job->data;
 
-    if (!listing_failed(call, job->rc, "CHAT_NOT_FOUND", "Chat not found")) {
+    listing_t *l = call->data;
+
+    if (!listing_failed(call, job->rc, l->strict ? "CHAT_NOT_FOUND" : "MESSAGE_NOT_FOUND",
+                        l->strict ? "Chat not found" : "Message not found")) {
         listing_answer(call);
+    }
+}
+
+/* A message, or a moment, which is left out as the message is. */
+static void messages_edge(ngx_wagw_call_t *call, const char *name, wagw_str_t *id, int64_t *ms, int64_t step)
+{
+    int64_t at = ngx_wagw_param_time(call, name);
+
+    if (at == 0) {
+        *id = ngx_wagw_param_str(call, name);
+
+    } else if (*ms == 0 || (step < 0 ? at + step < *ms : at + step > *ms)) {
+        *ms = at + step;
     }
 }
 
@@ -142,8 +160,8 @@ static listing_t *messages_start(ngx_wagw_call_t *call, uint32_t limit)
     l->messages.from_me = ngx_wagw_param_bool(call, "fromMe");
     l->messages.since_ms = ngx_wagw_param_time(call, "since");
     l->messages.until_ms = ngx_wagw_param_time(call, "until");
-    l->messages.before = ngx_wagw_param_str(call, "before");
-    l->messages.after = ngx_wagw_param_str(call, "after");
+    messages_edge(call, "before", &l->messages.before, &l->messages.until_ms, -1);
+    messages_edge(call, "after", &l->messages.after, &l->messages.since_ms, 1);
     l->messages.cursor = ngx_wagw_param_str(call, "cursor");
     l->messages.limit = l->list.limit;
     l->messages.offset = l->list.offset;
@@ -229,6 +247,20 @@ NGX_WAGW_HANDLER(chats_message_get)
     ngx_wagw_call_store(call, 0, message_run, message_done);
 }
 
+/* An empty list of details is one only when its message is stored. */
+static int details_of(wagw_store_t *s, listing_t *l, int rc)
+{
+    wagw_str_t none = WAGW_STR_NULL;
+    wagw_buf_t row = {0};
+
+    if (rc == WAGW_OK && l->list.count == 0) {
+        rc = wagw_store_message_get(s, l->num, none, none, l->id, false, &row);
+        wagw_buf_wipe(&row);
+    }
+
+    return rc;
+}
+
 static int receipts_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
     listing_t *l;
@@ -236,7 +268,7 @@ static int receipts_run(wagw_store_t *s, ngx_wagw_job_t *job)
 
     l = call->data;
 
-    return wagw_store_message_receipts(s, l->num, l->id, &l->list.json, &l->list.count);
+    return details_of(s, l, wagw_store_message_receipts(s, l->num, l->id, &l->list.json, &l->list.count));
 }
 
 static int reactions_run(wagw_store_t *s, ngx_wagw_job_t *job)
@@ -246,7 +278,7 @@ static int reactions_run(wagw_store_t *s, ngx_wagw_job_t *job)
 
     l = call->data;
 
-    return wagw_store_message_reactions(s, l->num, l->id, &l->list.json, &l->list.count);
+    return details_of(s, l, wagw_store_message_reactions(s, l->num, l->id, &l->list.json, &l->list.count));
 }
 
 static void details_done(ngx_wagw_job_t *job)

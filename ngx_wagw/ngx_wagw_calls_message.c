@@ -187,13 +187,16 @@ NGX_WAGW_HANDLER(message_seen)
     ngx_wagw_call_store(call, 0, seen_run, seen_done);
 }
 
+/* "_read" only chooses the sentence of the answer */
 NGX_WAGW_HANDLER(message_read)
 {
+    ngx_wagw_param_set(call, "_read", "");
     ngx_wagw_call_message_seen(call);
 }
 
 NGX_WAGW_HANDLER(chats_read)
 {
+    ngx_wagw_param_set(call, "_read", "");
     ngx_wagw_call_message_seen(call);
 }
 

@@ -410,9 +410,20 @@ const ngx_wagw_field_t ngx_wagw_fields_message_chats[] = {
     BOOL("archived", "false", "the archived ones"),
     END};
 
+/* contract 3.4, and what core/message calls the rest */
+#define MESSAGE_TYPE                                                                                            \
+    ENUM("type", OPT,                                                                                           \
+         "text|image|video|audio|voice|document|sticker|location|live_location|contact|poll|poll_vote|list|"    \
+         "buttons|event|list_reply|button_reply|reaction|group_invite|product|order|call|system|unknown|"       \
+         "album|comment|edit|event_invite|event_response|keep|message_history|newsletter_invite|payment|pin|"   \
+         "placeholder|poll_option|poll_result|question_response|request_phone|revoke|rich_response|"            \
+         "status_answer|status_mention|status_notification|status_quoted|status_sticker|sticker_pack|template|"   \
+         "disappearing",                                                                                        \
+         NULL, "only of this type")
+
 #define MESSAGE_PAGE                                                                                            \
-    STR("before", OPT, NULL, 1, 64, "older than this message"),                                                 \
-    STR("after", OPT, NULL, 1, 64, "newer than this message"),                                                  \
+    STR("before", OPT, NULL, 1, 64, "older than this message, or this time"),                                    \
+    STR("after", OPT, NULL, 1, 64, "newer than this message, or this time"),                                    \
     CURSOR
 
 const ngx_wagw_field_t ngx_wagw_fields_message_list[] = {
@@ -422,7 +433,7 @@ const ngx_wagw_field_t ngx_wagw_fields_message_list[] = {
 const ngx_wagw_field_t ngx_wagw_fields_message_all[] = {
     LIMIT("100"), OFFSET,
     BOOL("fromMe", NULL, "only own, or only others'"),
-    STR("type", OPT, NULL, 1, 32, "only of this type"),
+    MESSAGE_TYPE,
     STR("status", OPT, NULL, 1, 32, "only with this status"),
     JID("chatId", OPT, NULL, "only of this chat"),
     ISO("since", OPT, "not older"),
@@ -512,7 +523,7 @@ const ngx_wagw_field_t ngx_wagw_fields_chats_list[] = {
 const ngx_wagw_field_t ngx_wagw_fields_chat_messages[] = {
     CHAT, LIMIT("50"), OFFSET, MESSAGE_PAGE,
     BOOL("fromMe", NULL, "only own, or only others'"),
-    STR("type", OPT, NULL, 1, 32, "only of this type"),
+    MESSAGE_TYPE,
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_chats_read[] = {

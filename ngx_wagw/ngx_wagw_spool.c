@@ -347,6 +347,11 @@ static ngx_int_t spool_value(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, spool_t
     return NGX_OK;
 }
 
+static char *spool_boundary(ngx_pool_t *pool, ngx_str_t *type)
+{
+    return spool_parameter(pool, type->data + 19, type->data + type->len, "boundary");
+}
+
 static ngx_int_t spool_multipart(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, spool_t *s, ngx_str_t *type, cJSON *parts)
 {
     char *boundary;
@@ -360,7 +365,7 @@ static ngx_int_t spool_multipart(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, spo
     ngx_uint_t count;
     spool_head_t h;
 
-    boundary = spool_parameter(r->pool, type->data + 19, type->data + type->len, "boundary");
+    boundary = spool_boundary(r->pool, type);
     if (boundary == NULL || *boundary == '\0' || ngx_strlen(boundary) > 70) {
         return spool_multipart_bad(ctx);
     }
@@ -419,15 +424,45 @@ static ngx_int_t spool_multipart(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, spo
 
 /* ---- both ---- */
 
-static ngx_int_t spool_hash(ngx_wagw_ctx_t *ctx, spool_t *s)
+static ngx_int_t spool_hash_range(spool_t *s, wagw_digest_t *d, off_t at, off_t end)
 {
-    off_t at;
-    wagw_digest_t *d = wagw_digest_sha256();
-    ngx_int_t rc = d ? NGX_OK : NGX_ERROR;
+    size_t n;
 
-    for (at = 0; rc == NGX_OK && at < s->size; at += s->n) {
-        rc = spool_read(s, at) == NGX_OK && s->n && wagw_digest_add(d, wagw_str(s->buf, s->n)) == WAGW_OK ? NGX_OK
-                                                                                                          : NGX_ERROR;
+    for (; at < end; at += (off_t)n) {
+        if (spool_read(s, at) != NGX_OK || s->n == 0) {
+            return NGX_ERROR;
+        }
+        n = (size_t)ngx_min((off_t)s->n, end - at);
+        if (wagw_digest_add(d, wagw_str(s->buf, n)) != WAGW_OK) {
+            return NGX_ERROR;
+        }
+    }
+    return NGX_OK;
+}
+
+/* The boundary of multipart is no part of what is said: clients make a new one for every try. */
+static ngx_int_t spool_hash(ngx_wagw_ctx_t *ctx, spool_t *s, const char *boundary)
+{
+    off_t at, end;
+    size_t len = boundary ? ngx_strlen(boundary) : 0;
+    ngx_int_t rc;
+    wagw_digest_t *d = wagw_digest_sha256();
+
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+    for (rc = NGX_OK, at = 0; rc == NGX_OK && at < s->size; at = end + (off_t)len) {
+        end = len ? spool_find(s, at, (const u_char *)boundary, len) : -1;
+        if (end == -2) {
+            rc = NGX_ERROR;
+            break;
+        }
+        rc = spool_hash_range(s, d, at, end == -1 ? s->size : end);
+        if (rc != NGX_OK || end == -1) {
+            break;
+        }
+        /* a mark, so that what stood on both sides does not run together */
+        rc = wagw_digest_add(d, wagw_str("", 1)) == WAGW_OK ? NGX_OK : NGX_ERROR;
     }
     if (rc == NGX_OK && wagw_digest_end(d, ctx->body_hash) != WAGW_OK) {
         rc = NGX_ERROR;
@@ -461,7 +496,7 @@ ngx_int_t ngx_wagw_spool(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_str_t *
     rc = multipart ? spool_multipart(r, ctx, s, type, parts) : spool_json(r, ctx, s, parts);
     /* only who repeats a call has it compared */
     if (rc == NGX_OK && ctx->idempotency_key.len) {
-        rc = spool_hash(ctx, s);
+        rc = spool_hash(ctx, s, multipart ? spool_boundary(r->pool, type) : NULL);
     }
     ngx_pfree(r->pool, s);
     return rc;

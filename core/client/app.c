@@ -14,7 +14,7 @@
 #define BLOB_MAX (64u << 20) /* all of an answer's together */
 #define KEY_ASK_MS 86400000ll
 
-enum { META_DIRTY = 1, META_FRESH, META_BLOCKED, META_EXPIRED, META_UNARCHIVE };
+enum { META_DIRTY = 1, META_FRESH, META_BLOCKED, META_EXPIRED, META_UNARCHIVE, META_KNOWN };
 
 /* ---- what must be done, as a record ---- */
 
@@ -43,6 +43,9 @@ int wagw_app_meta(wagw_turn_t *t, wagw_app_meta_t *m)
         case META_BLOCKED:
             m->blocked = (uint32_t)u;
             break;
+        case META_KNOWN:
+            m->known = (uint32_t)u;
+            break;
         case META_EXPIRED:
             m->expired = (int64_t)u;
             break;
@@ -62,6 +65,7 @@ int wagw_app_meta_put(wagw_turn_t *t, const wagw_app_meta_t *m)
     wagw_tlv_put_u(&b, META_DIRTY, m->dirty);
     wagw_tlv_put_u(&b, META_FRESH, m->fresh);
     wagw_tlv_put_u(&b, META_BLOCKED, m->blocked);
+    wagw_tlv_put_u(&b, META_KNOWN, m->known);
     wagw_tlv_put_u(&b, META_EXPIRED, m->expired > 0 ? (uint64_t)m->expired : 0);
     wagw_tlv_put_u(&b, META_UNARCHIVE, m->unarchive);
     rc = b.failed ? WAGW_NOMEM : wagw_txn_put(&t->txn, WAGW_REC_META, WAGW_STR("app"), wagw_buf_view(&b));
@@ -373,7 +377,8 @@ static int apply_collection(wagw_turn_t *t, wagw_app_collection_t c, const wagw_
 
     WAGW_TRY(wagw_app_meta(t, &m));
     WAGW_TRY(wagw_app_state(&t->txn, c, &s));
-    a = (wagw_app_apply_t){t, s.version != 0 && (m.fresh & wagw_app_bit(c)) == 0, &m, WAGW_OK};
+    a = (wagw_app_apply_t){t, (s.version != 0 || (m.known & wagw_app_bit(c))) && !(m.fresh & wagw_app_bit(c)), &m,
+                           WAGW_OK};
 
     if (wagw_node_data(wagw_node_find(n, "snapshot")).n) {
         a.emit = false;
@@ -412,6 +417,7 @@ static int apply_collection(wagw_turn_t *t, wagw_app_collection_t c, const wagw_
     WAGW_TRY(a.again);
     if (ok) {
         m.fresh &= ~wagw_app_bit(c);
+        m.known |= wagw_app_bit(c);
         need_fetch(&m, c, wagw_node_attr_is(n, "has_more_patches", "true") || p != NULL);
         WAGW_TRY(wagw_turn_then(t, tried_then, &x, sizeof(x)));
     }

@@ -26,6 +26,7 @@ typedef struct {
     uint32_t dirty;   /* collections to be fetched, a bit each */
     uint32_t fresh;   /* of those with a snapshot */
     uint32_t blocked; /* wait for a key */
+    uint32_t known;   /* were answered once, be it with nothing: what comes later is news */
     int64_t expired;  /* keys up to this epoch make no patches */
     bool unarchive;   /* a new message takes a chat out of the archive */
 } wagw_app_meta_t;

@@ -182,7 +182,8 @@ static int command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
     wagw_json_kstr(&j, "chatId", text);
     wagw_json_kint(&j, "marked", (int64_t)s->n);
     wagw_json_close(&j);
-    return ok(t, command, &b, "Messages marked as seen");
+    return ok(t, command, &b,
+              cJSON_HasObjectItem(params, "_read") ? "Messages marked as read" : "Messages marked as seen");
 }
 
 /* ---- presence ------------------------------------------------------------------- */
@@ -285,7 +286,10 @@ static int command_presence(wagw_turn_t *t, uint64_t command, const cJSON *param
             r.details = WAGW_STR("{\"fields\":[{\"field\":\"chatId\",\"reason\":\"required\"}]}");
             return wagw_turn_reply(t, command, &r);
         }
-        return chatstate(t, command, params, p, "Presence updated");
+        return chatstate(t, command, params, p,
+                         wagw_str_is(p, "composing")   ? "Presence updated to composing"
+                         : wagw_str_is(p, "recording") ? "Presence updated to recording"
+                                                       : "Presence updated to paused");
     }
     WAGW_TRY(wagw_presence_send(t, available));
     wagw_json_open(&j, '{');
