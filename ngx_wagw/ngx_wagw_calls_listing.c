@@ -2,6 +2,8 @@
 
 /* Messages, chats, contacts and LIDs as the store has them (contract 3.4, 3.5, 3.9). */
 
+typedef int (*listing_details_pt)(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
+
 typedef struct {
     uint32_t num;
     wagw_str_t instance_id;
@@ -12,6 +14,7 @@ typedef struct {
     wagw_buf_t text; /* resolved chat, LID or number */
     int blocked;
     uint32_t deleted;
+    listing_details_pt details;
     unsigned strict : 1; /* an unknown chat is 404 */
     unsigned map : 1;
 } listing_t;
@@ -95,10 +98,8 @@ static int messages_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
     int rc;
     bool exists;
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     if (l->strict) {
         rc = wagw_store_chat_resolve(s, l->num, l->chat, &l->text, &exists);
@@ -118,19 +119,21 @@ static int messages_run(wagw_store_t *s, ngx_wagw_job_t *job)
                                &l->list.next_cursor);
 }
 
-static void messages_done(ngx_wagw_job_t *job)
+static void message_list_done(ngx_wagw_call_t *call, int rc)
 {
-    ngx_wagw_call_t *call = job->data;
-
     listing_t *l = call->data;
 
-    if (!listing_failed(call, job->rc, l->strict ? "CHAT_NOT_FOUND" : "MESSAGE_NOT_FOUND",
+    if (!listing_failed(call, rc, l->strict ? "CHAT_NOT_FOUND" : "MESSAGE_NOT_FOUND",
                         l->strict ? "Chat not found" : "Message not found")) {
         listing_answer(call);
     }
 }
 
-/* A message, or a moment, which is left out as the message is. */
+static void messages_done(ngx_wagw_job_t *job)
+{
+    message_list_done(job->data, job->rc);
+}
+
 static void messages_edge(ngx_wagw_call_t *call, const char *name, wagw_str_t *id, int64_t *ms, int64_t step)
 {
     int64_t at = ngx_wagw_param_time(call, name);
@@ -204,10 +207,8 @@ NGX_WAGW_HANDLER(message_all)
 
 static int message_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     return wagw_store_message_get(s, l->num, l->instance_id, l->chat, l->id, l->messages.with_chat, &l->list.json);
 }
@@ -248,10 +249,15 @@ NGX_WAGW_HANDLER(chats_message_get)
 }
 
 /* An empty list of details is one only when its message is stored. */
-static int details_of(wagw_store_t *s, listing_t *l, int rc)
+static int details_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
+    int rc;
     wagw_str_t none = WAGW_STR_NULL;
     wagw_buf_t row = {0};
+    ngx_wagw_call_t *call = job->data;
+    listing_t *l = call->data;
+
+    rc = l->details(s, l->num, l->id, &l->list.json, &l->list.count);
 
     if (rc == WAGW_OK && l->list.count == 0) {
         rc = wagw_store_message_get(s, l->num, none, none, l->id, false, &row);
@@ -261,51 +267,33 @@ static int details_of(wagw_store_t *s, listing_t *l, int rc)
     return rc;
 }
 
-static int receipts_run(wagw_store_t *s, ngx_wagw_job_t *job)
-{
-    listing_t *l;
-    ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
-
-    return details_of(s, l, wagw_store_message_receipts(s, l->num, l->id, &l->list.json, &l->list.count));
-}
-
-static int reactions_run(wagw_store_t *s, ngx_wagw_job_t *job)
-{
-    listing_t *l;
-    ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
-
-    return details_of(s, l, wagw_store_message_reactions(s, l->num, l->id, &l->list.json, &l->list.count));
-}
-
 static void details_done(ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
 
-    l = call->data;
-    l->list.paginated = 0;
+    ((listing_t *)call->data)->list.paginated = 0;
+    message_list_done(call, job->rc);
+}
 
-    if (!listing_failed(call, job->rc, "MESSAGE_NOT_FOUND", "Message not found")) {
-        listing_answer(call);
+static void details_start(ngx_wagw_call_t *call, listing_details_pt details)
+{
+    listing_t *l;
+
+    l = listing_start(call, 500);
+    if (l) {
+        l->details = details;
+        ngx_wagw_call_store(call, 0, details_run, details_done);
     }
 }
 
 NGX_WAGW_HANDLER(message_receipts)
 {
-    if (listing_start(call, 500)) {
-        ngx_wagw_call_store(call, 0, receipts_run, details_done);
-    }
+    details_start(call, wagw_store_message_receipts);
 }
 
 NGX_WAGW_HANDLER(message_reactions)
 {
-    if (listing_start(call, 500)) {
-        ngx_wagw_call_store(call, 0, reactions_run, details_done);
-    }
+    details_start(call, wagw_store_message_reactions);
 }
 
 /* ---- deleting a message ----------------------------------------------------- */
@@ -359,10 +347,8 @@ static void delete_answer(ngx_wagw_call_t *call, wagw_str_t id, uint32_t count)
 static void delete_done(ngx_wagw_job_t *job)
 {
     uint32_t deleted;
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     if (listing_failed(call, job->rc, "MESSAGE_NOT_FOUND", "Message not found")) {
         return;
@@ -430,10 +416,8 @@ NGX_WAGW_HANDLER(chats_message_delete)
 
 static int chats_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     return wagw_store_chats(s, l->num, &l->chats, &l->list.json, &l->list.count, &l->list.total, &l->list.more);
 }
@@ -493,10 +477,8 @@ NGX_WAGW_HANDLER(message_chats)
 
 static int chat_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     return wagw_store_chat_get(s, l->num, l->chat, &l->list.json);
 }
@@ -521,10 +503,8 @@ NGX_WAGW_HANDLER(chats_get)
 
 static int contacts_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     return wagw_store_contacts(s, l->num, l->q, l->blocked, l->list.limit, l->list.offset, &l->list.json,
                                &l->list.count, &l->list.more);
@@ -565,10 +545,8 @@ static void contacts_map(listing_t *l)
 
 static void contacts_done(ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     if (listing_failed(call, job->rc, "CONTACT_NOT_FOUND", "Contact not found")) {
         return;
@@ -624,10 +602,8 @@ NGX_WAGW_HANDLER(contacts_all)
 
 static int contact_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     return wagw_store_contact_get(s, l->num, l->chat, &l->list.json);
 }
@@ -658,20 +634,16 @@ NGX_WAGW_HANDLER(contacts_get)
 
 static int lids_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     return wagw_store_lids(s, l->num, l->list.limit, l->list.offset, &l->list.json, &l->list.count, &l->list.total);
 }
 
 static void lids_done(ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     if (listing_failed(call, job->rc, "LID_NOT_FOUND", "LID not found")) {
         return;
@@ -739,10 +711,8 @@ NGX_WAGW_HANDLER(lids_count)
 
 static int lid_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
-    listing_t *l;
     ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
+    listing_t *l = call->data;
 
     return wagw_store_lid_get(s, l->num, l->id, &l->text);
 }
