@@ -7,6 +7,8 @@
  * host by host) -> the engine's send, which answers.
  */
 
+#define MEDIA_FETCH_MS 30000 /* contract 1.10 */
+
 typedef struct {
     const char *kind;  /* of the engine */
     const char *type;  /* of the encryption */
@@ -241,6 +243,8 @@ void ngx_wagw_media_begin(ngx_wagw_call_t *call, const char *kind, const char *f
         ngx_wagw_media_answer(m);
         return;
     }
+    /* a slow address is to be told of before the call's time is over */
+    m->fetch_ms = (long)ngx_min(MEDIA_FETCH_MS, call->timeout * 3 / 4);
     m->limit = ngx_wagw_media_size(media_kinds[i].size, m->url != NULL);
     m->force_convert = aim == NGX_WAGW_MEDIA_CONVERT;
     if (aim == NGX_WAGW_MEDIA_KEEP) {
@@ -386,6 +390,9 @@ static void media_send(ngx_wagw_media_t *m)
     if (m->facts.width && m->facts.height && !document) {
         cJSON_AddNumberToObject(d, "width", m->facts.width);
         cJSON_AddNumberToObject(d, "height", m->facts.height);
+    }
+    if (m->pages) {
+        cJSON_AddNumberToObject(d, "pages", m->pages);
     }
     if (m->facts.seconds && !document) {
         cJSON_AddNumberToObject(d, "seconds", m->facts.seconds);

@@ -578,8 +578,10 @@ void ngx_wagw_media_ingest(ngx_wagw_task_t *task)
     ngx_memzero(&m->head, sizeof(m->head));
 
     wagw_media_probe(&m->facts, m->sums.size, media_probe_read, m);
-    if (strcmp(m->kind, "image") == 0) {
+    if (strcmp(m->kind, "image") == 0 || strcmp(m->kind, "sticker") == 0) {
         ngx_wagw_media_picture(m);
+    } else if (strcmp(m->kind, "document") == 0 && m->facts.suffix && strcmp(m->facts.suffix, "pdf") == 0 && !m->keep) {
+        ngx_wagw_media_pages(m);
     } else if (strcmp(m->type->mms, "video") == 0 && !m->facts.audio_only) {
         ngx_wagw_media_frame(m);
     } else if (strcmp(m->kind, "voice") == 0) {

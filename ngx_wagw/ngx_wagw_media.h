@@ -86,6 +86,7 @@ struct ngx_wagw_media_s {
     char *text;                    /* base64 or data URL */
     ngx_wagw_media_reader_t *kept; /* an earlier upload; its descriptor is ours */
     char *url;
+    long fetch_ms; /* for what is behind it */
     char *mimetype, *file_name;
     char *source_type, *source_name; /* what the source says of it */
 
@@ -106,6 +107,7 @@ struct ngx_wagw_media_s {
     wagw_buf_t thumbnail;
     uint8_t waveform[WAGW_WAVEFORM];
     unsigned has_waveform : 1;
+    uint32_t pages; /* of a document, 0 not known */
 
     /* hosts */
     cJSON *conn;
@@ -193,10 +195,12 @@ bool ngx_wagw_media_convertible(const wagw_media_facts_t *f);
 /* Thread: out becomes the source in the format of m->type; false: the complaint is noted. */
 bool ngx_wagw_media_convert(ngx_wagw_media_t *m);
 
-/* Thread: thumbnail and dimensions of a picture, when it can be decoded. */
+/* Thread: thumbnail and dimensions of a picture, which becomes JPEG where it must; complains. */
 void ngx_wagw_media_picture(ngx_wagw_media_t *m);
 /* Thread: thumbnail of a video, where ffmpeg is installed. */
 void ngx_wagw_media_frame(ngx_wagw_media_t *m);
+/* Thread: pages and first page of a PDF, where poppler is installed. */
+void ngx_wagw_media_pages(ngx_wagw_media_t *m);
 /* Thread: waveform of a voice note. */
 void ngx_wagw_media_voice(ngx_wagw_media_t *m);
 

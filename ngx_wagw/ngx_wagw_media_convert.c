@@ -12,11 +12,18 @@
 #include <sys/wait.h>
 
 #define CONVERT_SECONDS 180
+#define CONVERT_PAGES_SECONDS 15
+#define CONVERT_PDF (256 * 1024 * 1024) /* a larger one is not looked into */
+#define CONVERT_PAGES_MAX 1000000
 #define CONVERT_ARGS 48
 #define CONVERT_THUMBNAIL 16384
 
 /* nginx reaps every child in its signal handler, so the status comes by pipe */
 #define CONVERT_SHELL "ulimit -t 120; ulimit -v 4194304; ulimit -c 0; nice -n 10 \"$@\"; echo $? >&3"
+
+/* a document that is only looked at gets less */
+#define CONVERT_SHELL_PDF                                                                                              \
+    "ulimit -t 10; ulimit -v 1048576; ulimit -c 0; ulimit -f 65536; nice -n 10 \"$@\"; echo $? >&3"
 
 static const char *const convert_paths[] = {"/usr/bin/ffmpeg", "/usr/local/bin/ffmpeg", "/bin/ffmpeg"};
 
@@ -126,7 +133,7 @@ static pid_t convert_spawn(const char *const *args, ngx_fd_t in, ngx_fd_t out, n
 }
 
 /* True when the program said 0 in time. */
-static bool convert_wait(ngx_wagw_media_t *m, pid_t pid, ngx_fd_t status)
+static bool convert_wait(ngx_wagw_media_t *m, pid_t pid, ngx_fd_t status, int seconds)
 {
     int left;
     char text[8] = "";
@@ -134,7 +141,7 @@ static bool convert_wait(ngx_wagw_media_t *m, pid_t pid, ngx_fd_t status)
     ssize_t n;
     struct pollfd p = {status, POLLIN, 0};
 
-    for (left = CONVERT_SECONDS * 2; left > 0 && !ended; left--) {
+    for (left = seconds * 2; left > 0 && !ended; left--) {
         if (ngx_wagw_media_cancelled(m)) {
             break;
         }
@@ -150,11 +157,35 @@ static bool convert_wait(ngx_wagw_media_t *m, pid_t pid, ngx_fd_t status)
     return ended && text[0] == '0';
 }
 
-/* What ffmpeg makes of `out` with these arguments, as a file; -1. */
-static ngx_fd_t convert_run(ngx_wagw_media_t *m, const char *const *with, size_t nwith, struct stat *st)
+/* What a program makes of `out`, read from /proc/self/fd/0, as a file; -1. */
+static ngx_fd_t convert_program_run(ngx_wagw_media_t *m, const char *const *args, int seconds, struct stat *st)
 {
     int status[2] = {-1, -1};
     bool ok = false;
+    pid_t pid;
+    ngx_fd_t clear, out;
+
+    clear = convert_clear(m);
+    out = ngx_wagw_media_file(m);
+    if (clear != -1 && out != -1 && pipe2(status, O_CLOEXEC) == 0) {
+        pid = convert_spawn(args, clear, out, status[1]);
+        close(status[1]);
+        ok = pid != -1 && convert_wait(m, pid, status[0], seconds) && fstat(out, st) == 0 && st->st_size > 0;
+        close(status[0]);
+    }
+    if (clear != -1) {
+        close(clear);
+    }
+    if (!ok && out != -1) {
+        close(out);
+        out = -1;
+    }
+    return out;
+}
+
+/* What ffmpeg makes of `out` with these arguments, as a file; -1. */
+static ngx_fd_t convert_run(ngx_wagw_media_t *m, const char *const *with, size_t nwith, struct stat *st)
+{
     const char *args[CONVERT_ARGS] = {"sh",
                                       "-c",
                                       CONVERT_SHELL,
@@ -174,31 +205,13 @@ static ngx_fd_t convert_run(ngx_wagw_media_t *m, const char *const *with, size_t
                                       "-threads",
                                       "2"};
     size_t n = 18;
-    pid_t pid;
-    ngx_fd_t clear, out;
 
     if (args[4] == NULL || args[11] == NULL || n + nwith >= CONVERT_ARGS) {
         return -1;
     }
     memcpy(args + n, with, nwith * sizeof(char *));
     args[n + nwith] = NULL;
-
-    clear = convert_clear(m);
-    out = ngx_wagw_media_file(m);
-    if (clear != -1 && out != -1 && pipe2(status, O_CLOEXEC) == 0) {
-        pid = convert_spawn(args, clear, out, status[1]);
-        close(status[1]);
-        ok = pid != -1 && convert_wait(m, pid, status[0]) && fstat(out, st) == 0 && st->st_size > 0;
-        close(status[0]);
-    }
-    if (clear != -1) {
-        close(clear);
-    }
-    if (!ok && out != -1) {
-        close(out);
-        out = -1;
-    }
-    return out;
+    return convert_program_run(m, args, CONVERT_SECONDS, st);
 }
 
 bool ngx_wagw_media_convert(ngx_wagw_media_t *m)
@@ -231,6 +244,15 @@ bool ngx_wagw_media_convert(ngx_wagw_media_t *m)
     return true;
 }
 
+/* A JPEG that somebody else's program made. */
+static void convert_thumbnail(ngx_wagw_media_t *m, ngx_fd_t fd, off_t size)
+{
+    if (size > 2 && size <= CONVERT_THUMBNAIL && wagw_buf_reserve(&m->thumbnail, (size_t)size) == WAGW_OK &&
+        pread(fd, m->thumbnail.p, (size_t)size, 0) == size && m->thumbnail.p[0] == 0xff && m->thumbnail.p[1] == 0xd8) {
+        m->thumbnail.n = (size_t)size;
+    }
+}
+
 void ngx_wagw_media_frame(ngx_wagw_media_t *m)
 {
     static const char *const frame[] = {"-frames:v", "1", "-vf", "scale=32:-2", "-q:v", "6", "-f", "mjpeg", "pipe:1"};
@@ -238,12 +260,66 @@ void ngx_wagw_media_frame(ngx_wagw_media_t *m)
     ngx_fd_t out =
         ngx_wagw_media_convertible(&m->facts) ? convert_run(m, frame, sizeof(frame) / sizeof(char *), &st) : -1;
 
+    if (out != -1) {
+        convert_thumbnail(m, out, st.st_size);
+        close(out);
+    }
+}
+
+/* "Pages:   12" */
+static uint32_t convert_page_count(ngx_fd_t fd)
+{
+    char text[8192], *p;
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    unsigned long pages = 0;
+
+    text[n > 0 ? n : 0] = '\0';
+    for (p = text; p; p = strchr(p, '\n')) {
+        p += *p == '\n';
+        if (strncmp(p, "Pages:", 6) == 0) {
+            pages = strtoul(p + 6, NULL, 10);
+            break;
+        }
+    }
+    return pages <= CONVERT_PAGES_MAX ? (uint32_t)pages : 0;
+}
+
+void ngx_wagw_media_pages(ngx_wagw_media_t *m)
+{
+    static const char *const count[] = {"sh", "-c", CONVERT_SHELL_PDF, "sh", "/usr/bin/pdfinfo", "/proc/self/fd/0",
+                                        NULL};
+    static const char *const first[] = {"sh",
+                                        "-c",
+                                        CONVERT_SHELL_PDF,
+                                        "sh",
+                                        "/usr/bin/pdftoppm",
+                                        "-jpeg",
+                                        "-f",
+                                        "1",
+                                        "-l",
+                                        "1",
+                                        "-singlefile",
+                                        "-scale-to",
+                                        "200",
+                                        "-jpegopt",
+                                        "quality=60",
+                                        "/proc/self/fd/0",
+                                        NULL};
+    struct stat st;
+    ngx_fd_t out;
+
+    if (m->sums.size > CONVERT_PDF || access(count[4], X_OK) == -1) {
+        return;
+    }
+    out = convert_program_run(m, count, CONVERT_PAGES_SECONDS, &st);
     if (out == -1) {
         return;
     }
-    if (st.st_size <= CONVERT_THUMBNAIL && wagw_buf_reserve(&m->thumbnail, (size_t)st.st_size) == WAGW_OK &&
-        pread(out, m->thumbnail.p, (size_t)st.st_size, 0) == st.st_size) {
-        m->thumbnail.n = (size_t)st.st_size;
-    }
+    m->pages = convert_page_count(out);
     close(out);
+    out = m->pages ? convert_program_run(m, first, CONVERT_PAGES_SECONDS, &st) : -1;
+    if (out != -1) {
+        convert_thumbnail(m, out, st.st_size);
+        close(out);
+    }
 }

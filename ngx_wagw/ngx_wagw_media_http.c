@@ -5,7 +5,6 @@
  * given up after 30 s without progress; the call's end cancels everything.
  */
 
-#define HTTP_FETCH_TIME 30L
 #define HTTP_STALL 30L
 #define HTTP_REDIRECTS 5L
 #define HTTP_ANSWER 65536
@@ -119,7 +118,7 @@ void ngx_wagw_media_fetch(ngx_wagw_media_t *m)
     }
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_TIMEOUT, HTTP_FETCH_TIME);
+    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, m->fetch_ms);
     curl_easy_setopt(e, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)m->limit);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, http_open);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, &f);

@@ -1,384 +1,301 @@
 /*
- * Thumbnails of pictures: 32 pixels wide, JPEG.  Rows are read one after the
- * other and averaged into the small picture at once, so memory depends on the
- * width only.  A picture that no decoder likes is sent without one.
+ * Pictures: what they measure, their thumbnail, and JPEG where phones show
+ * nothing else.  Another process decodes (ngx_wagw_picture.h); here its pipes
+ * are filled and emptied.  All of it runs in a thread.
  */
 
 #include "ngx_wagw_media.h"
+#include "ngx_wagw_picture.h"
 
-#include <png.h>
-#include <setjmp.h>
-#include <webp/decode.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
 
-#include <jpeglib.h>
-
-#define IMAGE_WIDTH 32
-#define IMAGE_HEIGHT_MAX 160
-#define IMAGE_QUALITY 50
-#define IMAGE_MEMORY (48L * 1024 * 1024) /* of a decoder that needs the whole picture */
-#define IMAGE_WEBP_MAX (4 * 1024 * 1024) /* of the file: its decoder wants it in one piece */
-#define IMAGE_SIDE_MAX 20000
-
-/* The average of all pixels that fall into one of the small picture's. */
-typedef struct {
-    uint32_t width, height; /* of the source */
-    uint32_t small;         /* height of the result */
-    uint64_t sum[IMAGE_HEIGHT_MAX][IMAGE_WIDTH][3];
-    uint32_t count[IMAGE_HEIGHT_MAX][IMAGE_WIDTH];
-} image_small_t;
-
-static bool image_begin(image_small_t *s, uint32_t width, uint32_t height)
-{
-    uint64_t h;
-
-    if (width == 0 || height == 0) {
-        return false;
-    }
-    ngx_memzero(s, sizeof(*s));
-    s->width = width;
-    s->height = height;
-    h = ((uint64_t)height * IMAGE_WIDTH + width / 2) / width;
-    s->small = h < 1 ? 1 : h > IMAGE_HEIGHT_MAX ? IMAGE_HEIGHT_MAX : (uint32_t)h;
-    return true;
-}
-
-static void image_row(image_small_t *s, uint32_t y, const uint8_t *rgb, unsigned step)
-{
-    uint32_t x, sx, sy = (uint32_t)((uint64_t)y * s->small / s->height);
-
-    for (x = 0; x < s->width; x++, rgb += step) {
-        sx = (uint32_t)((uint64_t)x * IMAGE_WIDTH / s->width);
-        s->sum[sy][sx][0] += rgb[0];
-        s->sum[sy][sx][1] += rgb[1];
-        s->sum[sy][sx][2] += rgb[2];
-        s->count[sy][sx]++;
-    }
-}
-
-/* A picture narrower than the result leaves cells empty: they take their left neighbour. */
-static void image_cell(const image_small_t *s, uint32_t y, uint32_t x, uint8_t rgb[3])
-{
-    uint32_t n;
-
-    for (n = s->count[y][x]; n == 0 && x > 0; n = s->count[y][x]) {
-        x--;
-    }
-    for (unsigned i = 0; i < 3; i++) {
-        rgb[i] = n ? (uint8_t)(s->sum[y][x][i] / n) : 255;
-    }
-}
-
-/* ---- libjpeg ---- */
+#define IMAGE_SECONDS 60
+#define IMAGE_PIECE 65536
 
 typedef struct {
-    struct jpeg_error_mgr mgr;
-    jmp_buf jump;
-} image_error_t;
+    ngx_wagw_media_t *m;
+    pid_t pid;
+    ngx_fd_t in, out; /* our ends */
+    ngx_wagw_media_reader_t reader;
+    wagw_str_t piece; /* not yet taken */
+    bool jpeg;        /* wanted */
+    bool sealing;     /* it has begun to come */
+    wagw_buf_t got;   /* up to the end of the thumbnail */
+    bool hello, complete;
+    ngx_wagw_picture_t head;
+    uint8_t buf[IMAGE_PIECE];
+} image_t;
 
-static void image_jpeg_error(j_common_ptr c)
+/* ---- the process ---- */
+
+static pid_t image_spawn(const char *how, ngx_fd_t in, ngx_fd_t out)
 {
-    longjmp(((image_error_t *)c->err)->jump, 1);
+    pid_t pid = -1;
+    Dl_info self;
+    sigset_t none;
+    char env[32], load[NGX_MAX_PATH + 32];
+    posix_spawnattr_t attr;
+    posix_spawn_file_actions_t fa;
+    char *const args[] = {"nginx", "-e", "/dev/null", "-g", load, "-c", "/dev/null", NULL};
+    char *envp[NGX_WAGW_PICTURE_ENVS + 2] = {env};
+
+    if (dladdr((void *)(uintptr_t)&image_spawn, &self) == 0 || self.dli_fname == NULL ||
+        snprintf(load, sizeof(load), "load_module \"%s\";", self.dli_fname) >= (int)sizeof(load) ||
+        posix_spawn_file_actions_init(&fa) != 0) {
+        return -1;
+    }
+    snprintf(env, sizeof(env), NGX_WAGW_PICTURE_ENV "=%s", how);
+    memcpy(envp + 1, ngx_wagw_picture_env, sizeof(ngx_wagw_picture_env));
+    if (posix_spawnattr_init(&attr) != 0) {
+        posix_spawn_file_actions_destroy(&fa);
+        return -1;
+    }
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    if (posix_spawn_file_actions_adddup2(&fa, in, 0) != 0 || posix_spawn_file_actions_adddup2(&fa, out, 1) != 0 ||
+        posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0) != 0 ||
+        posix_spawn_file_actions_addclosefrom_np(&fa, 3) != 0 ||
+        posix_spawn(&pid, "/proc/self/exe", &fa, &attr, args, envp) != 0) {
+        pid = -1;
+    }
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&fa);
+    return pid;
 }
 
-static void image_jpeg_quiet(j_common_ptr c)
+static bool image_start(image_t *g, const char *how)
 {
-    (void)c;
-}
+    int in[2] = {-1, -1}, out[2] = {-1, -1};
 
-static void image_encode(const image_small_t *s, wagw_buf_t *out)
-{
-    uint8_t row[IMAGE_WIDTH * 3], *p = row;
-    unsigned char *mem = NULL;
-    unsigned long n = 0;
-    image_error_t err;
-    struct jpeg_compress_struct c;
-
-    ngx_memzero(&c, sizeof(c));
-    c.err = jpeg_std_error(&err.mgr);
-    err.mgr.error_exit = image_jpeg_error;
-    err.mgr.output_message = image_jpeg_quiet;
-    if (setjmp(err.jump)) {
-        jpeg_destroy_compress(&c);
-        free(mem);
-        return;
-    }
-    jpeg_create_compress(&c);
-    jpeg_mem_dest(&c, &mem, &n);
-    c.image_width = IMAGE_WIDTH;
-    c.image_height = s->small;
-    c.input_components = 3;
-    c.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&c);
-    jpeg_set_quality(&c, IMAGE_QUALITY, TRUE);
-    jpeg_start_compress(&c, TRUE);
-    while (c.next_scanline < c.image_height) {
-        for (uint32_t x = 0; x < IMAGE_WIDTH; x++) {
-            image_cell(s, c.next_scanline, x, row + 3 * x);
-        }
-        jpeg_write_scanlines(&c, &p, 1);
-    }
-    jpeg_finish_compress(&c);
-    jpeg_destroy_compress(&c);
-    wagw_buf_add(out, mem, n);
-    free(mem);
-}
-
-typedef struct {
-    struct jpeg_source_mgr mgr;
-    ngx_wagw_media_reader_t *reader;
-    uint8_t end[2];
-} image_source_t;
-
-static void image_source_init(j_decompress_ptr d)
-{
-    (void)d;
-}
-
-static boolean image_source_fill(j_decompress_ptr d)
-{
-    wagw_str_t piece;
-    image_source_t *s = (image_source_t *)d->src;
-
-    if (!ngx_wagw_media_reader_next(s->reader, &piece) || piece.n == 0) {
-        /* a file that was cut off ends here */
-        s->end[0] = 0xff;
-        s->end[1] = JPEG_EOI;
-        piece = wagw_str(s->end, 2);
-    }
-    s->mgr.next_input_byte = piece.p;
-    s->mgr.bytes_in_buffer = piece.n;
-    return TRUE;
-}
-
-static void image_source_skip(j_decompress_ptr d, long n)
-{
-    while (n > (long)d->src->bytes_in_buffer) {
-        n -= (long)d->src->bytes_in_buffer;
-        (void)image_source_fill(d);
-        if (d->src->bytes_in_buffer == 2) {
-            return; /* the end, or as good as */
-        }
-    }
-    if (n > 0) {
-        d->src->next_input_byte += n;
-        d->src->bytes_in_buffer -= (size_t)n;
-    }
-}
-
-static bool image_jpeg(ngx_wagw_media_t *m, ngx_wagw_media_reader_t *reader, image_small_t *s)
-{
-    uint8_t *volatile row = NULL;
-    uint8_t *p;
-    image_error_t err;
-    image_source_t src;
-    struct jpeg_decompress_struct d;
-
-    ngx_memzero(&d, sizeof(d));
-    ngx_memzero(&src, sizeof(src));
-    d.err = jpeg_std_error(&err.mgr);
-    err.mgr.error_exit = image_jpeg_error;
-    err.mgr.output_message = image_jpeg_quiet;
-    if (setjmp(err.jump)) {
-        jpeg_destroy_decompress(&d);
-        free(row);
-        return false;
-    }
-    jpeg_create_decompress(&d);
-    d.mem->max_memory_to_use = IMAGE_MEMORY;
-    src.reader = reader;
-    src.mgr.init_source = image_source_init;
-    src.mgr.fill_input_buffer = image_source_fill;
-    src.mgr.skip_input_data = image_source_skip;
-    src.mgr.resync_to_restart = jpeg_resync_to_restart;
-    src.mgr.term_source = image_source_init;
-    d.src = &src.mgr;
-
-    jpeg_read_header(&d, TRUE);
-    m->facts.width = d.image_width;
-    m->facts.height = d.image_height;
-    d.out_color_space = JCS_RGB;
-    d.scale_num = 1;
-    d.scale_denom = d.image_width >= 8 * IMAGE_WIDTH && d.image_height >= 64 ? 8 : 1;
-    d.dct_method = JDCT_IFAST;
-    jpeg_start_decompress(&d);
-    if (d.output_components != 3 || !image_begin(s, d.output_width, d.output_height)) {
-        longjmp(err.jump, 1);
-    }
-    row = malloc((size_t)d.output_width * 3);
-    if (row == NULL) {
-        longjmp(err.jump, 1);
-    }
-    while (d.output_scanline < d.output_height) {
-        p = row;
-        if (jpeg_read_scanlines(&d, &p, 1) != 1) {
-            break;
-        }
-        image_row(s, d.output_scanline - 1, row, 3);
-    }
-    jpeg_destroy_decompress(&d);
-    free(row);
-    return true;
-}
-
-/* ---- libpng ---- */
-
-typedef struct {
-    ngx_wagw_media_reader_t *reader;
-    wagw_str_t piece;
-} image_png_t;
-
-static void image_png_read(png_structp png, png_bytep out, png_size_t n)
-{
-    size_t k;
-    image_png_t *s = png_get_io_ptr(png);
-
-    while (n) {
-        if (s->piece.n == 0 && (!ngx_wagw_media_reader_next(s->reader, &s->piece) || s->piece.n == 0)) {
-            png_error(png, "cut off");
-        }
-        k = ngx_min(n, s->piece.n);
-        memcpy(out, s->piece.p, k);
-        out += k;
-        n -= k;
-        s->piece.p += k;
-        s->piece.n -= k;
-    }
-}
-
-static void image_png_error(png_structp png, png_const_charp text)
-{
-    (void)text;
-    png_longjmp(png, 1);
-}
-
-static void image_png_warning(png_structp png, png_const_charp text)
-{
-    (void)png;
-    (void)text;
-}
-
-static bool image_png(ngx_wagw_media_reader_t *reader, image_small_t *s)
-{
-    int passes;
-    uint32_t y, width, height;
-    size_t bytes;
-    png_infop info;
-    png_color_16 white = {0, 0xffff, 0xffff, 0xffff, 0xffff};
-    uint8_t *volatile rows = NULL;
-    image_png_t src = {reader, {NULL, 0}};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, image_png_error, image_png_warning);
-
-    info = png ? png_create_info_struct(png) : NULL;
-    if (info == NULL) {
-        png_destroy_read_struct(&png, NULL, NULL);
-        return false;
-    }
-    if (setjmp(png_jmpbuf(png))) {
-        png_destroy_read_struct(&png, &info, NULL);
-        free(rows);
-        return false;
-    }
-    png_set_user_limits(png, IMAGE_SIDE_MAX, IMAGE_SIDE_MAX);
-    png_set_read_fn(png, &src, image_png_read);
-    png_read_info(png, info);
-    width = png_get_image_width(png, info);
-    height = png_get_image_height(png, info);
-    png_set_expand(png);
-    png_set_scale_16(png);
-    png_set_gray_to_rgb(png);
-    if (png_get_color_type(png, info) & PNG_COLOR_MASK_ALPHA || png_get_valid(png, info, PNG_INFO_tRNS)) {
-        png_set_background(png, &white, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1.0);
-    }
-    passes = png_set_interlace_handling(png);
-    png_read_update_info(png, info);
-    bytes = png_get_rowbytes(png, info);
-    if (bytes != (size_t)width * 3 || !image_begin(s, width, height) ||
-        (passes > 1 && (uint64_t)bytes * height > IMAGE_MEMORY)) {
-        png_error(png, "not for us");
-    }
-    rows = malloc(passes > 1 ? bytes * height : bytes);
-    if (rows == NULL) {
-        png_error(png, "memory");
-    }
-    for (; passes > 1; passes--) {
-        for (y = 0; y < height; y++) {
-            png_read_row(png, rows + (size_t)y * bytes, NULL);
-        }
-    }
-    for (y = 0; y < height; y++) {
-        uint8_t *row = png_get_interlace_type(png, info) == PNG_INTERLACE_NONE ? rows : rows + (size_t)y * bytes;
-
-        png_read_row(png, row, NULL);
-        image_row(s, y, row, 3);
-    }
-    png_destroy_read_struct(&png, &info, NULL);
-    free(rows);
-    return true;
-}
-
-/* ---- libwebp ---- */
-
-static bool image_webp(ngx_wagw_media_t *m, ngx_wagw_media_reader_t *reader, image_small_t *s)
-{
-    bool ok = false;
-    wagw_buf_t all = {0};
-    wagw_str_t piece;
-    WebPDecoderConfig c;
-
-    if (m->sums.size > IMAGE_WEBP_MAX || !WebPInitDecoderConfig(&c)) {
-        return false;
-    }
-    while (ngx_wagw_media_reader_next(reader, &piece) && piece.n) {
-        wagw_buf_str(&all, piece);
-    }
-    if (all.failed || WebPGetFeatures(all.p, all.n, &c.input) != VP8_STATUS_OK || c.input.has_animation ||
-        (uint64_t)c.input.width * (uint64_t)c.input.height * 3 > IMAGE_MEMORY) {
+    if (pipe2(in, O_CLOEXEC) == -1 || pipe2(out, O_CLOEXEC) == -1) {
         goto done;
     }
-    m->facts.width = (uint32_t)c.input.width;
-    m->facts.height = (uint32_t)c.input.height;
-    c.options.use_scaling = c.input.width > 4 * IMAGE_WIDTH;
-    c.options.scaled_width = 4 * IMAGE_WIDTH;
-    c.options.scaled_height = (int)ngx_max(1, (int64_t)c.input.height * 4 * IMAGE_WIDTH / c.input.width);
-    c.output.colorspace = MODE_RGB;
-    if (WebPDecode(all.p, all.n, &c) == VP8_STATUS_OK &&
-        image_begin(s, (uint32_t)c.output.width, (uint32_t)c.output.height)) {
-        for (int y = 0; y < c.output.height; y++) {
-            image_row(s, (uint32_t)y, c.output.u.RGBA.rgba + (size_t)y * (size_t)c.output.u.RGBA.stride, 3);
-        }
-        ok = true;
+    g->pid = image_spawn(how, in[0], out[1]);
+    if (g->pid == -1 || fcntl(in[1], F_SETFL, O_NONBLOCK) == -1 || fcntl(out[0], F_SETFL, O_NONBLOCK) == -1) {
+        goto done;
     }
-    WebPFreeDecBuffer(&c.output);
+    g->in = in[1];
+    g->out = out[0];
+    in[1] = out[0] = -1;
 
 done:
-    wagw_buf_free(&all);
-    return ok;
+    for (int i = 0; i < 2; i++) {
+        if (in[i] != -1) {
+            close(in[i]);
+        }
+        if (out[i] != -1) {
+            close(out[i]);
+        }
+    }
+    return g->out != -1;
+}
+
+/* ---- its pipes ---- */
+
+static void image_in_close(image_t *g)
+{
+    close(g->in);
+    g->in = -1;
+}
+
+/* As much as the pipe takes; what it needs no more it does not read. */
+static void image_feed(image_t *g)
+{
+    ssize_t n;
+
+    if (g->piece.n == 0 && (!ngx_wagw_media_reader_next(&g->reader, &g->piece) || g->piece.n == 0)) {
+        image_in_close(g);
+        return;
+    }
+    n = write(g->in, g->piece.p, g->piece.n);
+    if (n > 0) {
+        g->piece.p += n;
+        g->piece.n -= (size_t)n;
+    } else if (n == -1 && ngx_errno != NGX_EAGAIN && ngx_errno != NGX_EINTR) {
+        image_in_close(g);
+    }
+}
+
+/* The head, checked as if the other side were not ours any more. */
+static bool image_head(image_t *g)
+{
+    uint32_t magic;
+    size_t at = sizeof(magic) + sizeof(g->head);
+
+    if (g->got.n >= sizeof(magic)) {
+        memcpy(&magic, g->got.p, sizeof(magic));
+        g->hello = magic == NGX_WAGW_PICTURE_MAGIC;
+        if (!g->hello) {
+            return false;
+        }
+    }
+    if (g->complete || g->got.n < at) {
+        return true;
+    }
+    memcpy(&g->head, g->got.p + sizeof(magic), sizeof(g->head));
+    if (g->head.verdict > NGX_WAGW_PICTURE_LARGE || g->head.thumbnail > NGX_WAGW_PICTURE_THUMBNAIL ||
+        g->head.width > 65535 || g->head.height > 65535) {
+        g->hello = true;
+        g->head.verdict = NGX_WAGW_PICTURE_BAD;
+        g->complete = true;
+        return false;
+    }
+    g->complete = g->got.n >= at + g->head.thumbnail;
+    return true;
+}
+
+/* Of the whole picture. */
+static bool image_jpeg(image_t *g, const uint8_t *p, size_t n)
+{
+    if (n == 0) {
+        return true;
+    }
+    if (!g->jpeg || g->head.verdict != NGX_WAGW_PICTURE_GOOD) {
+        return false;
+    }
+    if (!g->sealing) {
+        g->m->out = -1; /* the reader has it */
+        g->sealing = true;
+        if (!ngx_wagw_media_seal_begin(g->m)) {
+            return false;
+        }
+    }
+    return ngx_wagw_media_take(g->m, wagw_str(p, n));
+}
+
+static bool image_answer(image_t *g, size_t n)
+{
+    size_t end = sizeof(uint32_t) + sizeof(g->head);
+
+    if (g->complete) {
+        return image_jpeg(g, g->buf, n);
+    }
+    if (wagw_buf_add(&g->got, g->buf, n) != WAGW_OK || !image_head(g)) {
+        return false;
+    }
+    if (!g->complete) {
+        return true;
+    }
+    end += g->head.thumbnail;
+    n = g->got.n - end;
+    g->got.n = end;
+    return image_jpeg(g, g->got.p + end, n);
+}
+
+/* False: it was stopped. */
+static bool image_pump(image_t *g)
+{
+    ssize_t n;
+    int64_t end = ngx_wagw_now_ms() + IMAGE_SECONDS * 1000;
+    struct pollfd p[2];
+
+    while (!ngx_wagw_media_cancelled(g->m) && ngx_wagw_now_ms() < end) {
+        p[0] = (struct pollfd){g->out, POLLIN, 0};
+        p[1] = (struct pollfd){g->in, POLLOUT, 0}; /* -1 is passed over */
+        if (poll(p, 2, 500) <= 0) {
+            continue;
+        }
+        if (p[0].revents) {
+            n = read(g->out, g->buf, sizeof(g->buf));
+            if (n == 0) {
+                return true;
+            }
+            if (n > 0 ? !image_answer(g, (size_t)n) : ngx_errno != NGX_EAGAIN && ngx_errno != NGX_EINTR) {
+                return false;
+            }
+        }
+        if (p[1].revents) {
+            image_feed(g);
+        }
+    }
+    return false;
+}
+
+/* ---- what it means ---- */
+
+static void image_judge(image_t *g, bool ended)
+{
+    ngx_wagw_media_t *m = g->m;
+    bool jpg = strcmp(m->facts.suffix, "jpg") == 0;
+    size_t at = sizeof(uint32_t) + sizeof(g->head);
+
+    if (!g->hello) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "wagw: pictures cannot be decoded: the process did not start");
+        if (g->jpeg) {
+            ngx_wagw_media_fail(m, 503, "CAPACITY", "The image cannot be converted now");
+        }
+        return;
+    }
+    if (!g->complete || g->head.verdict == NGX_WAGW_PICTURE_LARGE) {
+        /* a photo needs no thumbnail to be sent */
+        if (!jpg || m->facts.width == 0) {
+            ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The image has too many pixels, or takes too long");
+        }
+        return;
+    }
+    if (g->head.verdict == NGX_WAGW_PICTURE_BAD) {
+        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The image cannot be decoded");
+        return;
+    }
+    if (g->jpeg && (!ended || !g->sealing || !ngx_wagw_media_seal_end(m))) {
+        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The image cannot be converted");
+        return;
+    }
+    m->facts.width = g->head.width;
+    m->facts.height = g->head.height;
+    m->facts.animated = m->facts.animated || g->head.animated;
+    if (g->head.thumbnail > 2 && g->got.p[at] == 0xff && g->got.p[at + 1] == 0xd8) {
+        wagw_buf_add(&m->thumbnail, g->got.p + at, g->head.thumbnail);
+    }
+}
+
+/* WhatsApp shows JPEG and PNG everywhere. */
+static bool image_foreign(const ngx_wagw_media_t *m)
+{
+    return strcmp(m->kind, "image") == 0 &&
+           (strcmp(m->facts.suffix, "webp") == 0 || strcmp(m->facts.suffix, "gif") == 0);
 }
 
 void ngx_wagw_media_picture(ngx_wagw_media_t *m)
 {
-    bool ok = false;
-    image_small_t *s = malloc(sizeof(*s));
-    ngx_wagw_media_reader_t *r = malloc(sizeof(*r));
+    char how[16];
+    bool ended = false;
+    ngx_fd_t source = m->out;
+    image_t *g = calloc(1, sizeof(*g));
 
-    if (s == NULL || r == NULL || ngx_wagw_media_reader(r, m->out, &m->keys, 0, m->sums.size) != NGX_OK) {
-        free(s);
-        free(r);
+    if (g == NULL || ngx_wagw_media_reader(&g->reader, source, &m->keys, 0, m->sums.size) != NGX_OK) {
+        free(g);
+        ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
         return;
     }
-    if (strcmp(m->facts.suffix, "jpg") == 0) {
-        ok = image_jpeg(m, r, s);
-    } else if (strcmp(m->facts.suffix, "png") == 0) {
-        ok = image_png(r, s);
-    } else if (strcmp(m->facts.suffix, "webp") == 0) {
-        ok = image_webp(m, r, s);
+    g->m = m;
+    g->in = g->out = -1;
+    g->jpeg = image_foreign(m) && !m->keep;
+    snprintf(how, sizeof(how), "%s %s", m->facts.suffix, g->jpeg ? "jpeg" : "look");
+    if (image_start(g, how)) {
+        ended = image_pump(g);
+        if (!ended) {
+            kill(g->pid, SIGKILL);
+        }
+        if (g->in != -1) {
+            close(g->in);
+        }
+        close(g->out);
+        (void)waitpid(g->pid, NULL, 0); /* when nginx's handler was not faster */
     }
-    if (ok) {
-        image_encode(s, &m->thumbnail);
-    } else if (strcmp(m->facts.suffix, "gif") != 0 && m->facts.width == 0) {
-        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The image cannot be decoded");
+    if (!ngx_wagw_media_cancelled(m)) {
+        image_judge(g, ended);
     }
-    ngx_wagw_media_reader_end(r);
-    free(r);
-    free(s);
+    if (g->sealing) {
+        close(source);
+    }
+    ngx_wagw_media_reader_end(&g->reader);
+    wagw_buf_free(&g->got);
+    free(g);
 }

@@ -141,6 +141,10 @@ typedef struct {
 /* From the beginning of a file. */
 void wagw_media_sniff(wagw_media_facts_t *f, wagw_str_t head);
 
+/* How a picture is to be turned, 1 (not at all) to 8, from its EXIF block,
+ * with or without "Exif\0\0" before it; 1 when it does not say. */
+unsigned wagw_media_orientation(wagw_str_t exif);
+
 /* Reads n bytes at an offset; false when that is not possible. */
 typedef bool (*wagw_media_read_pt)(void *data, uint64_t at, uint8_t *p, size_t n);
 

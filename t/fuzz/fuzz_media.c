@@ -130,6 +130,13 @@ static void fuzz_message(wagw_str_t s)
     wagw_arena_free(&a);
 }
 
+static void fuzz_exif(wagw_str_t s)
+{
+    unsigned turn = wagw_media_orientation(s);
+
+    need(turn >= 1 && turn <= 8);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
@@ -140,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         return 0;
     }
     s = wagw_str(p + 1, n - 1);
-    switch (p[0] % 4) {
+    switch (p[0] % 5) {
     case 0:
         fuzz_facts(s);
         break;
@@ -150,8 +157,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     case 2:
         fuzz_retry(s);
         break;
-    default:
+    case 3:
         fuzz_message(s);
+        break;
+    default:
+        fuzz_exif(s);
     }
     return 0;
 }

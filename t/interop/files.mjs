@@ -2,6 +2,7 @@
 
 import crypto from 'node:crypto';
 import fs from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -83,3 +84,99 @@ export const kept = gw => below(path.join(gw.dir, 'state/kept'));
 // what is under way, or was downloaded within the last minutes
 export const spool = gw => below(path.join(gw.dir, 'state/media'));
 export const bodies = gw => below(path.join(gw.dir, 'b'));
+
+// ---- pictures ----
+
+// what ffmpeg makes of a file
+export function ffmpeg(file, ...args) {
+  return execFileSync('ffmpeg', ['-v', 'error', '-i', 'pipe:0', ...args, 'pipe:1'], { input: file, maxBuffer: 256 << 20 });
+}
+export const toWebp = (file, ...args) => ffmpeg(file, '-c:v', 'libwebp', '-lossless', '1', ...args, '-f', 'webp');
+export const toJpeg = file => ffmpeg(file, '-q:v', '2', '-f', 'mjpeg');
+export const toGif = file => ffmpeg(file, '-f', 'gif');
+// {width, height, at(x, y) -> [r, g, b]} of a JPEG, PNG or WebP
+export function pixels(file, width, height) {
+  const rgb = ffmpeg(file, '-f', 'rawvideo', '-pix_fmt', 'rgb24');
+  if (rgb.length !== width * height * 3) throw new Error(`${rgb.length} bytes are not ${width} x ${height}`);
+  return (x, y) => [...rgb.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+}
+
+// left half red, right half blue
+export function halves(width, height) {
+  const rows = Buffer.alloc((width * 3 + 1) * height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) rows.set(x < width / 2 ? [255, 0, 0] : [0, 0, 255], y * (width * 3 + 1) + 1 + x * 3);
+  }
+  return png(width, height, { rows });
+}
+
+export function exif(orientation, little = true) {
+  const b = Buffer.alloc(26);
+  b.write(little ? 'II*\0' : 'MM\0*', 0, 'latin1');
+  const u16 = (v, at) => (little ? b.writeUInt16LE(v, at) : b.writeUInt16BE(v, at));
+  const u32 = (v, at) => (little ? b.writeUInt32LE(v, at) : b.writeUInt32BE(v, at));
+  u32(8, 4); u16(1, 8); u16(0x112, 10); u16(3, 12); u32(1, 14); u16(orientation, 18);
+  return b;
+}
+
+export function jpegTurned(jpeg, orientation, little) {
+  const body = Buffer.concat([Buffer.from('Exif\0\0'), exif(orientation, little)]);
+  const head = Buffer.from([0xff, 0xe1, 0, body.length + 2]);
+  return Buffer.concat([jpeg.subarray(0, 2), head, body, jpeg.subarray(2)]);
+}
+
+const chunk = (name, body) => {
+  const n = Buffer.alloc(4);
+  n.writeUInt32LE(body.length);
+  return Buffer.concat([Buffer.from(name), n, body, Buffer.alloc(body.length & 1)]);
+};
+const riff = (...chunks) => chunk('RIFF', Buffer.concat([Buffer.from('WEBP'), ...chunks]));
+const canvas = (flags, width, height) => {
+  const b = Buffer.alloc(10);
+  b[0] = flags;
+  b.writeUIntLE(width - 1, 4, 3);
+  b.writeUIntLE(height - 1, 7, 3);
+  return chunk('VP8X', b);
+};
+
+export function webpTurned(webp, width, height, orientation) {
+  return riff(canvas(0x08, width, height), webp.subarray(12), chunk('EXIF', exif(orientation)));
+}
+
+// two frames
+export function webpMoving(webp, width, height) {
+  const frame = () => {
+    const b = Buffer.alloc(16);
+    b.writeUIntLE(width - 1, 6, 3);
+    b.writeUIntLE(height - 1, 9, 3);
+    b.writeUIntLE(100, 12, 3);
+    return chunk('ANMF', Buffer.concat([b, webp.subarray(12)]));
+  };
+  return riff(canvas(0x02, width, height), chunk('ANIM', Buffer.alloc(6)), frame(), frame());
+}
+export const webpHuge = (width, height) => riff(canvas(0, width, height), chunk('VP8L', Buffer.from('2fffffff0f00', 'hex')));
+export function gifHuge(width, height) {
+  const b = Buffer.from('GIF89a\0\0\0\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\0\0\0\0\0\x02\x02D\x01\0;', 'latin1');
+  b.writeUInt16LE(width, 6);
+  b.writeUInt16LE(height, 8);
+  b.writeUInt16LE(width, 24);
+  b.writeUInt16LE(height, 26);
+  return b;
+}
+
+// ---- documents ----
+
+export function pdf(pages) {
+  const objects = ['<< /Type /Catalog /Pages 2 0 R >>',
+    `<< /Type /Pages /Count ${pages} /Kids [${Array.from({ length: pages }, (_, i) => `${3 + i} 0 R`).join(' ')}] >>`];
+  for (let i = 0; i < pages; i++) objects.push('<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 400] >>');
+  let out = '%PDF-1.4\n';
+  const at = objects.map((o, i) => {
+    const where = out.length;
+    out += `${i + 1} 0 obj\n${o}\nendobj\n`;
+    return where;
+  });
+  const xref = out.length;
+  out += `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${at.map(a => `${String(a).padStart(10, '0')} 00000 n \n`).join('')}`;
+  return Buffer.from(`${out}trailer\n<< /Size ${objects.length + 1} /Root 1 0 R >>\nstartxref\n${xref}\n%%EOF\n`);
+}

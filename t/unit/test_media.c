@@ -570,12 +570,81 @@ static void test_facts(void **state)
     assert_string_equal(wagw_media_suffix(WAGW_STR("x/y")), "bin");
 }
 
+static unsigned turned(const char *hex)
+{
+    uint8_t *exact;
+    unsigned turn;
+    wagw_buf_t b = {0};
+
+    assert_int_equal(wagw_hex_decode(&b, wagw_cstr(hex)), WAGW_OK);
+    exact = malloc(b.n ? b.n : 1); /* so that a sanitizer sees what is read behind it */
+    memcpy(exact, b.p, b.n);
+    turn = wagw_media_orientation(wagw_str(exact, b.n));
+    free(exact);
+    wagw_buf_free(&b);
+    return turn;
+}
+
+static void test_orientation(void **state)
+{
+    (void)state;
+
+    assert_int_equal(turned("49492a0008000000"
+                            "0100"
+                            "120103000100000006000000"
+                            "00000000"),
+                     6);
+    assert_int_equal(turned("4d4d002a00000008"
+                            "0001"
+                            "011200030000000100080000"
+                            "00000000"),
+                     8);
+    assert_int_equal(turned("457869660000"
+                            "49492a0008000000"
+                            "0200"
+                            "0f0102000400000041424300"
+                            "120103000100000003000000"),
+                     3);
+    /* behind the end, none, of another type, out of range, cut off, too many, an offset into the head */
+    assert_int_equal(turned("49492a00ffffffff"
+                            "0100"
+                            "120103000100000006000000"),
+                     1);
+    assert_int_equal(turned("49492a0008000000"
+                            "0000"
+                            "120103000100000006000000"),
+                     1);
+    assert_int_equal(turned("49492a0008000000"
+                            "0100"
+                            "120104000100000006000000"),
+                     1);
+    assert_int_equal(turned("49492a0008000000"
+                            "0100"
+                            "120103000100000009000000"),
+                     1);
+    assert_int_equal(turned("49492a0008000000"
+                            "0100"
+                            "1201030001000000060000"),
+                     1);
+    assert_int_equal(turned("49492a0008000000"
+                            "ffff"
+                            "120103000100000006000000"),
+                     1);
+    assert_int_equal(turned("49492a0002000000"
+                            "0100"
+                            "120103000100000006000000"),
+                     1);
+    assert_int_equal(turned("4949"), 1);
+    assert_int_equal(turned(""), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media),
         cmocka_unit_test(test_retry),
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_orientation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
