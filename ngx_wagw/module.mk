@@ -19,7 +19,7 @@ FORCE:
 
 # configure writes all its files anew; those that came out the same keep their
 # time, so that only what changed is compiled
-$(NGX_TREE)/objs/Makefile: config $(BUILD)/.module-list $(GEN)
+$(NGX_TREE)/objs/Makefile: config $(BUILD)/.module-list $(GEN) $(wildcard ngx_wagw/pages/*)
 	@mkdir -p $(NGX_TREE) && cp -r $(NGINX_DEV)/. $(NGX_TREE)
 	@cd $(NGX_TREE) && { echo '$(NGX_CC_OPT)' | cmp -s - .flags || { rm -rf objs && echo '$(NGX_CC_OPT)' > .flags; }; }
 	@rm -rf $(NGX_TREE)/objs.old && { [ ! -d $(NGX_TREE)/objs ] || cp -rp $(NGX_TREE)/objs $(NGX_TREE)/objs.old; }

@@ -225,6 +225,8 @@ ngx_int_t ngx_wagw_variables_add(ngx_conf_t *cf);
 ngx_table_elt_t *ngx_wagw_header(ngx_http_request_t *r, const char *name);
 
 /* ngx_wagw_local.c: rows answered in the worker */
+/* OpenAPI 3 of the route table, appended; WAGW_NOMEM. */
+int ngx_wagw_openapi(wagw_buf_t *out);
 ngx_int_t ngx_wagw_local(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx);
 
 /* ngx_wagw_directives.c */

@@ -81,7 +81,7 @@ PATCH /api/observability/version
 
 === TEST 6: a call that is not built yet is 501, whatever the instance
 --- request
-GET /api/groups/no-such-instance
+GET /api/communities/no-such-instance
 --- error_code: 501
 --- response_body_like: "code":"NOT_SUPPORTED"
 
@@ -91,7 +91,7 @@ GET /api/groups/no-such-instance
 --- more_headers
 Accept: */*
 --- request
-GET /api/groups/no-such-instance
+GET /api/communities/no-such-instance
 --- error_code: 401
 --- response_body_like: "code":"AUTH_MISSING"
 
