@@ -119,7 +119,7 @@ test('a recent chunk as a blob: what is known is not doubled, what is live is no
 });
 
 test('push names, and a thousand messages in one chunk', async () => {
-  await history({ syncType: 4, pushnames: [{ id: pn(PHONE), pushname: 'Bodo Neu' }, { id: '4915100000042@s.whatsapp.net', pushname: '-' }] });
+  await history({ syncType: 'PUSH_NAME', pushnames: [{ id: pn(PHONE), pushname: 'Bodo Neu' }, { id: '4915100000042@s.whatsapp.net', pushname: '-' }] });
   await done('PUSH_NAME', 0);
   assert.equal((await gw.ok('GET', `/api/contacts/${me.id}?phoneNumber=${PHONE}`)).pushName, 'Bodo Neu');
 

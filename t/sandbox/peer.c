@@ -360,7 +360,10 @@ int sbx_admin_phone_history(sbx_req_t *r)
     int status;
     wagw_buf_t sync = {0};
     const char *field = NULL;
-    const cJSON *type, *json = sbx_arg_json(r, "sync");
+    unsigned kind = 3;
+    wagw_wire_t w;
+    wagw_wire_field_t f;
+    const cJSON *json = sbx_arg_json(r, "sync");
     sbx_device_t *d = sbx_companion(r, &status);
 
     if (d == NULL) {
@@ -373,10 +376,13 @@ int sbx_admin_phone_history(sbx_req_t *r)
         wagw_buf_free(&sync);
         return sbx_error(r, 400, "sync: %s cannot be encoded", field ? field : "it");
     }
-    type = cJSON_GetObjectItemCaseSensitive(json, "syncType");
-    sbx_history_chunk(d, cJSON_IsNumber(type) ? (unsigned)type->valueint : 3, (unsigned)sbx_arg_int(r, "chunk", 1),
-                      (unsigned)sbx_arg_int(r, "progress", 100), !sbx_arg_bool(r, "inline", true), NULL,
-                      wagw_buf_view(&sync));
+    /* the notification says the same as the blob */
+    w = wagw_wire(wagw_buf_view(&sync));
+    while (wagw_wire_next(&w, &f) == WAGW_OK) {
+        kind = f.num == 1 && f.type == 0 ? (unsigned)f.u : kind;
+    }
+    sbx_history_chunk(d, kind, (unsigned)sbx_arg_int(r, "chunk", 1), (unsigned)sbx_arg_int(r, "progress", 100),
+                      !sbx_arg_bool(r, "inline", true), NULL, wagw_buf_view(&sync));
     wagw_buf_free(&sync);
     wagw_json_open(&r->j, '{');
     wagw_json_close(&r->j);
