@@ -583,6 +583,7 @@ int wagw_event_ack(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t
 
 /* ---- commands (command.c) -------------------------------------------------------------------------- */
 
+int wagw_logout_command(wagw_turn_t *t, uint64_t command); /* logout.c */
 int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *params);
 wagw_str_t wagw_param_str(const cJSON *params, const char *name);
 bool wagw_param_bool(const cJSON *params, const char *name, bool dflt);

@@ -651,61 +651,6 @@ static int command_qr(wagw_turn_t *t, uint64_t command)
     return wagw_turn_then(t, qr_then, &command, sizeof(command));
 }
 
-typedef struct {
-    uint64_t command;
-    bool remote;
-} logout_t;
-
-static void logout_then(wagw_client_t *c, void *arg)
-{
-    (void)arg;
-    c->permanent = true;
-    c->wanted = c->want_pair = false;
-    wagw_client_timer(c, WAGW_TIMER_RECONNECT, 0);
-    if (c->creds) {
-        wagw_wipe(c->creds, sizeof(*c->creds));
-        free(c->creds);
-        c->creds = NULL;
-    }
-    c->creds_loaded = true;
-    c->creds_bad = false;
-    wagw_client_hangup(c, 401, "logged_out");
-    wagw_client_status(c, WAGW_STATUS_LOGGED_OUT, 0, "logged_out");
-}
-
-static int logout_local(wagw_turn_t *t, uint64_t command, bool remote)
-{
-    wagw_buf_t b = {0};
-    wagw_json_t j = wagw_json(&b);
-
-    WAGW_TRY(wagw_txn_op(&t->txn, WAGW_OP_WIPE, WAGW_STR_NULL, WAGW_STR_NULL));
-    WAGW_TRY(wagw_turn_then(t, logout_then, NULL, 0));
-    wagw_json_open(&j, '{');
-    wagw_json_kbool(&j, "remote", remote);
-    wagw_json_close(&j);
-    return ok(t, command, &b, "Logged out successfully");
-}
-
-static int logout_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
-{
-    return logout_local(t, command, node != NULL && wagw_iq_error(node, NULL) == 0);
-}
-
-static int command_logout(wagw_turn_t *t, uint64_t command)
-{
-    wagw_node_t *iq, *n;
-    const wagw_creds_t *me = wagw_turn_me(t);
-
-    if (me == NULL || !me->paired || t->c->conn < WAGW_CONN_LOGIN) {
-        return logout_local(t, command, false);
-    }
-    iq = wagw_iq(t, "set", "md");
-    n = wagw_node_child(&t->arena, iq, "remove-companion-device");
-    wagw_node_attr_jid(&t->arena, n, "jid", &me->jid);
-    wagw_node_attrc(&t->arena, n, "reason", "user_initiated");
-    return wagw_iq_send_for(t, iq, logout_answer, command);
-}
-
 /* ---- all of them --------------------------------------------------------------------------------- */
 
 int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *params)
@@ -731,7 +676,7 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
         return wagw_code_command(t, id, params);
 
     case WAGW_CMD_LOGOUT:
-        return command_logout(t, id);
+        return wagw_logout_command(t, id);
 
     case WAGW_CMD_LID_OF:
         return command_lid_of(t, id, params);
