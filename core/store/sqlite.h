@@ -25,13 +25,16 @@ typedef struct {
     int64_t num;
 } wagw_chat_slot_t;
 
-/* Messages lately written: where they are, to be believed only after a look. */
+/* Own messages lately written: where they are.  Forgotten when others work with the database. */
 #define WAGW_SEEN_SLOTS 256
+#define WAGW_SEEN_ID 48
 
 typedef struct {
-    uint32_t hash;
+    uint32_t age; /* of s->age: valid */
+    uint8_t len;
+    char id[WAGW_SEEN_ID];
     bool hidden;
-    int64_t num, t_ms;
+    int64_t chat, num, t_ms;
 } wagw_seen_slot_t;
 
 /* What waits for the end of the transaction (sqlite_late.c). */
@@ -74,6 +77,7 @@ struct wagw_store_s {
     } sql[WAGW_SQL_SLOTS];
     wagw_chat_slot_t chats[WAGW_CHAT_SLOTS];
     wagw_seen_slot_t seen[WAGW_SEEN_SLOTS];
+    uint32_t age;
 
     wagw_late_t late[WAGW_LATE_MAX];
     uint16_t late_at[WAGW_LATE_INDEX]; /* number in late + 1, found by hash */
@@ -192,6 +196,9 @@ void wagw_chat_forget(wagw_store_t *s); /* and what was seen of messages */
 
 /* The sealed columns are copied to `a`; the rest are views until the next step. */
 int wagw_message_row(wagw_store_t *s, sqlite3_stmt *st, uint32_t inst, wagw_arena_t *a, wagw_row_message_t *m);
+/* messages.num of an own message; WAGW_NOT_FOUND. */
+int wagw_message_num(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, int64_t *num);
+void wagw_seen_forget(wagw_store_t *s);
 int wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_message_t *m);
 
 #define WAGW_CHAT_COLUMNS                                                                                              \

@@ -96,7 +96,6 @@ int wagw_store_instance_delete(wagw_store_t *s, uint32_t num, bool keep_messages
         "DELETE FROM webhooks WHERE inst = ?1",
     };
     static const char *const messages[] = {
-        "DELETE FROM receipts WHERE chat IN (SELECT num FROM chats WHERE inst = ?1)",
         "DELETE FROM reactions WHERE chat IN (SELECT num FROM chats WHERE inst = ?1)",
         "DELETE FROM votes WHERE chat IN (SELECT num FROM chats WHERE inst = ?1)",
         "DELETE FROM messages WHERE inst = ?1",

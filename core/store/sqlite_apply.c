@@ -135,17 +135,17 @@ static int put_contact(wagw_store_t *s, uint32_t inst, wagw_str_t jid, const wag
 static int put_receipt(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, const wagw_row_receipt_t *r)
 {
     sqlite3_stmt *st;
-    int64_t chat;
+    int64_t num;
     int rc;
 
-    rc = wagw_chat_num(s, inst, key->chat, true, &chat);
+    rc = wagw_message_num(s, inst, key, &num);
     if (rc != WAGW_OK) {
-        return rc;
+        return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
     }
 
-    st = wagw_sql(s, "INSERT INTO receipts (chat, id, user, delivered, read, played) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-                     " ON CONFLICT (chat, id, user) DO UPDATE SET delivered = ?4, read = ?5, played = ?6");
-    wagw_sql_bind(st, "issiii", chat, key->id, key->user, r->delivered, r->read, r->played);
+    st = wagw_sql(s, "INSERT INTO receipts (msg, user, delivered, read, played) VALUES (?1, ?2, ?3, ?4, ?5)"
+                     " ON CONFLICT (msg, user) DO UPDATE SET delivered = ?3, read = ?4, played = ?5");
+    wagw_sql_bind(st, "isiii", num, key->user, r->delivered, r->read, r->played);
 
     return wagw_sql_run(s, st);
 }
@@ -243,8 +243,11 @@ static int op_del(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, const wag
         /* inst, so that the unique index finds it */
         st = wagw_sql(s, "DELETE FROM messages WHERE chat = ?1 AND id = ?2 AND sender = ?3"
                          " AND inst = (SELECT inst FROM chats WHERE num = ?1)");
+        wagw_seen_forget(s);
     } else if (op->kind == WAGW_REC_RECEIPT) {
-        st = wagw_sql(s, "DELETE FROM receipts WHERE chat = ?1 AND id = ?2 AND user = ?3");
+        st = wagw_sql(
+            s, "DELETE FROM receipts WHERE user = ?3 AND msg IN (SELECT num FROM messages"
+               " WHERE chat = ?1 AND id = ?2 AND sender = '' AND inst = (SELECT inst FROM chats WHERE num = ?1))");
     } else if (op->kind == WAGW_REC_VOTE) {
         st = wagw_sql(s, "DELETE FROM votes WHERE chat = ?1 AND id = ?2 AND user = ?3");
     } else {
@@ -273,7 +276,6 @@ static int op_instance(wagw_store_t *s, uint32_t inst, const wagw_row_instance_t
 static int op_clear(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
 {
     static const char *const rest[] = {
-        "DELETE FROM receipts WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)",
         "DELETE FROM reactions WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)",
         "DELETE FROM votes WHERE chat = ?1 AND id NOT IN (SELECT id FROM messages WHERE chat = ?1)"};
     uint8_t tag;
@@ -295,6 +297,7 @@ static int op_clear(wagw_store_t *s, uint32_t inst, const wagw_op_t *op)
     if (rc != WAGW_OK) {
         return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
     }
+    wagw_seen_forget(s);
     /* what is not yet sent will be */
     st = wagw_sql(s, "DELETE FROM messages WHERE chat = ?1 AND t_ms <= ?2 AND (flags & ?3) = 0 AND status <> 0");
     wagw_sql_bind(st, "iii", chat, until, spared);
@@ -349,7 +352,7 @@ int wagw_late_flush(wagw_store_t *s)
     wagw_key3_t key;
     op_row_t row;
     int rc = WAGW_OK;
-    unsigned i, chats;
+    unsigned i, late;
 
     if (s->nlate == 0 && !s->tallied) {
         return WAGW_OK;
@@ -357,12 +360,12 @@ int wagw_late_flush(wagw_store_t *s)
 
     s->applying = true;
 
-    /* chats last: they take along how many messages they got */
-    for (chats = 0; chats < 2; chats++) {
+    /* what hangs on messages last: receipts, and chats, which take along how many they got */
+    for (late = 0; late < 2; late++) {
         for (i = 0; i < s->nlate && rc == WAGW_OK; i++) {
             const wagw_late_t *l = &s->late[i];
 
-            if ((l->op->kind == WAGW_REC_CHAT) == (chats == 1)) {
+            if ((l->op->kind == WAGW_REC_CHAT || l->op->kind == WAGW_REC_RECEIPT) == (late == 1)) {
                 op_decode(l->op, &row, &key);
                 rc = op_apply(s, l->inst, l->op, &row, &key);
             }

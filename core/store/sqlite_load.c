@@ -238,9 +238,10 @@ static int load_receipts(load_t *l, wagw_str_t key, bool prefix)
     sqlite3_stmt *st;
     int rc;
 
-    st = wagw_sql(l->s, "SELECT c.chat, r.id, r.user, r.delivered, r.read, r.played FROM chats c"
-                        " JOIN receipts r ON r.chat = c.num WHERE c.inst = ?1 AND c.chat BETWEEN ?2 AND ?3"
-                        " AND r.id BETWEEN ?4 AND ?5 AND r.user BETWEEN ?6 AND ?7");
+    st = wagw_sql(l->s, "SELECT c.chat, m.id, r.user, r.delivered, r.read, r.played FROM chats c"
+                        " JOIN messages m ON m.inst = ?1 AND m.chat = c.num AND m.sender = ''"
+                        " JOIN receipts r ON r.msg = m.num WHERE c.inst = ?1 AND c.chat BETWEEN ?2 AND ?3"
+                        " AND m.id BETWEEN ?4 AND ?5 AND r.user BETWEEN ?6 AND ?7");
     bind_key3(l, st, key, prefix);
 
     while ((rc = wagw_sql_step(l->s, st)) == WAGW_OK) {

@@ -612,7 +612,6 @@ static int chat_preview(wagw_store_t *s, int64_t chat)
 static int delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, uint32_t *deleted)
 {
     static const char *const beside[] = {
-        "DELETE FROM receipts WHERE chat = ?1 AND id = ?2",
         "DELETE FROM reactions WHERE chat = ?1 AND id = ?2",
         "DELETE FROM votes WHERE chat = ?1 AND id = ?2",
     };
@@ -697,8 +696,8 @@ int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wa
 
     *count = 0;
 
-    st = wagw_sql(s, "SELECT r.user, r.delivered, r.read, r.played FROM receipts r WHERE r.id = ?2 AND r.chat IN"
-                     " (SELECT chat FROM messages WHERE inst = ?1 AND id = ?2) ORDER BY r.user");
+    st = wagw_sql(s, "SELECT r.user, r.delivered, r.read, r.played FROM messages m JOIN receipts r ON r.msg = m.num"
+                     " WHERE m.inst = ?1 AND m.id = ?2 ORDER BY r.user");
     wagw_sql_bind(st, "us", num, id);
 
     wagw_json_open(&j, '[');

@@ -22,7 +22,7 @@ void wagw_key3(wagw_key3_t *k, wagw_str_t key)
 void wagw_chat_forget(wagw_store_t *s)
 {
     memset(s->chats, 0, sizeof(s->chats));
-    memset(s->seen, 0, sizeof(s->seen));
+    wagw_seen_forget(s);
 }
 
 static wagw_chat_slot_t *chat_slot(wagw_store_t *s, uint32_t inst, wagw_str_t chat)
@@ -202,20 +202,37 @@ static int message_run(wagw_store_t *s, sqlite3_stmt *st, const message_t *w, in
     return wagw_sql_run(s, st);
 }
 
-static wagw_seen_slot_t *message_seen(wagw_store_t *s, const message_t *w)
+void wagw_seen_forget(wagw_store_t *s)
 {
-    uint32_t h = (uint32_t)w->chat * 0x9E3779B9u;
+    s->age++;
+
+    if (s->age == 0) {
+        memset(s->seen, 0, sizeof(s->seen));
+        s->age = 1;
+    }
+}
+
+/* The slot of an own message, empty (num 0) when it is not the one that was
+ * seen last; NULL: such messages are not remembered. */
+static wagw_seen_slot_t *message_seen(wagw_store_t *s, int64_t chat, const wagw_key3_t *key)
+{
+    uint32_t h = (uint32_t)chat * 0x9E3779B9u;
     wagw_seen_slot_t *seen;
     size_t i;
 
-    for (i = 0; i < w->key->id.n; i++) {
-        h = (h ^ w->key->id.p[i]) * 16777619u;
+    if (key->user.n != 0 || key->id.n > WAGW_SEEN_ID) {
+        return NULL;
+    }
+
+    for (i = 0; i < key->id.n; i++) {
+        h = (h ^ key->id.p[i]) * 16777619u;
     }
 
     seen = &s->seen[(h ^ h >> 16) & (WAGW_SEEN_SLOTS - 1)];
 
-    if (seen->hash != h) {
-        *seen = (wagw_seen_slot_t){.hash = h};
+    if (seen->age != s->age || seen->chat != chat || !wagw_str_eq(key->id, wagw_str(seen->id, seen->len))) {
+        *seen = (wagw_seen_slot_t){.age = s->age, .chat = chat, .len = (uint8_t)key->id.n};
+        memcpy(seen->id, key->id.p, key->id.n);
     }
 
     return seen;
@@ -261,14 +278,15 @@ static int message_insert(wagw_store_t *s, const message_t *w, wagw_seen_slot_t 
     return rc;
 }
 
-static int message_find(wagw_store_t *s, const message_t *w, wagw_seen_slot_t *seen)
+static int message_find(wagw_store_t *s, uint32_t inst, int64_t chat, const wagw_key3_t *key, wagw_str_t sender,
+                        wagw_seen_slot_t *seen)
 {
     sqlite3_stmt *st;
     int rc;
 
     st = wagw_sql(s, "SELECT num, t_ms, hidden FROM messages WHERE inst = ?1 AND id = ?2 AND chat = ?3"
                      " AND sender = ?4");
-    wagw_sql_bind(st, "usis", w->inst, w->key->id, w->chat, w->key->user);
+    wagw_sql_bind(st, "usis", inst, key->id, chat, sender);
 
     rc = wagw_sql_step(s, st);
     if (rc == WAGW_OK) {
@@ -283,8 +301,14 @@ static int message_find(wagw_store_t *s, const message_t *w, wagw_seen_slot_t *s
 
 static int message_write(wagw_store_t *s, const message_t *w)
 {
-    wagw_seen_slot_t *seen = message_seen(s, w);
-    int rc = seen->num != 0 ? message_update(s, w, seen) : WAGW_NOT_FOUND;
+    wagw_seen_slot_t once = {.num = 0}, *seen = message_seen(s, w->chat, w->key);
+    int rc;
+
+    if (seen == NULL) {
+        seen = &once;
+    }
+
+    rc = seen->num != 0 ? message_update(s, w, seen) : WAGW_NOT_FOUND;
 
     if (rc == WAGW_NOT_FOUND) {
         /* these two are what a message begins as */
@@ -293,7 +317,7 @@ static int message_write(wagw_store_t *s, const message_t *w)
         }
 
         if (rc == WAGW_NOT_FOUND || rc == WAGW_DUPLICATE) {
-            rc = message_find(s, w, seen);
+            rc = message_find(s, w->inst, w->chat, w->key, w->key->user, seen);
             rc = rc == WAGW_OK ? message_update(s, w, seen) : rc == WAGW_NOT_FOUND ? message_insert(s, w, seen) : rc;
         }
     }
@@ -304,6 +328,32 @@ static int message_write(wagw_store_t *s, const message_t *w)
     } else {
         seen->num = 0;
     }
+
+    return rc;
+}
+
+int wagw_message_num(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, int64_t *num)
+{
+    wagw_key3_t own = {.chat = key->chat, .id = key->id, .bars = 2};
+    wagw_seen_slot_t once = {.num = 0}, *seen;
+    int64_t chat;
+    int rc;
+
+    rc = wagw_chat_num(s, inst, key->chat, false, &chat);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    seen = message_seen(s, chat, &own);
+    if (seen == NULL) {
+        seen = &once;
+    }
+
+    if (seen->num == 0) {
+        rc = message_find(s, inst, chat, &own, WAGW_STR(""), seen);
+    }
+
+    *num = seen->num;
 
     return rc;
 }
@@ -427,7 +477,7 @@ static int merge_author(wagw_store_t *s, int64_t chat, wagw_str_t from, wagw_str
 {
     static const char *const names[] = {
         "UPDATE OR IGNORE messages SET sender = ?3, sender_alt = ?2 WHERE chat = ?1 AND sender = ?2",
-        "UPDATE OR IGNORE receipts SET user = ?3 WHERE chat = ?1 AND user = ?2",
+        "UPDATE OR IGNORE receipts SET user = ?3 WHERE user = ?2 AND msg IN (SELECT num FROM messages WHERE chat = ?1)",
         "UPDATE OR IGNORE reactions SET user = ?3 WHERE chat = ?1 AND user = ?2",
         "UPDATE OR IGNORE votes SET user = ?3 WHERE chat = ?1 AND user = ?2",
     };
@@ -450,11 +500,17 @@ static int merge_into(wagw_store_t *s, int64_t from, int64_t to)
     sqlite3_stmt *st;
     int rc;
 
-    rc = merge_move(s, "UPDATE OR IGNORE messages SET chat = ?2 WHERE chat = ?1",
-                    "DELETE FROM messages WHERE chat = ?1", from, to);
+    /* receipts go with their messages, those of a message that is in both to the one that stays */
+    st = wagw_sql(s, "UPDATE OR IGNORE messages SET chat = ?2 WHERE chat = ?1");
+    wagw_sql_bind(st, "ii", from, to);
+    rc = wagw_sql_run(s, st);
+
     if (rc == WAGW_OK) {
-        rc = merge_move(s, "UPDATE OR IGNORE receipts SET chat = ?2 WHERE chat = ?1",
-                        "DELETE FROM receipts WHERE chat = ?1", from, to);
+        rc = merge_move(s,
+                        "UPDATE OR IGNORE receipts SET msg = (SELECT n.num FROM messages o JOIN messages n"
+                        " ON n.inst = o.inst AND n.id = o.id AND n.chat = ?2 AND n.sender = o.sender"
+                        " WHERE o.num = receipts.msg) WHERE msg IN (SELECT num FROM messages WHERE chat = ?1)",
+                        "DELETE FROM messages WHERE chat = ?1", from, to);
     }
 
     if (rc == WAGW_OK) {

@@ -49,6 +49,7 @@ static bool sql_ready(wagw_store_t *s)
 {
     if (s->in_tx && !s->applying) {
         memset(s->known, 0, sizeof(s->known));
+        wagw_seen_forget(s);
 
         if (wagw_late_flush(s) != WAGW_OK) {
             return false;

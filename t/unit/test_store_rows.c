@@ -204,6 +204,13 @@ static void other_rows_come_back(void **state)
     wagw_row_receipt_encode(&v[2], &receipt);
     wagw_row_reaction_encode(&v[3], &reaction);
 
+    /* of a message that is not there no receipt is kept */
+    b = stu_batch(t.num);
+    stu_put(b, kinds[2], keys[2], wagw_buf_view(&v[2]));
+    stu_apply(&t, b);
+    assert_null(stu_load(&t, t.num, kinds[2], keys[2], false, &a));
+    stu_text(&t, ANN, "R", true, 1, "with a receipt");
+
     /* twice: insert and update */
     for (int round = 0; round < 2; round++) {
         b = stu_batch(t.num);
@@ -256,10 +263,12 @@ static void a_lid_chat_becomes_the_phone_chat(void **state)
         lid.last_id = WAGW_STR("L");
         b = stu_batch(t.num);
         stu_chat(b, &lid);
-        stu_put(b, WAGW_REC_RECEIPT, ANN_LID "|L|" ANN, WAGW_STR(""));
         stu_put(b, WAGW_REC_REACTION, ANN_LID "|L|", WAGW_STR(""));
         stu_apply(&t, b);
         stu_text(&t, ANN_LID, "L", true, 20, "in lid");
+        b = stu_batch(t.num);
+        stu_put(b, WAGW_REC_RECEIPT, ANN_LID "|L|" ANN, WAGW_STR(""));
+        stu_apply(&t, b);
         stu_text(&t, ANN_LID, "SAME", true, 15, "lid's copy");
         {
             wagw_row_message_t in = {.chat = WAGW_STR(ANN_LID),
