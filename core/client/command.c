@@ -277,15 +277,6 @@ static int command_presence(wagw_turn_t *t, uint64_t command, const cJSON *param
 
     available = wagw_str_is(p, "available");
     if (!available && !wagw_str_is(p, "unavailable")) {
-        if (wagw_param_str(params, "chatId").n == 0 && wagw_param_str(params, "to").n == 0) {
-            wagw_result_t r = {0};
-
-            r.status = 400;
-            r.code = "VALIDATION_FAILED";
-            r.error = "chatId is required for this presence";
-            r.details = WAGW_STR("{\"fields\":[{\"field\":\"chatId\",\"reason\":\"required\"}]}");
-            return wagw_turn_reply(t, command, &r);
-        }
         return chatstate(t, command, params, p,
                          wagw_str_is(p, "composing")   ? "Presence updated to composing"
                          : wagw_str_is(p, "recording") ? "Presence updated to recording"
