@@ -328,6 +328,10 @@ ngx_int_t ngx_wagw_outbound_allowed(ngx_wagw_main_conf_t *wmcf, struct sockaddr 
 #define NGX_WAGW_HANDLER(name) void ngx_wagw_call_##name(ngx_wagw_call_t *call)
 
 NGX_WAGW_HANDLER(key_create);
+NGX_WAGW_HANDLER(keys_list);
+NGX_WAGW_HANDLER(key_get);
+NGX_WAGW_HANDLER(key_update);
+NGX_WAGW_HANDLER(key_delete);
 NGX_WAGW_HANDLER(instance_create);
 NGX_WAGW_HANDLER(instance_list);
 NGX_WAGW_HANDLER(instance_get);

@@ -69,6 +69,13 @@ ngx_uint_t ngx_wagw_webhook_instance_limit(void);
 /* UUID v4 text, NUL-terminated. */
 void ngx_wagw_uuid(char out[37]);
 
+/* ---- API keys (ngx_wagw_calls_key.c) -------------------------------------------- */
+
+void ngx_wagw_key_permissions_json(wagw_json_t *j, uint32_t bits);
+/* Parameters permissions and instanceIds; NGX_DECLINED: answered. */
+ngx_int_t ngx_wagw_key_permissions(ngx_wagw_call_t *call, uint32_t *bits);
+ngx_int_t ngx_wagw_key_instances(ngx_wagw_call_t *call, wagw_str_t *out);
+
 /* ---- pictures of a QR code (ngx_wagw_qr.c) -------------------------------------- */
 
 /* size: wanted edge in pixels, 0 = natural.  Appends. */

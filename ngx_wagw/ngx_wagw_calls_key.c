@@ -51,7 +51,7 @@ static int key_run(wagw_store_t *s, ngx_wagw_job_t *job)
     return wagw_store_key_create(s, &ctx->k);
 }
 
-static void key_permission_list(wagw_json_t *j, uint32_t bits)
+void ngx_wagw_key_permissions_json(wagw_json_t *j, uint32_t bits)
 {
     ngx_uint_t i;
 
@@ -100,7 +100,7 @@ static void key_done(ngx_wagw_job_t *job)
     wagw_json_kstr(&j, "name", ctx->k.name);
     wagw_json_kcstr(&j, "apiKey", ctx->key);
     wagw_json_key(&j, "permissions");
-    key_permission_list(&j, ctx->k.permissions);
+    ngx_wagw_key_permissions_json(&j, ctx->k.permissions);
 
     if (ctx->k.instances.n) {
         wagw_json_kraw(&j, "instanceIds", ctx->k.instances);
@@ -126,7 +126,7 @@ static void key_done(ngx_wagw_job_t *job)
     wagw_buf_wipe(&b);
 }
 
-static ngx_int_t key_bits(ngx_wagw_call_t *call, uint32_t *bits)
+ngx_int_t ngx_wagw_key_permissions(ngx_wagw_call_t *call, uint32_t *bits)
 {
     ngx_uint_t i;
     const cJSON *list, *p;
@@ -189,7 +189,7 @@ static ngx_int_t key_list(ngx_wagw_call_t *call, const char *name, wagw_str_t *o
     return p ? NGX_OK : NGX_ERROR;
 }
 
-static ngx_int_t key_instances(ngx_wagw_call_t *call, wagw_str_t *out)
+ngx_int_t ngx_wagw_key_instances(ngx_wagw_call_t *call, wagw_str_t *out)
 {
     ngx_str_t id;
     const cJSON *i, *list;
@@ -301,7 +301,7 @@ NGX_WAGW_HANDLER(key_create)
         ctx->bootstrap = 1;
     }
 
-    if (key_bits(call, &ctx->k.permissions) != NGX_OK) {
+    if (ngx_wagw_key_permissions(call, &ctx->k.permissions) != NGX_OK) {
         return;
     }
 
@@ -317,7 +317,7 @@ NGX_WAGW_HANDLER(key_create)
         return;
     }
 
-    rc = key_instances(call, &ctx->k.instances);
+    rc = ngx_wagw_key_instances(call, &ctx->k.instances);
 
     if (rc == NGX_OK) {
         rc = key_addresses(call, &ctx->k.ip_allow);

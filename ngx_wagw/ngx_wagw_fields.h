@@ -75,6 +75,8 @@ ngx_wagw_json_rc_t ngx_wagw_json_check(const uint8_t *p, size_t n);
 /* The tables (ngx_wagw_routes_fields.c), each ended by name NULL. */
 extern const ngx_wagw_field_t ngx_wagw_fields_none[];
 extern const ngx_wagw_field_t ngx_wagw_fields_key_create[];
+extern const ngx_wagw_field_t ngx_wagw_fields_keys_list[];
+extern const ngx_wagw_field_t ngx_wagw_fields_key_update[];
 extern const ngx_wagw_field_t ngx_wagw_fields_instance_create[];
 extern const ngx_wagw_field_t ngx_wagw_fields_instance_update[];
 extern const ngx_wagw_field_t ngx_wagw_fields_instance_list[];

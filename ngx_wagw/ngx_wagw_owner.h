@@ -75,6 +75,8 @@ void ngx_wagw_calls_drain(ngx_uint_t final); /* refuse new ones; final: answer t
 ngx_uint_t ngx_wagw_calls_open(void);
 /* An engine's reply op. */
 void ngx_wagw_calls_reply(uint64_t serial, const wagw_result_t *r);
+/* A call came with this key (ngx_wagw_calls_keys.c). */
+void ngx_wagw_key_used(ngx_str_t *id);
 /* Forgets day-old idempotency keys. */
 void ngx_wagw_calls_prune(void);
 

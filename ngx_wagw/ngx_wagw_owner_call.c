@@ -275,6 +275,10 @@ void ngx_wagw_owner_call(ngx_wagw_call_t *call)
     call->timer.log = ngx_cycle->log;
     ngx_add_timer(&call->timer, call->timeout ? call->timeout : 60000);
 
+    if (calls.ready) {
+        ngx_wagw_key_used(&call->key_id);
+    }
+
     if (calls.draining) {
         ngx_wagw_call_fail_retry(call, 503, "DRAINING", "The gateway is shutting down", WAGW_STR_NULL, NULL, 5);
         return;

@@ -61,6 +61,16 @@ const ngx_wagw_field_t ngx_wagw_fields_key_create[] = {
     STRS("ipAllow", OPT, 0, 32, "only from these addresses (CIDR)"),
     END};
 
+const ngx_wagw_field_t ngx_wagw_fields_keys_list[] = {LIMIT("50"), OFFSET, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_key_update[] = {
+    STR("name", OPT, NULL, 1, 100, "what the key is for"),
+    {"permissions", NGX_WAGW_T_STRS, F_OPT, NULL, 1, 5, "read|send|write|control|admin", NULL, "what it may do"},
+    STRS("instanceIds", OPT, 0, 1000, "only these instances; empty: all"),
+    BOOL("isActive", NULL, "false: refused until it is true again"),
+    ISO("expiresAt", NULLABLE, "when it ends; null: never"),
+    END};
+
 #define INSTANCE_OPTIONS                                                                                        \
     STRS("webhookEvents", OPT, 0, 100, "events for webhookUrl; default all"),                                   \
     STR("webhookSecret", NULLABLE, NULL, 1, 256, "signs the deliveries to webhookUrl"),                         \

@@ -254,6 +254,16 @@ int wagw_store_key_delete(wagw_store_t *s, wagw_str_t id)
     return rc == WAGW_OK && wagw_sql_changes(s) == 0 ? WAGW_NOT_FOUND : rc;
 }
 
+int wagw_store_key_used(wagw_store_t *s, wagw_str_t id, int64_t at_ms)
+{
+    sqlite3_stmt *st;
+
+    st = wagw_sql(s, "UPDATE api_keys SET last_used_ms = max(last_used_ms, ?2) WHERE id = ?1");
+    wagw_sql_bind(st, "si", id, at_ms);
+
+    return wagw_sql_run(s, st);
+}
+
 int wagw_store_key_each(wagw_store_t *s, wagw_api_key_pt cb, void *data)
 {
     wagw_api_key_t k;

@@ -147,6 +147,7 @@ typedef int (*wagw_api_key_pt)(void *data, const wagw_api_key_t *k);
 int wagw_store_key_create(wagw_store_t *s, wagw_api_key_t *k);
 int wagw_store_key_update(wagw_store_t *s, const wagw_api_key_t *k);
 int wagw_store_key_delete(wagw_store_t *s, wagw_str_t id);
+int wagw_store_key_used(wagw_store_t *s, wagw_str_t id, int64_t at_ms); /* its last use */
 int wagw_store_key_each(wagw_store_t *s, wagw_api_key_pt cb, void *data);
 
 /* Webhooks and their outbox (contract 3.14, 4). */

@@ -60,6 +60,53 @@ test('a key bound to an instance sees no other', opts, async () => {
   assert.deepEqual(body.data.map(i => i.id), ['mine']);
 });
 
+test('listed, switched off and on, changed, deleted; at once in every worker', opts, async () => {
+  const k = await key({ permissions: ['read'], instanceIds: ['mine'] });
+  const at = `/api/auth/keys/${k.id}`;
+  assert.equal(await code(k.call('GET', '/api/instance/mine')), '200');
+  const one = await gw.ok('GET', at);
+  assert.equal(one.name, 'test');
+  assert.deepEqual(one.permissions, ['read']);
+  assert.deepEqual(one.instanceIds, ['mine']);
+  assert.equal(one.prefix, k.apiKey.slice(0, 6));
+  assert.equal(one.isActive, true);
+  assert.equal(one.expiresAt, null);
+  assert.ok(Date.parse(one.lastUsedAt) >= Date.parse(one.createdAt));
+  assert.ok(!JSON.stringify(one).includes(k.apiKey));
+  const list = await gw.call('GET', '/api/auth/keys?limit=1');
+  assert.equal(list.body.count, 1);
+  assert.ok(list.body.total > 1 && list.body.pagination.hasMore);
+  assert.ok((await gw.ok('GET', '/api/auth/keys')).some(x => x.id === k.id));
+
+  const many = (method, where) => Promise.all(Array.from({ length: 6 }, () => code(k.call(method, where))));
+  assert.equal((await gw.ok('PUT', at, { isActive: false })).isActive, false);
+  assert.deepEqual([...new Set(await many('GET', '/api/instance/mine'))], ['401 AUTH_INVALID']);
+  const changed = await gw.ok('PUT', at, { isActive: true, name: 'renamed', permissions: ['read', 'control'], instanceIds: ['theirs'] });
+  assert.equal(changed.name, 'renamed');
+  assert.equal(await code(k.call('GET', '/api/instance/mine')), '404 INSTANCE_NOT_FOUND');
+  assert.equal(await code(k.call('PUT', '/api/instance/theirs', { name: 'theirs' })), '200');
+  assert.equal(await code(gw.call('PUT', at, { expiresAt: '2001-01-01T00:00:00Z' })), '400 VALIDATION_FAILED');
+  assert.equal(await code(k.call('GET', at)), '403 AUTH_FORBIDDEN');
+  assert.deepEqual(await gw.ok('DELETE', at), { id: k.id });
+  assert.deepEqual([...new Set(await many('GET', '/api/instance/theirs'))], ['401 AUTH_INVALID']);
+  assert.equal(await code(gw.call('GET', at)), '404 NOT_FOUND');
+  assert.equal(await code(gw.call('DELETE', at)), '404 NOT_FOUND');
+});
+
+test('the last key that rules the others stays', opts, async () => {
+  for (const x of await gw.ok('GET', '/api/auth/keys')) {
+    if (x.permissions.includes('admin')) await gw.call('DELETE', `/api/auth/keys/${x.id}`);
+  }
+  const [last] = (await gw.ok('GET', '/api/auth/keys')).filter(x => x.permissions.includes('admin'));
+  assert.ok(last, 'one is left');
+  const at = `/api/auth/keys/${last.id}`;
+  assert.equal(await code(gw.call('DELETE', at)), '409 LAST_ADMIN_KEY');
+  assert.equal(await code(gw.call('PUT', at, { isActive: false })), '409 LAST_ADMIN_KEY');
+  assert.equal(await code(gw.call('PUT', at, { permissions: ['read'] })), '409 LAST_ADMIN_KEY');
+  await key({ permissions: ['admin'] });
+  assert.equal(await code(gw.call('DELETE', at)), '200');
+});
+
 test('the rate limit is counted over all workers', opts, async () => {
   const k = await key({ permissions: ['read'] });
   const left = [];
