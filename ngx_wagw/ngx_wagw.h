@@ -136,11 +136,17 @@ struct ngx_wagw_call_s {
     void *data;                                                   /* the handler's */
     void (*reply)(ngx_wagw_call_t *call, const wagw_result_t *r); /* the handler's: takes the engine's result instead of
                                                                      ngx_wagw_call_result(); runs inside an op */
-    ngx_queue_t queue;                                            /* the owner's list of open calls */
-    void *owner;                                                  /* the owner's: idempotency, open jobs */
-    ngx_str_t message_id;                                         /* for $wagw_message_id, set by whoever answers */
-    ngx_uint_t retry_after;                                       /* s, 0 none: Retry-After */
-    unsigned replayed : 1;                                        /* Idempotent-Replayed: true */
+    void (*late)(ngx_wagw_call_t *call); /* the handler's: answers when the time is over, in place of 504 */
+    /* of a call that the owner made itself (ngx_wagw_call_make): who takes the answer, and the id of the message in
+     * every try */
+    void (*taken)(void *maker, ngx_uint_t status, wagw_str_t body);
+    void *maker;
+    const char *send_id;
+    ngx_queue_t queue;      /* the owner's list of open calls */
+    void *owner;            /* the owner's: idempotency, open jobs */
+    ngx_str_t message_id;   /* for $wagw_message_id, set by whoever answers */
+    ngx_uint_t retry_after; /* s, 0 none: Retry-After */
+    unsigned replayed : 1;  /* Idempotent-Replayed: true */
 };
 
 /* Exactly one of these ends a call; it is freed. */
@@ -221,6 +227,7 @@ struct ngx_wagw_instance_s {
     ngx_queue_t queue;    /* all instances, by creation */
     ngx_str_node_t node;  /* lookup by id */
     unsigned deleting : 1;
+    void *sends; /* its queue (ngx_wagw_queue.c), NULL: nothing waits */
 
     /* the driver's own */
     ngx_queue_t dirty;     /* registry slot to be written this turn */
@@ -368,6 +375,12 @@ NGX_WAGW_HANDLER(send_live_location);
 NGX_WAGW_HANDLER(send_contact);
 NGX_WAGW_HANDLER(send_event);
 NGX_WAGW_HANDLER(send_bulk);
+NGX_WAGW_HANDLER(queue_get);
+NGX_WAGW_HANDLER(queue_pause);
+NGX_WAGW_HANDLER(queue_resume);
+NGX_WAGW_HANDLER(queue_clear);
+NGX_WAGW_HANDLER(queue_job_get);
+NGX_WAGW_HANDLER(queue_job_cancel);
 NGX_WAGW_HANDLER(event_respond);
 NGX_WAGW_HANDLER(message_pin);
 NGX_WAGW_HANDLER(message_unpin);

@@ -1,203 +1,421 @@
-#include "ngx_wagw_media.h"
+#include "ngx_wagw_queue.h"
+#include "ngx_wagw_template.h"
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 /*
- * One text to several recipients, one after the other, with a pause between
- * them: each has its own result, and a refusal of one stops nobody.  The ids
- * of the messages follow from the Idempotency-Key, so a repeated call sends
- * nothing twice.
+ * A bulk send is a job, always.  A small one answers when it has ended (or
+ * 202, when the call's time is over first); a large one at once.  The ids of
+ * job and messages follow from the Idempotency-Key, if there is one, so that a
+ * repeated call finds what it began.
  */
 
 #define BULK_INLINE 20
 
 typedef struct {
-    ngx_wagw_media_t *m; /* for the pauses: it ends with the call */
-    cJSON *recipients;
-    char *message;
-    int at;
-    wagw_buf_t sent, failed;
-    int nsent, nfailed;
-    char to[WAGW_JID_TEXT_MAX];
+    wagw_sends_t row;
+    wagw_sends_item_t *items;
+    uint32_t n;
+    char id[37];
+    wagw_buf_t json; /* of the job, for the answer */
+    unsigned inlined : 1;
+    unsigned there : 1; /* an earlier try of this call made it */
 } bulk_t;
-
-static void bulk_next(ngx_wagw_media_t *m);
 
 static void bulk_free(void *data)
 {
     bulk_t *b = data;
 
-    cJSON_Delete(b->recipients);
-    free(b->message);
-    wagw_buf_free(&b->sent);
-    wagw_buf_free(&b->failed);
+    wagw_buf_free(&b->json);
 }
 
-/* {{name}} by the recipient's variables; what has no value stays. */
-static void bulk_text(wagw_buf_t *out, const char *text, const cJSON *variables)
+static void bulk_no_memory(ngx_wagw_call_t *call)
 {
-    char name[65];
-    size_t n;
-    const char *end;
-    const cJSON *v;
+    ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+}
 
-    while (*text) {
-        end = strncmp(text, "{{", 2) == 0 ? strstr(text, "}}") : NULL;
-        n = end ? (size_t)(end - text) - 2 : 0;
+static const char *bulk_str(ngx_wagw_call_t *call, const char *s, size_t n)
+{
+    char *p = ngx_pnalloc(call->pool, n + 1);
 
-        if (n && n < sizeof(name)) {
-            memcpy(name, text + 2, n);
-            name[n] = '\0';
-            v = cJSON_GetObjectItemCaseSensitive(variables, name);
+    if (p) {
+        ngx_memcpy(p, s, n);
+        p[n] = '\0';
+    }
 
-            if (cJSON_IsString(v) || cJSON_IsNumber(v)) {
-                if (cJSON_IsString(v)) {
-                    wagw_buf_cstr(out, v->valuestring);
-                } else {
-                    wagw_buf_printf(out, "%g", v->valuedouble);
-                }
-                text = end + 2;
-                continue;
-            }
+    return p;
+}
+
+/* ---- what is sent ------------------------------------------------------------ */
+
+static const char *bulk_type(const cJSON *content)
+{
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(content, "type"));
+
+    return type ? type : "";
+}
+
+/* The caller's content, or a text. */
+static cJSON *bulk_content(ngx_wagw_call_t *call)
+{
+    cJSON *o;
+    const cJSON *given = ngx_wagw_param(call, "content");
+
+    if (given) {
+        return cJSON_Duplicate(given, 1);
+    }
+
+    o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "type", "text");
+    cJSON_AddStringToObject(o, "message", (const char *)ngx_wagw_param_str(call, "message").p);
+
+    return o;
+}
+
+static const char *bulk_to(const cJSON *one)
+{
+    const char *to = cJSON_GetStringValue(cJSON_IsObject(one) ? cJSON_GetObjectItemCaseSensitive(one, "to") : one);
+
+    return to ? to : cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "chatId"));
+}
+
+/* The content as the first recipient would get it: the caller is told what is
+ * wrong with it now, not a job later. */
+static ngx_int_t bulk_check(ngx_wagw_call_t *call, const cJSON *content, const cJSON *recipients)
+{
+    int rc;
+    char filter[65];
+    cJSON *params, *names;
+    const char *code = NULL, *to;
+    wagw_jid_t jid;
+    wagw_buf_t details = {0};
+    const cJSON *one, *variables = NULL;
+    const ngx_wagw_route_t *route = ngx_wagw_queue_route(bulk_type(content));
+
+    if (route == NULL) {
+        ngx_wagw_call_invalid(call, "content.type", "not a kind of message");
+        return NGX_DECLINED;
+    }
+
+    names = cJSON_CreateArray();
+    rc = ngx_wagw_template_names(content, names, filter);
+    cJSON_Delete(names);
+    if (rc == WAGW_LIMIT) {
+        ngx_wagw_call_invalid(call, "content", "nested too deeply");
+        return NGX_DECLINED;
+    }
+
+    cJSON_ArrayForEach(one, recipients)
+    {
+        to = bulk_to(one);
+        if (to && wagw_jid_from_caller(&jid, wagw_cstr(to)) == WAGW_OK) {
+            variables = cJSON_GetObjectItemCaseSensitive(one, "variables");
+            break;
         }
-        wagw_buf_u8(out, (uint8_t)*text++);
     }
+
+    rc = ngx_wagw_queue_params(route, content, variables, "15550000000", &call->instance_id, &params, &code, &details);
+    cJSON_Delete(params);
+
+    if (rc == WAGW_MALFORMED) {
+        ngx_wagw_call_fail(call, 400, code, "Validation failed", wagw_buf_view(&details));
+    } else if (rc == WAGW_LIMIT) {
+        ngx_wagw_call_invalid(call, "content", "too long");
+    } else if (rc != WAGW_OK) {
+        bulk_no_memory(call);
+    }
+    wagw_buf_free(&details);
+
+    return rc == WAGW_OK ? NGX_OK : NGX_DECLINED;
 }
 
-static void bulk_answer(ngx_wagw_call_t *call, bulk_t *b)
+/* ---- ids --------------------------------------------------------------------- */
+
+/* n bytes that are the same in every try of an idempotent call. */
+static bool bulk_bytes(ngx_wagw_call_t *call, const char *what, uint32_t at, u_char *out, size_t n)
 {
-    wagw_buf_t data = {0};
+    bool ok;
+    u_char hash[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    wagw_buf_t b = {0};
 
-    wagw_buf_cstr(&data, "{\"sent\":[");
-    wagw_buf_str(&data, wagw_buf_view(&b->sent));
-    wagw_buf_cstr(&data, "],\"failed\":[");
-    wagw_buf_str(&data, wagw_buf_view(&b->failed));
-    wagw_buf_printf(&data, "],\"totalSent\":%d,\"totalFailed\":%d}", b->nsent, b->nfailed);
-
-    if (b->sent.failed || b->failed.failed) {
-        data.failed = true;
+    if (call->idempotency_key.len == 0) {
+        return RAND_bytes(out, (int)n) == 1;
     }
-    call->reply = NULL;
+
+    wagw_buf_add(&b, call->key_id.data, call->key_id.len);
+    wagw_buf_u8(&b, '|');
+    wagw_buf_add(&b, call->idempotency_key.data, call->idempotency_key.len);
+    wagw_buf_add(&b, call->body_hash, sizeof(call->body_hash));
+    wagw_buf_printf(&b, "|%s|%u", what, at);
+    ok = !b.failed && EVP_Digest(b.p, b.n, hash, &len, EVP_sha256(), NULL) == 1;
+    wagw_buf_free(&b);
+
+    if (ok) {
+        ngx_memcpy(out, hash, n);
+    }
+
+    return ok;
+}
+
+static const char *bulk_message_id(ngx_wagw_call_t *call, uint32_t at)
+{
+    char id[24] = "3EB0";
+    u_char b[9];
+
+    if (!bulk_bytes(call, "bulk", at, b, sizeof(b))) {
+        return NULL;
+    }
+
+    for (unsigned i = 0; i < sizeof(b); i++) {
+        snprintf(id + 4 + 2 * i, 3, "%02X", b[i]);
+    }
+
+    return bulk_str(call, id, 22);
+}
+
+static bool bulk_job_id(ngx_wagw_call_t *call, char id[37])
+{
+    u_char b[16];
+
+    if (!bulk_bytes(call, "job", 0, b, sizeof(b))) {
+        return false;
+    }
+
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+    snprintf(id, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
+             b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+
+    return true;
+}
+
+/* ---- items ------------------------------------------------------------------- */
+
+static ngx_int_t bulk_item(ngx_wagw_call_t *call, wagw_sends_item_t *item, const cJSON *one, uint32_t at)
+{
+    char text[WAGW_JID_TEXT_MAX], *json;
+    size_t n;
+    wagw_jid_t jid;
+    const char *to = bulk_to(one);
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(one, "variables");
+
+    if (to == NULL || (v && !cJSON_IsObject(v) && !cJSON_IsNull(v))) {
+        snprintf(text, sizeof(text), "recipients[%u]%s", at, to ? ".variables" : "");
+        ngx_wagw_call_invalid(call, text, to ? "must be an object" : "a number, or an object with to");
+        return NGX_DECLINED;
+    }
+
+    if (wagw_jid_from_caller(&jid, wagw_cstr(to)) == WAGW_OK) {
+        jid = wagw_jid_is_person(&jid) ? wagw_jid_user(&jid) : jid;
+        n = wagw_jid_text(&jid, text);
+    } else {
+        /* it fails when its turn comes, and the others do not */
+        n = (size_t)snprintf(text, sizeof(text), "%.60s", to);
+        n = n > 60 ? 60 : n;
+        while (n && ((u_char)text[n - 1] & 0xC0) == 0x80) {
+            n--;
+        }
+    }
+
+    item->at = at;
+    item->to = wagw_str(bulk_str(call, text, n), n);
+    item->message_id = wagw_cstr(bulk_message_id(call, at));
+
+    if (cJSON_IsObject(v) && v->child) {
+        json = cJSON_PrintUnformatted(v);
+        if (json) {
+            item->variables = wagw_cstr(bulk_str(call, json, ngx_strlen(json)));
+            cJSON_free(json);
+        }
+    }
+
+    if (item->to.p == NULL || item->message_id.p == NULL ||
+        (cJSON_IsObject(v) && v->child && item->variables.p == NULL)) {
+        bulk_no_memory(call);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+static int bulk_run(wagw_store_t *s, ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    bulk_t *b = call->data;
+
+    return wagw_store_sends_create(s, &b->row, b->items, b->n);
+}
+
+/* ---- answers ----------------------------------------------------------------- */
+
+static void bulk_accepted(ngx_wagw_call_t *call)
+{
+    bulk_t *b = call->data;
+    wagw_buf_t data = {0};
+    wagw_json_t j = wagw_json(&data);
+
+    wagw_json_open(&j, '{');
+    wagw_json_kcstr(&j, "jobId", b->id);
+    wagw_json_kint(&j, "total", b->n);
+    wagw_json_kcstr(&j, "status", "queued");
+    wagw_json_close(&j);
+    ngx_wagw_call_data(call, 202, &data, "Bulk job accepted");
+}
+
+static int bulk_read_run(wagw_store_t *s, ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    bulk_t *b = call->data;
+
+    return wagw_store_sends_get(s, wagw_cstr(b->id), NULL, &b->json);
+}
+
+static void bulk_list(wagw_json_t *j, const char *key, const cJSON *results, bool sent, uint32_t *n)
+{
+    const cJSON *one;
+    static const char *const names[] = {"messageId", "error", "code"};
+
+    wagw_json_key(j, key);
+    wagw_json_open(j, '[');
+
+    cJSON_ArrayForEach(one, results)
+    {
+        const char *status = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "status"));
+
+        if (sent != (status && ngx_strcmp(status, "sent") == 0)) {
+            continue;
+        }
+
+        wagw_json_open(j, '{');
+        wagw_json_kcstr(j, "to", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "to")));
+        wagw_json_kbool(j, "success", sent);
+        for (int i = sent ? 0 : 1; i < (sent ? 1 : 3); i++) {
+            wagw_json_kcstr(j, names[i], cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, names[i])));
+        }
+        wagw_json_close(j);
+        ++*n;
+    }
+
+    wagw_json_close(j);
+}
+
+static void bulk_read_done(ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    bulk_t *b = call->data;
+    cJSON *o;
+    uint32_t sent = 0, failed = 0;
+    wagw_buf_t data = {0};
+    wagw_json_t j = wagw_json(&data);
+    const cJSON *results;
+
+    if (job->rc != WAGW_OK) {
+        ngx_wagw_call_store_failed(call);
+        return;
+    }
+
+    o = cJSON_ParseWithLength((char *)b->json.p, b->json.n);
+    results = cJSON_GetObjectItemCaseSensitive(o, "results");
+    wagw_json_open(&j, '{');
+    wagw_json_kcstr(&j, "jobId", b->id);
+    bulk_list(&j, "sent", results, true, &sent);
+    bulk_list(&j, "failed", results, false, &failed);
+    wagw_json_kint(&j, "totalSent", sent);
+    wagw_json_kint(&j, "totalFailed", failed);
+    wagw_json_close(&j);
+    cJSON_Delete(o);
     ngx_wagw_call_data(call, 200, &data, "Bulk messages processed");
 }
 
-/* Inside an op: what comes next has a turn of its own. */
-static void bulk_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+static void bulk_ended(ngx_wagw_call_t *call, ngx_wagw_sends_t *j)
 {
-    bool ok = r->code == NULL && r->status < 400;
-    bulk_t *b = call->data;
-    wagw_buf_t *list = ok ? &b->sent : &b->failed;
-    wagw_json_t j;
-    int64_t delay = ngx_wagw_param_int(call, "delay", 1000), jitter = ngx_wagw_param_int(call, "jitter", 0);
-
-    if (list->n) {
-        wagw_buf_u8(list, ',');
-    }
-    j = wagw_json(list);
-    wagw_json_open(&j, '{');
-    wagw_json_kcstr(&j, "to", b->to);
-    wagw_json_kbool(&j, "success", ok);
-    if (ok) {
-        wagw_json_kstr(&j, "messageId", r->message_id);
-        b->nsent++;
-    } else {
-        wagw_json_kcstr(&j, "error", r->error ? r->error : "Error");
-        wagw_json_kcstr(&j, "code", r->code ? r->code : "INTERNAL");
-        b->nfailed++;
-    }
-    wagw_json_close(&j);
-
-    if (jitter > 0) {
-        delay += ngx_random() % (jitter + 1);
-    }
-    if (b->at == cJSON_GetArraySize(b->recipients) || delay <= 0) {
-        ngx_wagw_media_later(b->m, bulk_next);
-    } else {
-        ngx_wagw_media_wait(b->m, (ngx_msec_t)delay, bulk_next);
-    }
+    (void)j;
+    ngx_wagw_call_store(call, 0, bulk_read_run, bulk_read_done);
 }
 
-/* The same id in every try of an idempotent call. */
-static void bulk_id(ngx_wagw_call_t *call, bulk_t *b)
+static void bulk_done(ngx_wagw_job_t *job)
 {
-    char id[24] = "3EB0", seed[32];
-    u_char hash[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    EVP_MD_CTX *c;
+    ngx_wagw_call_t *call = job->data;
+    bulk_t *b = call->data;
+    ngx_wagw_sends_t *j;
+    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
 
-    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "messageId");
-    if (call->idempotency_key.len == 0) {
+    if (in == NULL || job->rc == WAGW_STATE) {
+        ngx_wagw_call_fail(call, 404, "INSTANCE_NOT_FOUND", "Instance not found", WAGW_STR_NULL);
         return;
     }
 
-    snprintf(seed, sizeof(seed), "|bulk|%d", b->at);
-    c = EVP_MD_CTX_new();
-    if (c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 &&
-        EVP_DigestUpdate(c, call->key_id.data, call->key_id.len) == 1 && EVP_DigestUpdate(c, "|", 1) == 1 &&
-        EVP_DigestUpdate(c, call->idempotency_key.data, call->idempotency_key.len) == 1 &&
-        EVP_DigestUpdate(c, call->body_hash, sizeof(call->body_hash)) == 1 &&
-        EVP_DigestUpdate(c, seed, strlen(seed)) == 1 && EVP_DigestFinal_ex(c, hash, &n) == 1) {
-        for (unsigned i = 0; i < 9; i++) {
-            snprintf(id + 4 + 2 * i, 3, "%02X", hash[i]);
-        }
-        ngx_wagw_param_set(call, "messageId", id);
+    if (job->rc != WAGW_OK && job->rc != WAGW_DUPLICATE) {
+        ngx_wagw_call_store_failed(call);
+        return;
     }
-    EVP_MD_CTX_free(c);
+
+    j = job->rc == WAGW_OK ? ngx_wagw_queue_add(in, &b->row) : ngx_wagw_queue_find(in, wagw_cstr(b->id));
+
+    if (!b->inlined) {
+        bulk_accepted(call);
+        return;
+    }
+
+    if (j == NULL) {
+        bulk_ended(call, NULL);
+        return;
+    }
+
+    if (((ngx_wagw_sendq_t *)in->sends)->paused) {
+        bulk_accepted(call);
+        return;
+    }
+
+    call->late = bulk_accepted;
+    j->wait.serial = call->serial;
+    j->wait.handler = bulk_ended;
 }
 
-static void bulk_next(ngx_wagw_media_t *m)
+/* ---- the call ---------------------------------------------------------------- */
+
+static ngx_int_t bulk_row(ngx_wagw_call_t *call, bulk_t *b, const cJSON *content)
 {
-    wagw_buf_t text = {0};
-    wagw_jid_t jid;
-    ngx_wagw_call_t *call = m->call;
-    bulk_t *b = call->data;
-    const cJSON *one, *variables;
-    const char *to;
+    char *text;
+    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
 
-    one = cJSON_GetArrayItem(b->recipients, b->at);
-    if (one == NULL) {
-        bulk_answer(call, b);
-        return;
+    if (!bulk_job_id(call, b->id)) {
+        return NGX_ERROR;
     }
 
-    bulk_id(call, b);
-    b->at++;
+    b->row.id = wagw_cstr(b->id);
+    b->row.instance = in->num;
+    b->row.kind = WAGW_SENDS_BULK;
+    b->row.priority = (uint8_t)ngx_wagw_param_int(call, "priority", 5);
+    b->row.delay_ms = (uint32_t)ngx_wagw_param_int(call, "delay", 1000);
+    b->row.jitter_ms = (uint32_t)ngx_wagw_param_int(call, "jitter", 0);
+    b->row.created_ms = b->row.next_ms = ngx_wagw_now_ms();
+    b->row.expires_ms = b->row.created_ms + 1000 * ngx_wagw_param_int(call, "ttl", NGX_WAGW_QUEUE_TTL_MS / 1000);
 
-    variables = cJSON_GetObjectItemCaseSensitive(one, "variables");
-    to = cJSON_GetStringValue(cJSON_IsObject(one) ? cJSON_GetObjectItemCaseSensitive(one, "to") : one);
-
-    if (to == NULL || wagw_jid_from_caller(&jid, wagw_cstr(to)) != WAGW_OK) {
-        wagw_result_t r = {.status = 400, .code = "INVALID_JID", .error = "Not a recipient"};
-
-        snprintf(b->to, sizeof(b->to), "%.60s", to ? to : "");
-        bulk_reply(call, &r);
-        return;
+    text = cJSON_PrintUnformatted(content);
+    if (text) {
+        b->row.content = wagw_cstr(bulk_str(call, text, ngx_strlen(text)));
+        cJSON_free(text);
     }
 
-    jid = wagw_jid_is_person(&jid) ? wagw_jid_user(&jid) : jid;
-    b->to[wagw_jid_text(&jid, b->to)] = '\0';
-    bulk_text(&text, b->message, variables);
-    wagw_buf_u8(&text, 0);
-    ngx_wagw_param_set(call, "to", b->to);
-    ngx_wagw_param_set(call, "message", text.failed ? "" : (const char *)text.p);
-    wagw_buf_free(&text);
-    ngx_wagw_call_command(call, WAGW_CMD_SEND);
+    return b->row.content.n ? NGX_OK : NGX_ERROR;
 }
 
 NGX_WAGW_HANDLER(send_bulk)
 {
     bulk_t *b;
+    cJSON *content;
+    uint32_t at = 0;
+    ngx_int_t rc;
+    const cJSON *one, *recipients = ngx_wagw_param(call, "recipients");
+    wagw_client_info_t info;
     ngx_pool_cleanup_t *cln;
-    int n = cJSON_GetArraySize(ngx_wagw_param(call, "recipients"));
+    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
 
-    if (n > BULK_INLINE || ngx_wagw_param_bool(call, "async") == 1) {
-        ngx_wagw_call_fail(call, 501, "NOT_SUPPORTED", "Jobs are not built yet: at most 20 recipients, without async",
-                           WAGW_STR_NULL);
-        return;
-    }
-
-    if (ngx_wagw_param_int(call, "delay", 1000) * n > (int64_t)(call->timeout ? call->timeout : 60000)) {
-        ngx_wagw_call_invalid(call, "delay", "the pauses are longer than the call may last");
+    if (ngx_wagw_param(call, "content") == NULL && ngx_wagw_param_str(call, "message").n == 0) {
+        ngx_wagw_call_invalid(call, "message", "required");
         return;
     }
 
@@ -205,25 +423,58 @@ NGX_WAGW_HANDLER(send_bulk)
     if (b == NULL) {
         return;
     }
+
+    b->n = (uint32_t)cJSON_GetArraySize(recipients);
+    b->inlined = b->n <= BULK_INLINE && ngx_wagw_param_bool(call, "async") != 1;
+    b->items = ngx_pcalloc(call->pool, b->n * sizeof(wagw_sends_item_t));
     cln = ngx_pool_cleanup_add(call->pool, 0);
-    if (cln == NULL) {
-        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+
+    if (b->items == NULL || cln == NULL) {
+        bulk_no_memory(call);
         return;
     }
+
     cln->handler = bulk_free;
     cln->data = b;
 
-    b->m = ngx_wagw_media_new(call);
-    if (b->m == NULL) {
-        return;
-    }
-    b->recipients = cJSON_DetachItemFromObjectCaseSensitive(call->params, "recipients");
-    b->message = strdup((const char *)ngx_wagw_param_str(call, "message").p);
-    if (b->message == NULL) {
-        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+    wagw_client_info(in->client, &info);
+    if (b->inlined && info.status != WAGW_STATUS_CONNECTED) {
+        ngx_wagw_call_fail(call, 409, "INSTANCE_NOT_CONNECTED", "Instance not found or not connected", WAGW_STR_NULL);
         return;
     }
 
-    call->reply = bulk_reply;
-    bulk_next(b->m);
+    if (ngx_wagw_queue_depth(in) + b->n > NGX_WAGW_QUEUE_MAX) {
+        ngx_wagw_call_fail_retry(call, 429, "INSTANCE_RATE_LIMITED", "Too many messages are waiting in this instance",
+                                 WAGW_STR_NULL, NULL, 60);
+        return;
+    }
+
+    content = bulk_content(call);
+    if (content == NULL) {
+        bulk_no_memory(call);
+        return;
+    }
+
+    if (bulk_check(call, content, recipients) != NGX_OK) {
+        cJSON_Delete(content);
+        return;
+    }
+
+    rc = bulk_row(call, b, content);
+    cJSON_Delete(content);
+
+    if (rc != NGX_OK) {
+        bulk_no_memory(call);
+        return;
+    }
+
+    cJSON_ArrayForEach(one, recipients)
+    {
+        if (bulk_item(call, &b->items[at], one, at) != NGX_OK) {
+            return;
+        }
+        at++;
+    }
+
+    ngx_wagw_call_store(call, 1, bulk_run, bulk_done);
 }

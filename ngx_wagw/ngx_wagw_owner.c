@@ -10,6 +10,7 @@
  */
 
 #include "ngx_wagw_media.h"
+#include "ngx_wagw_queue.h"
 
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -34,6 +35,14 @@ typedef struct {
         wagw_instance_t i;
         struct row_s *next;
     } * rows, **rows_last;
+    struct sends_s {
+        wagw_sends_t j;
+        struct sends_s *next;
+    } * sends, **sends_last;
+    struct sendq_s {
+        wagw_queue_row_t q;
+        struct sendq_s *next;
+    } * queues;
     wagw_str_t version;
     ngx_uint_t n;
 } state_t;
@@ -332,6 +341,42 @@ static int state_row(void *data, const wagw_instance_t *i)
     return WAGW_OK;
 }
 
+static int state_sends(void *data, const wagw_sends_t *j)
+{
+    state_t *st = data;
+    struct sends_s *e = wagw_arena_alloc(&st->arena, sizeof(*e));
+
+    if (e == NULL) {
+        return WAGW_NOMEM;
+    }
+
+    e->j = *j;
+    e->j.id = state_str(st, j->id);
+    e->j.to = state_str(st, j->to);
+    e->next = NULL;
+    *st->sends_last = e;
+    st->sends_last = &e->next;
+
+    return WAGW_OK;
+}
+
+static int state_queue(void *data, const wagw_queue_row_t *q)
+{
+    state_t *st = data;
+    struct sendq_s *e = wagw_arena_alloc(&st->arena, sizeof(*e));
+
+    if (e == NULL) {
+        return WAGW_NOMEM;
+    }
+
+    e->q = *q;
+    e->q.used = state_str(st, q->used);
+    e->next = st->queues;
+    st->queues = e;
+
+    return WAGW_OK;
+}
+
 static int state_read(wagw_store_t *s, ngx_wagw_job_t *job)
 {
     state_t *st = job->data;
@@ -342,6 +387,7 @@ static int state_read(wagw_store_t *s, ngx_wagw_job_t *job)
     st->keys_last = &st->keys;
     st->hooks_last = &st->hooks;
     st->rows_last = &st->rows;
+    st->sends_last = &st->sends;
 
     rc = wagw_store_key_each(s, state_key, st);
 
@@ -351,6 +397,14 @@ static int state_read(wagw_store_t *s, ngx_wagw_job_t *job)
 
     if (rc == WAGW_OK) {
         rc = wagw_store_webhook_each(s, state_hook, st);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = wagw_store_queue_each(s, state_queue, st);
+    }
+
+    if (rc == WAGW_OK) {
+        rc = wagw_store_sends_each(s, state_sends, st);
     }
 
     if (rc == WAGW_OK) {
@@ -367,9 +421,33 @@ static int state_read(wagw_store_t *s, ngx_wagw_job_t *job)
     return rc;
 }
 
+/* Jobs and paused queues to their instances, which are few beside them. */
+static void state_queues(state_t *st)
+{
+    ngx_queue_t *q, *all = ngx_wagw_instances();
+    ngx_wagw_instance_t *in;
+
+    for (q = ngx_queue_head(all); q != ngx_queue_sentinel(all) && (st->queues || st->sends); q = ngx_queue_next(q)) {
+        in = ngx_queue_data(q, ngx_wagw_instance_t, queue);
+
+        for (struct sendq_s *e = st->queues; e; e = e->next) {
+            if (e->q.instance == in->num) {
+                ngx_wagw_queue_load_state(in, &e->q);
+            }
+        }
+
+        for (struct sends_s *e = st->sends; e; e = e->next) {
+            if (e->j.instance == in->num) {
+                ngx_wagw_queue_load(in, &e->j);
+            }
+        }
+    }
+}
+
 static void owner_prune(ngx_event_t *ev)
 {
     ngx_wagw_calls_prune();
+    ngx_wagw_queue_prune();
     ngx_add_timer(ev, PRUNE_MS);
 }
 
@@ -415,6 +493,8 @@ static void state_done(ngx_wagw_job_t *job)
             ngx_log_error(NGX_LOG_ERR, ow.cycle->log, 0, "wagw: webhook %*s cannot be loaded", e->w.id.n, e->w.id.p);
         }
     }
+
+    state_queues(st);
 
     ngx_log_error(NGX_LOG_NOTICE, ow.cycle->log, 0, "wagw: owner is ready, %ui instances", st->n);
 
@@ -522,6 +602,7 @@ void ngx_wagw_owner_stop(ngx_cycle_t *cycle)
 
     ow.stopping = 1;
 
+    ngx_wagw_queue_stop();
     ngx_wagw_calls_drain(0);
     owner_flush(cycle);
     ngx_wagw_calls_drain(1);

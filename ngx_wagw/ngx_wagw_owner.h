@@ -73,6 +73,16 @@ ngx_int_t ngx_wagw_calls_init(void);
 void ngx_wagw_calls_ready(ngx_uint_t ready); /* the store was read: instances are known */
 void ngx_wagw_calls_drain(ngx_uint_t final); /* refuse new ones; final: answer those still open */
 ngx_uint_t ngx_wagw_calls_open(void);
+/* The open call with this serial, or NULL. */
+ngx_wagw_call_t *ngx_wagw_call_open(uint64_t serial);
+/*
+ * A call of the owner's own, to be given to ngx_wagw_owner_call(): its answer
+ * goes to taken(maker, status, body), maybe from within an engine's op.
+ * params are taken over; send_id (may be NULL) is copied.  NULL without memory.
+ */
+ngx_wagw_call_t *ngx_wagw_call_make(const ngx_wagw_route_t *route, ngx_str_t *instance_id, cJSON *params,
+                                    const char *send_id, void (*taken)(void *maker, ngx_uint_t status, wagw_str_t body),
+                                    void *maker);
 /* An engine's reply op. */
 void ngx_wagw_calls_reply(uint64_t serial, const wagw_result_t *r);
 /* A call came with this key (ngx_wagw_calls_keys.c). */

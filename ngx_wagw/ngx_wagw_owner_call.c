@@ -13,8 +13,10 @@
 #include <openssl/rand.h>
 
 #define IDEMPOTENCY_KEEP_MS (24 * 3600 * 1000LL)
-#define JOB_WAIT_MS 500    /* a call whose time is over while its store job runs */
-#define REPLY_WAIT_MS 5000 /* for an engine that was told that the time is over */
+#define JOB_WAIT_MS 500         /* a call whose time is over while its store job runs */
+#define REPLY_WAIT_MS 5000      /* for an engine that was told that the time is over */
+#define OWN_SERIAL (1ULL << 61) /* calls that we made ourselves */
+#define OWN_TIMEOUT_MS 120000
 
 typedef struct {
     ngx_wagw_call_t *call;
@@ -46,6 +48,7 @@ static struct {
     ngx_rbtree_t tree;
     ngx_rbtree_node_t sentinel;
     ngx_uint_t n;
+    uint64_t serial; /* of our own calls */
     unsigned ready : 1;
     unsigned draining : 1;
 } calls;
@@ -76,6 +79,22 @@ ngx_uint_t ngx_wagw_calls_open(void)
 
 /* ---- end of a call ------------------------------------------------------------ */
 
+/* To the worker, or to whoever of us made the call. */
+static void call_answer(ngx_wagw_call_t *call, ngx_uint_t status, const char *content_type, wagw_str_t body)
+{
+    ngx_pool_t *pool;
+
+    if (call->taken == NULL) {
+        ngx_wagw_ipc_answer(call, status, content_type, body);
+        return;
+    }
+
+    pool = call->pool;
+    call->taken(call->maker, status, body);
+    cJSON_Delete(call->params);
+    ngx_destroy_pool(pool);
+}
+
 static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_type, wagw_str_t body)
 {
     ngx_wagw_call_t *call = o->call;
@@ -98,7 +117,7 @@ static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_t
 
     call->owner = NULL;
 
-    ngx_wagw_ipc_answer(call, status, content_type, body);
+    call_answer(call, status, content_type, body);
 
     wagw_arena_free(&arena);
     wagw_buf_free(&own);
@@ -155,7 +174,7 @@ void ngx_wagw_owner_answered(ngx_wagw_call_t *call, ngx_uint_t status, const cha
     open_call_t *o = call->owner;
 
     if (o == NULL) {
-        ngx_wagw_ipc_answer(call, status, content_type, body);
+        call_answer(call, status, content_type, body);
         return;
     }
 
@@ -187,6 +206,11 @@ static void call_timeout(ngx_event_t *ev)
 
     if (o->jobs) {
         ngx_add_timer(ev, JOB_WAIT_MS);
+        return;
+    }
+
+    if (call->late && !o->command) {
+        call->late(call);
         return;
     }
 
@@ -558,6 +582,10 @@ void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
 
     if (o->idempotent) {
         call_command_id(o, cmd, params);
+
+    } else if (call->send_id) {
+        cJSON_AddStringToObject(params, "_id", call->send_id);
+        cJSON_AddTrueToObject(params, "_resume");
     }
 
     o->command = 1;
@@ -566,31 +594,90 @@ void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
     cJSON_Delete(params);
 }
 
-void ngx_wagw_calls_reply(uint64_t serial, const wagw_result_t *r)
+ngx_wagw_call_t *ngx_wagw_call_open(uint64_t serial)
 {
     ngx_rbtree_node_t *node = calls.tree.root;
-    open_call_t *o;
 
     while (node != &calls.sentinel) {
-        if (serial != node->key) {
-            node = serial < node->key ? node->left : node->right;
-            continue;
+        if (serial == node->key) {
+            return ((open_call_t *)((u_char *)node - offsetof(open_call_t, node)))->call;
         }
 
-        o = (open_call_t *)((u_char *)node - offsetof(open_call_t, node));
+        node = serial < node->key ? node->left : node->right;
+    }
 
-        /* late: the handler did not leave it to the engine, or it is being answered */
-        if (o->command && o->jobs == 0) {
-            o->command = 0;
+    return NULL;
+}
 
-            if (o->call->reply) {
-                o->call->reply(o->call, r);
+void ngx_wagw_calls_reply(uint64_t serial, const wagw_result_t *r)
+{
+    ngx_wagw_call_t *call = ngx_wagw_call_open(serial);
+    open_call_t *o = call ? call->owner : NULL;
 
-            } else {
-                ngx_wagw_call_result(o->call, r);
-            }
-        }
-
+    /* late: the handler did not leave it to the engine, or it is being answered */
+    if (o == NULL || !o->command || o->jobs) {
         return;
     }
+
+    o->command = 0;
+
+    if (call->reply) {
+        call->reply(call, r);
+
+    } else {
+        ngx_wagw_call_result(call, r);
+    }
+}
+
+ngx_wagw_call_t *ngx_wagw_call_make(const ngx_wagw_route_t *route, ngx_str_t *instance_id, cJSON *params,
+                                    const char *send_id, void (*taken)(void *maker, ngx_uint_t status, wagw_str_t body),
+                                    void *maker)
+{
+    ngx_pool_t *pool;
+    ngx_wagw_call_t *call;
+    ngx_str_t id;
+
+    pool = ngx_create_pool(2048, ngx_cycle->log);
+    if (pool == NULL) {
+        goto failed;
+    }
+
+    call = ngx_pcalloc(pool, sizeof(*call));
+    if (call == NULL) {
+        goto failed;
+    }
+
+    call->pool = pool;
+    call->route = route;
+    call->serial = OWN_SERIAL | ++calls.serial;
+    call->timeout = OWN_TIMEOUT_MS;
+    call->perm = NGX_WAGW_PERM_SEND;
+    call->instance_id.len = instance_id->len;
+    call->instance_id.data = ngx_pstrdup(pool, instance_id);
+
+    if (send_id) {
+        id.data = (u_char *)send_id;
+        id.len = ngx_strlen(send_id) + 1;
+        call->send_id = (const char *)ngx_pstrdup(pool, &id);
+    }
+
+    if (call->instance_id.data == NULL || (send_id && call->send_id == NULL)) {
+        goto failed;
+    }
+
+    call->params = params;
+    call->taken = taken;
+    call->maker = maker;
+
+    return call;
+
+failed:
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    cJSON_Delete(params);
+
+    return NULL;
 }

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_wagw_media.h"
+#include "ngx_wagw_queue.h"
 
 typedef struct {
     ngx_wagw_job_t job;
@@ -225,6 +226,11 @@ static void op_reply(void *d, uint64_t command, const wagw_result_t *r)
 
     if (command & NGX_WAGW_BLOB_SERIAL) {
         ngx_wagw_media_blob_reply(command, r);
+        return;
+    }
+
+    if (command & NGX_WAGW_QUEUE_SERIAL) {
+        ngx_wagw_queue_told(command, r);
         return;
     }
 

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_wagw_media.h"
+#include "ngx_wagw_queue.h"
 
 #include <openssl/rand.h>
 
@@ -155,6 +156,10 @@ static void instances_dirty(ngx_event_t *ev)
 
         if (info.status == WAGW_STATUS_FAILED && info.disconnect_code == 405) {
             ngx_wagw_version_refused(in);
+        }
+
+        if (info.status == WAGW_STATUS_CONNECTED) {
+            ngx_wagw_queue_wake(in);
         }
     }
 }
@@ -352,6 +357,7 @@ void ngx_wagw_instance_drop(ngx_wagw_instance_t *in)
     }
 
     ngx_wagw_registry_remove(&in->id);
+    ngx_wagw_queue_drop(in);
     ngx_wagw_socket_close(in);
     ngx_wagw_media_blob_drop(in);
 

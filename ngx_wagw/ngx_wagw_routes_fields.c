@@ -316,10 +316,13 @@ const ngx_wagw_field_t ngx_wagw_fields_event_respond[] = {
 const ngx_wagw_field_t ngx_wagw_fields_bulk[] = {
     INSTANCE,
     ARR("recipients", REQ, 1, 1000, "[jid] or [{to, variables?}]"),
-    STR("message", REQ, "text", 1, 65536, "the text; {{name}} is a recipient's variable"),
-    INT("delay", 0, 60000, "1000", "milliseconds between two"),
-    INT("jitter", 0, 60000, "0", "at most so many more, by chance"),
-    BOOL("async", "false", "as a job"),
+    STR("message", OPT, "text", 1, 65536, "the text; {{name}} is a recipient's variable"),
+    OBJ("content", "in place of it any send body, with its type: text, image, poll, location, ..."),
+    INT("delay", 0, 3600000, "1000", "milliseconds between two"),
+    INT("jitter", 0, 3600000, "0", "at most so many more, by chance"),
+    INT("priority", 0, 9, "5", "in the instance's send queue"),
+    INT("ttl", 1, 2592000, "86400", "seconds that it may wait for its instance"),
+    BOOL("async", "false", "answer 202 with the job at once, as with more than 20 recipients"),
     END};
 
 #define PIN_FOR  INT("duration", 86400, 2592000, "604800", "86400, 604800 or 2592000 seconds")

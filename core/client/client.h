@@ -136,7 +136,9 @@ typedef enum {
     WAGW_CMD_GROUP_REQUESTS,    /* groupId; [{jid, requestedAt, via}] */
     WAGW_CMD_GROUP_DECIDE,      /* groupId, participants, approve; [result] */
 
-    WAGW_CMD_SEND_AT /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
+    WAGW_CMD_SEND_AT, /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
+    WAGW_CMD_EVENT    /* of the owner, in any state: _event name, _chat?, _data{}; _sends {num, at, rest, status,
+                         code, error, next}: what came of a job's item, in the same commit */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as

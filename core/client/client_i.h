@@ -578,6 +578,7 @@ int wagw_history_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 
 int wagw_event_emit(wagw_turn_t *t, const char *name, wagw_str_t chat, wagw_buf_t *json);
 int wagw_event_message(wagw_turn_t *t, const char *name, const wagw_row_message_t *m, const char *source);
+int wagw_event_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 int wagw_event_ack(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *from, wagw_str_t participant,
                    unsigned ack, int64_t at_ms);
 

@@ -5,6 +5,7 @@
 #include "client_i.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define CROCKFORD "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -149,4 +150,73 @@ int wagw_event_ack(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t
     wagw_json_kiso(&j, "timestamp", at_ms);
     wagw_json_close(&j);
     return wagw_event_emit(t, "message.ack", m->chat, &b);
+}
+
+/* ---- events of the owner ------------------------------------------------------ */
+
+static const char *event_owner_name(wagw_str_t name)
+{
+    static const char *const names[] = {"job.progress", "job.done", "limit.warning", "schedule.sent",
+                                        "schedule.failed"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (wagw_str_eq(name, wagw_cstr(names[i]))) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
+static int event_sends(wagw_turn_t *t, const cJSON *o)
+{
+    int rc;
+    wagw_buf_t b = {0};
+    wagw_sends_result_t r = {0};
+
+    if (!cJSON_IsObject(o)) {
+        return WAGW_OK;
+    }
+    r.num = (uint64_t)wagw_param_int(o, "num", 0);
+    r.at = (uint32_t)wagw_param_int(o, "at", 0);
+    r.rest = wagw_param_bool(o, "rest", false);
+    r.status = (uint8_t)wagw_param_int(o, "status", 0);
+    r.code = wagw_param_str(o, "code");
+    r.error = wagw_param_str(o, "error");
+    r.now_ms = t->now;
+    r.next_ms = wagw_param_int(o, "next", t->now);
+    rc = wagw_row_sends_result_encode(&b, &r);
+    if (rc == WAGW_OK) {
+        rc = wagw_txn_op(&t->txn, WAGW_OP_SENDS, WAGW_STR_NULL, wagw_buf_view(&b));
+    }
+    wagw_buf_free(&b);
+    return rc;
+}
+
+int wagw_event_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
+{
+    int rc;
+    char *text;
+    wagw_buf_t b = {0};
+    wagw_result_t r = {.status = 200};
+    const char *name = event_owner_name(wagw_param_str(params, "_event"));
+    const cJSON *sends = cJSON_GetObjectItemCaseSensitive(params, "_sends"), *one;
+
+    if (cJSON_IsArray(sends)) {
+        cJSON_ArrayForEach(one, sends)
+        {
+            WAGW_TRY(event_sends(t, one));
+        }
+    } else {
+        WAGW_TRY(event_sends(t, sends));
+    }
+    if (name) {
+        text = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(params, "_data"));
+        wagw_buf_cstr(&b, text ? text : "{}");
+        free(text);
+        rc = wagw_event_emit(t, name, wagw_param_str(params, "_chat"), &b);
+        if (rc != WAGW_OK) {
+            return rc;
+        }
+    }
+    return wagw_turn_reply(t, command, &r);
 }

@@ -18,7 +18,8 @@ static int command_run(wagw_turn_t *t, wagw_item_t *item)
 {
     command_item_t *ci = (command_item_t *)item;
 
-    return wagw_command_run(t, ci->id, ci->cmd, ci->params);
+    return ci->cmd == WAGW_CMD_EVENT ? wagw_event_command(t, ci->id, ci->params)
+                                     : wagw_command_run(t, ci->id, ci->cmd, ci->params);
 }
 
 static void command_done(wagw_client_t *c, wagw_item_t *item, int rc)

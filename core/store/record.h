@@ -80,6 +80,7 @@ typedef enum {
     WAGW_OP_DELIVERY,   /* added by the owner for each webhook that wants the event */
     WAGW_OP_INSTANCE,   /* instance columns changed: value = row_instance encoding */
     WAGW_OP_IDEMPOTENCY, /* key = idempotency key, value = stored answer */
+    WAGW_OP_SENDS,       /* value = wagw_sends_result_t: what came of a job's item */
     WAGW_OP_CHAT_CLEAR   /* key = chat, value = tlv 1: messages up to this ms, 2: not the starred ones; nothing of the
                             chat's messages is to be read later in the turn */
 } wagw_op_type_t;

@@ -123,6 +123,16 @@ static const row_field_t delivery_fields[] = {F(wagw_delivery_t, 1, T_U64, num),
 static const row_field_t idempotency_fields[] = {F(wagw_idempotency_t, 1, T_I32, status),
                                                  F(wagw_idempotency_t, 2, T_STR, body), F_END};
 
+static const row_field_t sends_result_fields[] = {F(wagw_sends_result_t, 1, T_U64, num),
+                                                  F(wagw_sends_result_t, 2, T_U32, at),
+                                                  F(wagw_sends_result_t, 3, T_BOOL, rest),
+                                                  F(wagw_sends_result_t, 4, T_U8, status),
+                                                  F(wagw_sends_result_t, 5, T_STR, code),
+                                                  F(wagw_sends_result_t, 6, T_STR, error),
+                                                  F(wagw_sends_result_t, 7, T_I64, now_ms),
+                                                  F(wagw_sends_result_t, 8, T_I64, next_ms),
+                                                  F_END};
+
 const char *wagw_msg_status_name(unsigned status)
 {
     static const char *const names[] = {"pending", "sent", "delivered", "read", "played", "failed", "received"};
@@ -390,3 +400,4 @@ ROW_CODEC(vote, wagw_row_vote_t)
 ROW_CODEC(instance, wagw_row_instance_t)
 ROW_CODEC(delivery, wagw_delivery_t)
 ROW_CODEC(idempotency, wagw_idempotency_t)
+ROW_CODEC(sends_result, wagw_sends_result_t)

@@ -139,6 +139,21 @@ int wagw_row_vote_decode(wagw_row_vote_t *v, wagw_str_t in);
 int wagw_row_instance_encode(wagw_buf_t *out, const wagw_row_instance_t *i);
 int wagw_row_instance_decode(wagw_row_instance_t *i, wagw_str_t in);
 
+typedef enum { WAGW_ITEM_PENDING = 0, WAGW_ITEM_SENT, WAGW_ITEM_FAILED, WAGW_ITEM_CANCELLED } wagw_item_status_t;
+
+/* What came of an item (WAGW_OP_SENDS; part of the turn that tells of it). */
+typedef struct {
+    uint64_t num;   /* job */
+    uint32_t at;    /* item */
+    bool rest;      /* every pending item instead, and the job ends */
+    uint8_t status; /* wagw_item_status_t */
+    wagw_str_t code, error;
+    int64_t now_ms;
+    int64_t next_ms; /* of the job's next item */
+} wagw_sends_result_t;
+
+int wagw_row_sends_result_encode(wagw_buf_t *out, const wagw_sends_result_t *r);
+int wagw_row_sends_result_decode(wagw_sends_result_t *r, wagw_str_t in);
 /* The codec beneath, for small engine records (credentials, device lists):
  * tag 1..255, unsigned integers and byte strings. */
 typedef struct {

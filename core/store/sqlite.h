@@ -172,6 +172,8 @@ int wagw_unseal(wagw_store_t *s, wagw_buf_t *out, uint32_t inst, uint8_t kind, w
 #define WAGW_SEAL_WEBHOOK_SECRET 131
 #define WAGW_SEAL_WEBHOOK_HEADERS 132
 #define WAGW_SEAL_IDEMPOTENCY 133
+#define WAGW_SEAL_SENDS 134
+#define WAGW_SEAL_VARIABLES 135
 
 /* ---- rows (sqlite_rows.c) */
 

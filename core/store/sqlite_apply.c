@@ -18,6 +18,7 @@ typedef union {
     wagw_row_instance_t instance;
     wagw_delivery_t delivery;
     wagw_idempotency_t idempotency;
+    wagw_sends_result_t sends;
 } op_row_t;
 
 static bool is_own_table(uint8_t kind)
@@ -50,6 +51,8 @@ static int op_decode(const wagw_op_t *op, op_row_t *row, wagw_key3_t *key)
         return WAGW_OK;
     case WAGW_OP_IDEMPOTENCY:
         return op->key.n == 32 ? wagw_row_idempotency_decode(&row->idempotency, op->value) : WAGW_MALFORMED;
+    case WAGW_OP_SENDS:
+        return wagw_row_sends_result_decode(&row->sends, op->value);
     case WAGW_OP_PUT:
     case WAGW_OP_DEL:
         break;
@@ -334,6 +337,8 @@ static int op_apply(wagw_store_t *s, uint32_t inst, const wagw_op_t *op, op_row_
         return wagw_delivery_insert(s, &row->delivery);
     case WAGW_OP_INSTANCE:
         return op_instance(s, inst, &row->instance);
+    case WAGW_OP_SENDS:
+        return wagw_store_sends_result(s, &row->sends);
     default:
         memcpy(row->idempotency.key, op->key.p, 32);
         row->idempotency.done = true;

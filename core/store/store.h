@@ -241,6 +241,56 @@ int wagw_store_idempotency_begin(wagw_store_t *s, const wagw_idempotency_t *i, w
 int wagw_store_idempotency_done(wagw_store_t *s, const wagw_idempotency_t *i);
 int wagw_store_idempotency_prune(wagw_store_t *s, int64_t before_ms);
 
+/* Sends that wait (sqlite_jobs.c; contract 3.16). */
+typedef enum { WAGW_SENDS_BULK = 0, WAGW_SENDS_ONE, WAGW_SENDS_SCHEDULE } wagw_sends_kind_t;
+typedef enum { WAGW_SENDS_OPEN = 0, WAGW_SENDS_DONE, WAGW_SENDS_CANCELLED, WAGW_SENDS_FAILED } wagw_sends_status_t;
+
+typedef struct {
+    uint32_t at;
+    wagw_str_t to;
+    wagw_str_t message_id; /* of every try */
+    wagw_str_t variables;  /* JSON object or empty; sealed at rest */
+    int known;             /* status of the message that is stored under the id, -1 none */
+} wagw_sends_item_t;
+
+typedef struct {
+    uint64_t num;  /* row id */
+    wagw_str_t id; /* uuid */
+    uint32_t instance;
+    uint8_t kind, status, priority;
+    uint32_t delay_ms, jitter_ms;
+    int64_t created_ms, next_ms, expires_ms;
+    uint32_t total, pending, sent, failed;
+    wagw_str_t content; /* JSON; sealed at rest */
+    wagw_str_t to;      /* recipient of the first one that is pending; read only */
+} wagw_sends_t;
+
+typedef int (*wagw_sends_pt)(void *data, const wagw_sends_t *j);
+
+/* With its items, all pending; sets num.  WAGW_DUPLICATE: the id is there. */
+int wagw_store_sends_create(wagw_store_t *s, wagw_sends_t *j, const wagw_sends_item_t *items, size_t n);
+/* Open ones by num, without content. */
+int wagw_store_sends_each(wagw_store_t *s, wagw_sends_pt cb, void *data);
+/* The first pending item, and the job's content, in arena a.  WAGW_NOT_FOUND: none is. */
+int wagw_store_sends_next(wagw_store_t *s, uint64_t num, wagw_arena_t *a, wagw_sends_t *j, wagw_sends_item_t *item);
+/* The contract's job object; instance (may be NULL) gets the number.  WAGW_NOT_FOUND. */
+int wagw_store_sends_get(wagw_store_t *s, wagw_str_t id, uint32_t *instance, wagw_buf_t *json);
+/* Forgets jobs that ended before. */
+int wagw_store_sends_prune(wagw_store_t *s, int64_t before_ms);
+
+/* An item that is no longer pending stays as it is. */
+int wagw_store_sends_result(wagw_store_t *s, const wagw_sends_result_t *r);
+
+typedef struct {
+    uint32_t instance;
+    bool paused;
+    wagw_str_t used; /* JSON object: what pacing has counted */
+} wagw_queue_row_t;
+
+typedef int (*wagw_queue_pt)(void *data, const wagw_queue_row_t *q);
+int wagw_store_queue_put(wagw_store_t *s, const wagw_queue_row_t *q);
+int wagw_store_queue_each(wagw_store_t *s, wagw_queue_pt cb, void *data);
+
 /* Maintenance numbers for health. */
 int wagw_store_ping(wagw_store_t *s);
 

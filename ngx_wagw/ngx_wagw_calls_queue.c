@@ -1,0 +1,193 @@
+#include "ngx_wagw_queue.h"
+
+/* The send queue of an instance, and its jobs (contract 3.16). */
+
+static void queue_answer(ngx_wagw_call_t *call, const char *message)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    ngx_wagw_queue_json(ngx_wagw_call_instance(call), &j);
+    ngx_wagw_call_data(call, 200, &b, message);
+}
+
+NGX_WAGW_HANDLER(queue_get)
+{
+    queue_answer(call, NULL);
+}
+
+/* ---- pause, resume: kept over a restart -------------------------------------------- */
+
+static int queue_state_run(wagw_store_t *s, ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+
+    return wagw_store_queue_put(s, call->data);
+}
+
+static void queue_state_done(ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    wagw_queue_row_t *row = call->data;
+    ngx_wagw_sendq_t *q;
+    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
+
+    if (in == NULL || job->rc == WAGW_STATE) {
+        ngx_wagw_call_fail(call, 404, "INSTANCE_NOT_FOUND", "Instance not found", WAGW_STR_NULL);
+        return;
+    }
+
+    q = ngx_wagw_queue_of(in);
+
+    if (job->rc != WAGW_OK || q == NULL) {
+        ngx_wagw_call_store_failed(call);
+        return;
+    }
+
+    ngx_wagw_queue_pause(q, row->paused);
+    queue_answer(call, row->paused ? "Queue paused" : "Queue resumed");
+}
+
+static void queue_state(ngx_wagw_call_t *call, bool paused)
+{
+    wagw_queue_row_t *row = ngx_wagw_call_ctx(call, sizeof(wagw_queue_row_t));
+
+    if (row) {
+        row->instance = ngx_wagw_call_instance(call)->num;
+        row->paused = paused;
+        ngx_wagw_call_store(call, 1, queue_state_run, queue_state_done);
+    }
+}
+
+NGX_WAGW_HANDLER(queue_pause)
+{
+    queue_state(call, true);
+}
+
+NGX_WAGW_HANDLER(queue_resume)
+{
+    queue_state(call, false);
+}
+
+NGX_WAGW_HANDLER(queue_clear)
+{
+    ngx_queue_t *at;
+    ngx_wagw_sendq_t *q = ngx_wagw_call_instance(call)->sends;
+
+    for (at = q ? ngx_queue_head(&q->jobs) : NULL; q && at != ngx_queue_sentinel(&q->jobs); at = ngx_queue_next(at)) {
+        ngx_wagw_queue_cancel(q, ngx_queue_data(at, ngx_wagw_sends_t, queue));
+    }
+
+    queue_answer(call, "Queue cleared");
+}
+
+/* ---- jobs ---------------------------------------------------------------------------- */
+
+typedef struct {
+    wagw_buf_t json;
+    uint32_t instance;
+    unsigned cancel : 1;
+} queue_job_t;
+
+static void queue_job_free(void *data)
+{
+    queue_job_t *q = data;
+
+    wagw_buf_free(&q->json);
+}
+
+static int queue_job_run(wagw_store_t *s, ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    queue_job_t *q = call->data;
+
+    wagw_buf_reset(&q->json);
+
+    return wagw_store_sends_get(s, ngx_wagw_param_str(call, "jobId"), &q->instance, &q->json);
+}
+
+/* The instance of the job, when the caller may see it; else the call is answered. */
+static ngx_wagw_instance_t *queue_job_instance(ngx_wagw_call_t *call, ngx_wagw_job_t *job)
+{
+    ngx_queue_t *at, *all = ngx_wagw_instances();
+    queue_job_t *q = call->data;
+    ngx_wagw_instance_t *in;
+
+    for (at = ngx_queue_head(all); job->rc == WAGW_OK && at != ngx_queue_sentinel(all); at = ngx_queue_next(at)) {
+        in = ngx_queue_data(at, ngx_wagw_instance_t, queue);
+
+        if (in->num == q->instance && ngx_wagw_call_sees(call, &in->id)) {
+            return in;
+        }
+    }
+
+    if (job->rc == WAGW_OK || job->rc == WAGW_NOT_FOUND) {
+        ngx_wagw_call_fail(call, 404, "JOB_NOT_FOUND", "Job not found", WAGW_STR_NULL);
+    } else {
+        ngx_wagw_call_store_failed(call);
+    }
+
+    return NULL;
+}
+
+static void queue_job_ended(ngx_wagw_call_t *call, ngx_wagw_sends_t *j);
+
+static void queue_job_done(ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    queue_job_t *q = call->data;
+    ngx_wagw_sends_t *j;
+    ngx_wagw_instance_t *in = queue_job_instance(call, job);
+
+    if (in == NULL) {
+        return;
+    }
+
+    j = q->cancel ? ngx_wagw_queue_find(in, ngx_wagw_param_str(call, "jobId")) : NULL;
+
+    /* what has ended cannot be cancelled, and is answered as it is */
+    if (j && j->cancel_wait.serial == 0) {
+        j->cancel_wait.serial = call->serial;
+        j->cancel_wait.handler = queue_job_ended;
+        ngx_wagw_queue_cancel(in->sends, j);
+        return;
+    }
+
+    ngx_wagw_call_data(call, 200, &q->json, q->cancel ? "Job cancelled" : NULL);
+}
+
+static void queue_job_ended(ngx_wagw_call_t *call, ngx_wagw_sends_t *j)
+{
+    (void)j;
+    ngx_wagw_call_store(call, 0, queue_job_run, queue_job_done);
+}
+
+static void queue_job(ngx_wagw_call_t *call, bool cancel)
+{
+    queue_job_t *q = ngx_wagw_call_ctx(call, sizeof(queue_job_t));
+    ngx_pool_cleanup_t *cln = q ? ngx_pool_cleanup_add(call->pool, 0) : NULL;
+
+    if (q == NULL) {
+        return;
+    }
+
+    if (cln == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return;
+    }
+
+    cln->handler = queue_job_free;
+    cln->data = q;
+    q->cancel = cancel;
+    ngx_wagw_call_store(call, 0, queue_job_run, queue_job_done);
+}
+
+NGX_WAGW_HANDLER(queue_job_get)
+{
+    queue_job(call, false);
+}
+
+NGX_WAGW_HANDLER(queue_job_cancel)
+{
+    queue_job(call, true);
+}
