@@ -38,6 +38,9 @@ int wagw_app_state_put(wagw_txn_t *t, wagw_app_collection_t c, const wagw_app_st
 /* The parts of m->index; nparts 0: it is no array of strings. */
 int wagw_app_index_parts(wagw_app_mutation_t *m, wagw_arena_t *a);
 
+/* Sorts, and takes `last` from all but the newest of each index. */
+void wagw_app_newest(wagw_app_mutation_t **m, size_t n);
+
 int wagw_app_value_mac(uint8_t out[32], const wagw_app_keys_t *k, bool remove, wagw_str_t key_id, wagw_str_t enc);
 int wagw_app_snapshot_mac(uint8_t out[32], const wagw_app_keys_t *k, const wagw_app_state_t *s,
                           wagw_app_collection_t c);

@@ -314,6 +314,50 @@ static int open_record(work_t *w, const rec_t *r, wagw_app_mutation_t *m)
     return wagw_app_index_parts(m, w->a);
 }
 
+/* SyncActionValue.timestamp */
+static uint64_t value_time(wagw_str_t value)
+{
+    int rc;
+    uint64_t at = 0;
+    wagw_wire_t w = wagw_wire(value);
+    wagw_wire_field_t f;
+
+    while ((rc = wagw_wire_next(&w, &f)) == WAGW_OK) {
+        if (f.num == 1 && f.type == 0) {
+            at = f.u;
+        }
+    }
+    return at;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const wagw_app_mutation_t *x = *(const wagw_app_mutation_t *const *)a, *y = *(const wagw_app_mutation_t *const *)b;
+    size_t n = x->index.n < y->index.n ? x->index.n : y->index.n;
+    int d = memcmp(x->index.p, y->index.p, n);
+
+    return d ? d : x->index.n < y->index.n ? -1 : x->index.n > y->index.n;
+}
+
+void wagw_app_newest(wagw_app_mutation_t **m, size_t n)
+{
+    size_t best = 0;
+
+    qsort(m, n, sizeof(*m), by_index);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && wagw_str_eq(m[i]->index, m[best]->index)) {
+            if (value_time(m[i]->value) > value_time(m[best]->value)) {
+                m[best]->last = false;
+                best = i;
+            } else {
+                m[i]->last = false;
+            }
+        } else {
+            best = i;
+        }
+    }
+}
+
 /* Marks all but the last mutation of each index. */
 static void mark_last(list_t *l, wagw_app_mutation_t *m)
 {
@@ -324,9 +368,10 @@ static void mark_last(list_t *l, wagw_app_mutation_t *m)
     }
 }
 
-static int finish(work_t *w, list_t *l, const wagw_app_state_t *s, wagw_app_index_t *x, wagw_app_mutation_pt cb,
-                  void *data)
+static int finish(work_t *w, list_t *l, const wagw_app_state_t *s, wagw_app_index_t *x, bool snapshot,
+                  wagw_app_mutation_pt cb, void *data)
 {
+    wagw_app_mutation_t **sorted;
     int rc = WAGW_OK;
     wagw_app_mutation_t *m = wagw_arena_alloc(w->a, (l->n + 1) * sizeof(*m));
 
@@ -344,6 +389,17 @@ static int finish(work_t *w, list_t *l, const wagw_app_state_t *s, wagw_app_inde
         rc = wagw_app_state_put(w->t, w->c, s);
     }
     mark_last(l, m);
+    if (snapshot && rc == WAGW_OK && cb) {
+        /* its records have no order: of an index under several keys the newest counts */
+        sorted = wagw_arena_alloc(w->a, (l->n + 1) * sizeof(*sorted));
+        if (sorted == NULL) {
+            return WAGW_NOMEM;
+        }
+        for (size_t i = 0; i < l->n; i++) {
+            sorted[i] = &m[i];
+        }
+        wagw_app_newest(sorted, l->n);
+    }
     for (size_t i = 0; i < l->n && rc == WAGW_OK && cb; i++) {
         rc = cb(data, &m[i]);
     }
@@ -397,7 +453,7 @@ int wagw_app_snapshot(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, w
         rc = wagw_app_forget(t, c);
     }
     if (rc == WAGW_OK) {
-        rc = finish(&w, &l, &s, &x, cb, data);
+        rc = finish(&w, &l, &s, &x, true, cb, data);
     }
     wagw_wipe(&w.keys, sizeof(w.keys));
     return rc;
@@ -459,7 +515,7 @@ int wagw_app_patch(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, wagw
         rc = fail(err, WAGW_CRYPTO, "patch_mac_mismatch");
     }
     if (rc == WAGW_OK) {
-        rc = finish(&w, &l, &s, &x, cb, data);
+        rc = finish(&w, &l, &s, &x, false, cb, data);
     }
     wagw_wipe(&w.keys, sizeof(w.keys));
     return rc;

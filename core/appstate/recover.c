@@ -202,6 +202,7 @@ int wagw_app_recover(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, wa
     wagw_app_index_t x;
     wagw_app_entry_t *e;
     recovery_t r;
+    wagw_app_mutation_t **sorted;
 
     rc = parse_recovery(&r, a, c, bytes);
     if (rc != WAGW_OK) {
@@ -241,6 +242,14 @@ int wagw_app_recover(wagw_txn_t *t, wagw_arena_t *a, wagw_app_collection_t c, wa
         memcpy(s.hash, r.hash.p, WAGW_LTHASH);
         rc = wagw_app_state_put(t, c, &s);
     }
+    sorted = wagw_arena_alloc(a, (r.n + 1) * sizeof(*sorted));
+    if (sorted == NULL) {
+        return WAGW_NOMEM;
+    }
+    for (size_t i = 0; i < r.n; i++) {
+        sorted[i] = &r.recs[i].m;
+    }
+    wagw_app_newest(sorted, r.n);
     for (size_t i = 0; i < r.n && rc == WAGW_OK && cb; i++) {
         rc = cb(data, &r.recs[i].m);
     }

@@ -327,13 +327,15 @@ static int refuse(wagw_turn_t *t, wagw_app_collection_t c, wagw_app_meta_t *m, i
         m->dirty &= ~wagw_app_bit(c);
         return wagw_app_key_ask(t, err);
     }
+    if (app && app->tries[c] + 1 >= ATTEMPTS_MAX) {
+        WAGW_TRY(wagw_app_copy_ask(t, c)); /* may have to wait for a record: nothing is told twice */
+    }
     wagw_client_log(t->c, WAGW_LOG_WARN, "app state %s refused: %s", wagw_app_name(c),
                     err->why ? err->why : wagw_rc_name(rc));
     if (app && app->tries[c] + 1 >= ATTEMPTS_MAX) {
         wagw_client_log(t->c, WAGW_LOG_ERROR, "app state %s is given up until it changes again", wagw_app_name(c));
         m->dirty &= ~wagw_app_bit(c);
         x.failed = false;
-        WAGW_TRY(wagw_app_copy_ask(t, c));
     } else {
         m->dirty |= wagw_app_bit(c);
     }

@@ -4,6 +4,7 @@
 
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
+import { encodeWAMessage, generateMessageIDV2 } from '@whiskeysockets/baileys';
 import { Sandbox, Client } from './lib.mjs';
 import { Gateway } from './gateway.mjs';
 
@@ -341,4 +342,50 @@ test('labels of a business account, both ways', async () => {
 test('nothing was complained about', async () => {
   assert.deepEqual(await sandbox.complaints(), { unhandled: [], faults: [] });
   assert.ok(!/app state .* refused|given up|does not verify/.test(gw.log()), gw.log());
+});
+
+// ---- what goes wrong ----
+
+test('patches that never verify: the phone is asked for its copy, and everything goes on', async () => {
+  await sandbox.post('/app-state-fault', { device: me.entry.jid, count: 2 });
+  await phoneWrites('regular_low', ['archive', pn(anna.phone)], { archiveChatAction: { archived: true } }, { version: 3 });
+  for (const end = Date.now() + 20000; (await chat()).archived !== true; ) assert.ok(Date.now() < end, gw.log());
+  assert.match(gw.log(), /app state regular_low refused/);
+  assert.match(gw.log(), /app state regular_low is restored from the phone's copy/);
+  // both ways again
+  await call('unarchive');
+  const low = await phoneState('regular_low');
+  assert.equal(low.verified, true);
+  assert.equal(record(low, 'archive', pn(anna.phone)).archiveChatAction.archived, false);
+  const from = gw.events.length;
+  await phoneWrites('regular_low', ['archive', pn(anna.phone)], { archiveChatAction: { archived: true } }, { version: 3 });
+  await later('chat.archive', d => d.archived === true, from);
+});
+
+test('another companion that lacks a key gets it from the gateway', async () => {
+  const { keyId } = await sandbox.post('/mock-phone/share-keys', { device: me.entry.jid });
+  const since = Date.now();
+  const { type, ciphertext } = await other.sock.signalRepository.encryptMessage({ jid: me.entry.lid, data: encodeWAMessage({
+    protocolMessage: { type: 7, appStateSyncKeyRequest: {
+      keyIds: [{ keyId: Buffer.from(keyId.$hex, 'hex') }, { keyId: Buffer.from('0000000000ff', 'hex') }] } } }) });
+  await other.sock.sendNode({ tag: 'message', attrs: { id: generateMessageIDV2(), to: me.entry.jid, type: 'text', category: 'peer', push_priority: 'high' },
+    content: [{ tag: 'meta', attrs: { appdata: 'default' } }, { tag: 'enc', attrs: { v: '2', type }, content: ciphertext }] });
+  const [answer] = await sandbox.nodes(me.entry.jid, { dir: 'in', tag: 'message', to: other.jid, since });
+  assert.equal(answer.node.attrs.category, 'peer');
+  assert.equal(answer.node.content.filter(c => c.tag === 'enc').length, 1);
+  await sandbox.nodes(other.jid, { dir: 'in', tag: 'receipt', type: 'peer_msg', id: answer.node.attrs.id });
+});
+
+test('star and lock of the phone are events, labels that are taken away are gone', async () => {
+  const m = await anna.send(pn(me.phone), 'to be starred by the phone');
+  await gw.event('message.received', d => d.messageId === m.key.id);
+  let from = gw.events.length;
+  await phoneWrites('regular_high', ['star', pn(anna.phone), m.key.id, '0', '0'], { starAction: { starred: true } }, { version: 2 });
+  await later('chat.update', d => d.chatId === pn(anna.phone) && d.changes.starredMessage === m.key.id, from);
+  await phoneWrites('regular_low', ['lock', pn(anna.phone)], { lockChatAction: { locked: true } }, { version: 7 });
+  await later('chat.update', d => d.changes.locked === true, from);
+  from = gw.events.length;
+  await phoneWrites('regular_high', ['deleteChat', pn(anna.phone), '1'], { deleteChatAction: { messageRange: { lastMessageTimestamp: Math.floor(Date.now() / 1000) + 5 } } }, { version: 6 });
+  const gone = await later('chat.delete', d => d.chatId === pn(anna.phone), from);
+  assert.deepEqual(gone.data.changes, { deleted: true });
 });

@@ -417,6 +417,24 @@ static int sbx_admin_low_prekeys(sbx_req_t *r)
     return sbx_ok(r);
 }
 
+static int sbx_admin_app_state_fault(sbx_req_t *r)
+{
+    int status;
+    int64_t count;
+    sbx_device_t *d;
+
+    d = sbx_named_device(r, &status);
+    if (d == NULL) {
+        return status;
+    }
+    count = sbx_arg_int(r, "count", 1);
+    if (count < 0) {
+        return sbx_error(r, 400, "count: 0 or more");
+    }
+    d->damage = (uint32_t)count;
+    return sbx_ok(r);
+}
+
 static int sbx_admin_chaos(sbx_req_t *r)
 {
     int status;
@@ -489,6 +507,14 @@ static int sbx_admin_accounts(sbx_req_t *r)
     return 200;
 }
 
+/* Channels are not there yet: an account follows none. */
+static int sbx_admin_newsletters(sbx_req_t *r)
+{
+    wagw_json_open(&r->j, '[');
+    wagw_json_close(&r->j);
+    return 200;
+}
+
 static int sbx_admin_config(sbx_req_t *r)
 {
     int64_t n;
@@ -534,6 +560,7 @@ static const struct {
     {"GET", "/devices", sbx_admin_devices},
     {"GET", "/accounts", sbx_admin_accounts},
     {"GET", "/groups", sbx_admin_groups},
+    {"GET", "/newsletters", sbx_admin_newsletters},
     {"GET", "/qr-refs", sbx_admin_qr_refs},
     {"GET", "/nodes", sbx_admin_nodes},
     {"DELETE", "/nodes", sbx_admin_nodes_clear},
@@ -553,6 +580,7 @@ static const struct {
     {"GET", "/mock-phone/events", sbx_admin_phone_events},
     {"POST", "/mock-user", sbx_admin_user},
     {"POST", "/mock-user/send", sbx_admin_user_send},
+    {"POST", "/mock-user/identity-change", sbx_admin_identity_change},
     {"POST", "/mock-user/receipt", sbx_admin_user_receipt},
     {"POST", "/mock-user/group-create", sbx_admin_group_create},
     {"POST", "/mock-user/group", sbx_admin_group},
@@ -570,6 +598,7 @@ static const struct {
     {"POST", "/request", sbx_admin_request},
     {"POST", "/low-prekeys", sbx_admin_low_prekeys},
     {"POST", "/media-fault", sbx_admin_media_fault},
+    {"POST", "/app-state-fault", sbx_admin_app_state_fault},
     {"POST", "/media-expire", sbx_admin_media_expire},
     {"POST", "/config", sbx_admin_config},
     {"POST", "/reset", sbx_admin_reset},

@@ -288,6 +288,94 @@ static int sbx_turn_snapshot(sbx_account_t *a, void *data)
     return rc;
 }
 
+/* ---- the phone's own copy, as SyncdSnapshotRecovery ---- */
+
+typedef struct {
+    sbx_reader_t *r;
+    wagw_wire_t records; /* of the snapshot, in the order in which they are told */
+    wagw_buf_t out;
+} sbx_copy_t;
+
+static int sbx_copy_record(void *data, const wagw_app_mutation_t *m)
+{
+    sbx_copy_t *c = data;
+    wagw_buf_t rec = {0}, act = {0};
+    wagw_wire_field_t f, value, blob, key, id;
+
+    do {
+        if (wagw_wire_next(&c->records, &f) != WAGW_OK) {
+            return WAGW_MALFORMED;
+        }
+    } while (f.num != 2 || f.type != 2);
+    if (wagw_wire_find(f.val, 2, &value) != WAGW_OK || wagw_wire_find(value.val, 1, &blob) != WAGW_OK ||
+        wagw_wire_find(f.val, 3, &key) != WAGW_OK || wagw_wire_find(key.val, 1, &id) != WAGW_OK) {
+        return WAGW_MALFORMED;
+    }
+    sbx_pb_bytes(&act, 1, m->index);
+    sbx_pb_bytes(&act, 2, m->value);
+    sbx_pb_uint(&act, 4, (uint64_t)m->version);
+    sbx_pb_bytes(&rec, 1, wagw_buf_view(&act));
+    sbx_pb_bytes(&rec, 2, id.val);
+    sbx_pb_bytes(&rec, 3, wagw_str(blob.val.p + blob.val.n - 32, 32));
+    sbx_pb_bytes(&c->out, 3, wagw_buf_view(&rec));
+    wagw_buf_free(&rec);
+    wagw_buf_free(&act);
+    return WAGW_OK;
+}
+
+static int sbx_turn_copy(sbx_account_t *a, void *data)
+{
+    int rc;
+    wagw_buf_t part = {0};
+    sbx_copy_t *c = data;
+    wagw_app_state_t s;
+
+    rc = sbx_put_key(a);
+    if (rc == WAGW_OK) {
+        rc = sbx_turn_snapshot(a, c->r);
+    }
+    if (rc == WAGW_OK) {
+        wagw_buf_reset(&c->out);
+        c->records = wagw_wire(wagw_buf_view(&c->r->snapshot));
+        rc = wagw_app_snapshot(sbx.txn, &c->r->arena, c->r->c, wagw_buf_view(&c->r->snapshot), sbx_copy_record, c,
+                               &c->r->err);
+    }
+    if (rc == WAGW_OK) {
+        rc = wagw_app_state(sbx.txn, c->r->c, &s);
+    }
+    if (rc == WAGW_OK) {
+        sbx_pb_uint(&part, 1, s.version);
+        sbx_pb_bytes(&c->out, 1, wagw_buf_view(&part));
+        sbx_pb_bytes(&c->out, 2, wagw_cstr(wagw_app_name(c->r->c)));
+        sbx_pb_bytes(&c->out, 4, wagw_str(s.hash, sizeof(s.hash)));
+    }
+    wagw_buf_free(&part);
+    return rc;
+}
+
+bool sbx_app_state_copy(sbx_account_t *a, const char *name, wagw_buf_t *out)
+{
+    int rc;
+    sbx_reader_t r = {0};
+    sbx_copy_t c = {.r = &r};
+
+    if (wagw_app_find(wagw_cstr(name), &r.c) != WAGW_OK) {
+        return false;
+    }
+    r.col = sbx_collection(a, name);
+    if (r.col->version == 0 || r.col->broken) {
+        return false;
+    }
+    rc = sbx_turn(a, sbx_turn_copy, &c);
+    if (rc == WAGW_OK) {
+        wagw_buf_str(out, wagw_buf_view(&c.out));
+    }
+    wagw_buf_free(&c.out);
+    wagw_buf_free(&r.snapshot);
+    wagw_arena_free(&r.arena);
+    return rc == WAGW_OK;
+}
+
 void sbx_phone_upload(sbx_upload_t *u, const char *type, wagw_str_t plain)
 {
     wagw_buf_t enc = {0};
@@ -311,7 +399,7 @@ void sbx_phone_upload(sbx_upload_t *u, const char *type, wagw_str_t plain)
 }
 
 /* An ExternalBlobReference into n. */
-static bool sbx_snapshot(sbx_account_t *a, sbx_collection_t *col, const char *name, wagw_arena_t *arena, wagw_node_t *n)
+static bool sbx_snapshot(sbx_device_t *d, sbx_collection_t *col, const char *name, wagw_arena_t *arena, wagw_node_t *n)
 {
     int rc;
     sbx_reader_t r = {.col = col};
@@ -321,7 +409,11 @@ static bool sbx_snapshot(sbx_account_t *a, sbx_collection_t *col, const char *na
     if (col->version == 0 || col->broken || wagw_app_find(wagw_cstr(name), &r.c) != WAGW_OK) {
         return false;
     }
-    rc = sbx_turn(a, sbx_turn_snapshot, &r);
+    rc = sbx_turn(d->account, sbx_turn_snapshot, &r);
+    if (rc == WAGW_OK && d->damage > 0) {
+        d->damage--;
+        r.snapshot.p[r.snapshot.n - 30] ^= 1; /* in its MAC */
+    }
     if (rc == WAGW_OK) {
         sbx_phone_upload(&u, "md-app-state", wagw_buf_view(&r.snapshot));
         sbx_pb_bytes(&ref, 1, wagw_str(u.key, 32));
@@ -344,6 +436,7 @@ static void sbx_collection_iq(sbx_conn_t *c, wagw_arena_t *a, wagw_node_t *out, 
     uint64_t version;
     wagw_node_t *n, *k;
     const char *name;
+    wagw_str_t copy;
     sbx_patch_t *p;
     sbx_collection_t *col;
     const wagw_node_t *patch;
@@ -379,14 +472,19 @@ static void sbx_collection_iq(sbx_conn_t *c, wagw_arena_t *a, wagw_node_t *out, 
     }
     wagw_node_attr_int(a, n, "version", (int64_t)col->version);
     if (sbx.snapshots && patch == NULL && wagw_node_attr_is(in, "return_snapshot", "true") &&
-        sbx_snapshot(c->device->account, col, name, a, n)) {
+        sbx_snapshot(c->device, col, name, a, n)) {
         return;
     }
 
     for (k = NULL, p = col->patches; p != NULL; p = p->next) {
         if (p->version > version) {
             k = k ? k : wagw_node_child(a, n, "patches");
-            wagw_node_bytes(wagw_node_child(a, k, "patch"), wagw_buf_view(&p->bytes));
+            copy = wagw_arena_str(a, wagw_buf_view(&p->bytes));
+            if (p->next == NULL && c->device->damage > 0) {
+                c->device->damage--;
+                ((uint8_t *)copy.p)[copy.n - 30] ^= 1;
+            }
+            wagw_node_bytes(wagw_node_child(a, k, "patch"), copy);
         }
     }
 }

@@ -242,6 +242,59 @@ void sbx_account_watch(sbx_account_t *a, sbx_account_t *watcher)
     }
 }
 
+/* To whom it matters: those who asked for the account's devices or keys. */
+static void sbx_identity_notify(const sbx_account_t *a, const sbx_account_t *to)
+{
+    wagw_jid_t jid;
+    wagw_node_t *n;
+    wagw_arena_t arena = {0};
+    sbx_device_t *d;
+
+    for (d = to->devices->next; d != NULL; d = d->next) {
+        n = wagw_node(&arena, "notification");
+        jid = sbx_account_jid_of(a, false);
+        wagw_node_attr_jid(&arena, n, "from", &jid);
+        jid = sbx_account_jid_of(a, true);
+        wagw_node_attr_jid(&arena, n, "lid", &jid);
+        wagw_node_attr(&arena, n, "id", sbx_server_id(&arena));
+        wagw_node_attrc(&arena, n, "type", "encrypt");
+        wagw_node_attr_int(&arena, n, "t", sbx_now_s());
+        wagw_node_child(&arena, n, "identity");
+        sbx_deliver(d, n);
+        wagw_arena_reset(&arena);
+    }
+    wagw_arena_free(&arena);
+}
+
+void sbx_account_register(sbx_account_t *a)
+{
+    size_t i;
+    sbx_conn_t *c;
+    sbx_device_t *d;
+
+    while ((d = a->devices->next) != NULL) {
+        c = d->conn;
+        sbx_device_remove(d);
+        if (c != NULL) {
+            sbx_stream_error(c, "401", "device_removed");
+        }
+    }
+    sbx_phone_read(a);
+    wagw_cache_forget(sbx.cache, a->index);
+    a->registration_id = 1 + sbx_random_u32() % 16380;
+    a->adv_raw_id = sbx_random_u32() >> 1;
+    a->next_prekey = 1;
+    a->has_spk = false;
+    memset(a->app_key_id, 0, sizeof(a->app_key_id));
+    a->app_olds = 0;
+    wagw_x25519_keypair(&a->identity, sbx_random, NULL);
+    for (i = 0; i < a->watchers.cap; i++) {
+        if (a->watchers.slots[i].value != NULL) {
+            sbx_identity_notify(a, a->watchers.slots[i].value);
+        }
+    }
+}
+
 void sbx_devices_hash(char out[16], const sbx_account_t *a, const sbx_account_t *b, bool lid)
 {
     size_t n;

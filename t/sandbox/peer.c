@@ -64,6 +64,9 @@ static void sbx_key_share(sbx_device_t *d)
     wagw_buf_t p = {0}, share = {0};
 
     a = d->account;
+    if (a->keeps_keys) {
+        return;
+    }
     sbx_app_key(a);
     for (unsigned i = 0; i < a->app_olds; i++) {
         sbx_key_put(a, &share, a->app_old[i], a->app_old[i] + 6, sbx_now_ms() - 1000 * (int64_t)(a->app_olds - i));
@@ -136,7 +139,7 @@ void sbx_phone_welcome(sbx_device_t *d)
     sbx_key_share(d);
     sbx_app_state_push_name(d->account);
     sbx_group_welcome(d->account);
-    if (!sbx.history) {
+    if (!sbx.history || d->account->keeps_history) {
         return;
     }
 
@@ -246,7 +249,7 @@ static void sbx_history_on_demand(sbx_device_t *d, const char *id,
     wagw_buf_t sync = {0}, conv = {0}, msg = {0}, info = {0};
     const sbx_inbox_t *e, **older;
 
-    if (q->chatjid == NULL || q->oldestmsgid == NULL) {
+    if (q->chatjid == NULL || q->oldestmsgid == NULL || d->account->keeps_history) {
         return;
     }
     sbx_phone_read(d->account);
@@ -277,6 +280,30 @@ static void sbx_history_on_demand(sbx_device_t *d, const char *id,
     wagw_buf_free(&info);
 }
 
+/* A collection that the companion could not read from the server (07 section 6). */
+static void sbx_collection_copy(sbx_device_t *d, const char *id, const char *name)
+{
+    wagw_buf_t copy = {0}, p = {0}, answer = {0}, result = {0}, box = {0};
+
+    if (d->account->keeps_keys || !sbx_app_state_copy(d->account, name, &copy)) {
+        return;
+    }
+    sbx_pb_bytes(&box, 1, wagw_buf_view(&copy));
+    sbx_pb_bytes(&result, 8, wagw_buf_view(&box));
+    sbx_pb_uint(&answer, 1, 8);
+    sbx_pb_bytes(&answer, 2, wagw_cstr(id));
+    sbx_pb_bytes(&answer, 3, wagw_buf_view(&result));
+    sbx_pb_uint(&p, 2, 17);
+    sbx_pb_bytes(&p, 17, wagw_buf_view(&answer));
+    sbx_peer(d, &p);
+
+    wagw_buf_free(&copy);
+    wagw_buf_free(&p);
+    wagw_buf_free(&answer);
+    wagw_buf_free(&result);
+    wagw_buf_free(&box);
+}
+
 void sbx_phone_asked(sbx_device_t *d, const char *id, wagw_str_t message)
 {
     Wa__Message *m;
@@ -297,6 +324,10 @@ void sbx_phone_asked(sbx_device_t *d, const char *id, wagw_str_t message)
         }
         if (q->historysyncondemandrequest != NULL) {
             sbx_history_on_demand(d, id, q->historysyncondemandrequest);
+        }
+        if (q->syncdcollectionfatalrecoveryrequest != NULL &&
+            q->syncdcollectionfatalrecoveryrequest->collectionname != NULL) {
+            sbx_collection_copy(d, id, q->syncdcollectionfatalrecoveryrequest->collectionname);
         }
     }
     wa__message__free_unpacked(m, NULL);

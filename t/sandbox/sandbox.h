@@ -132,9 +132,10 @@ struct sbx_device_s {
     uint32_t first;
     uint32_t nprekeys; /* end; left = nprekeys - first */
     bool low_told;
-    bool welcomed;  /* has keys and history from the phone */
-    bool available; /* presence of this device */
-    wagw_buf_t adv; /* ADVSignedDeviceIdentity, complete */
+    bool welcomed;   /* has keys and history from the phone */
+    bool available;  /* presence of this device */
+    uint32_t damage; /* so many app-state answers to it are damaged */
+    wagw_buf_t adv;  /* ADVSignedDeviceIdentity, complete */
     char *platform;
 
     sbx_queued_t *queue;
@@ -184,7 +185,9 @@ struct sbx_account_s {
     bool auto_receipt;
     bool auto_read;
     bool echo;
-    bool eager; /* decrypt at arrival, not when the inbox is read */
+    bool eager;         /* decrypt at arrival, not when the inbox is read */
+    bool keeps_keys;    /* shares no app-state keys (option shareKeys false) */
+    bool keeps_history; /* sends no history (option historySync false) */
     bool available;
 
     sbx_map_t privacy;   /* category -> malloc'ed value */
@@ -237,6 +240,8 @@ uint32_t sbx_device_prekeys(const sbx_device_t *d);
 wagw_jid_t sbx_device_jid(const sbx_device_t *d, bool lid);
 wagw_jid_t sbx_account_jid_of(const sbx_account_t *a, bool lid);
 void sbx_account_watch(sbx_account_t *a, sbx_account_t *watcher);
+/* The person sets the phone up anew: another identity, no companions. */
+void sbx_account_register(sbx_account_t *a);
 /* phash over every device of one or two accounts. */
 void sbx_devices_hash(char out[16], const sbx_account_t *a, const sbx_account_t *b, bool lid);
 /* Appends <device-list> and <key-index-list> content. */
@@ -473,6 +478,7 @@ void sbx_phone_welcome(sbx_device_t *d);
 int sbx_admin_inbox(sbx_req_t *r);
 int sbx_admin_user(sbx_req_t *r);
 int sbx_admin_user_send(sbx_req_t *r);
+int sbx_admin_identity_change(sbx_req_t *r);
 int sbx_admin_user_receipt(sbx_req_t *r);
 int sbx_admin_phone_options(sbx_req_t *r);
 int sbx_admin_phone_events(sbx_req_t *r);
@@ -523,6 +529,8 @@ void sbx_iq_app_state(sbx_conn_t *c, const wagw_node_t *iq);
 /* The phone writes its push name, once per account. */
 void sbx_app_state_push_name(sbx_account_t *a);
 void sbx_app_state_reset(void);
+/* SyncdSnapshotRecovery of the phone's state; false: it has none. */
+bool sbx_app_state_copy(sbx_account_t *a, const char *name, wagw_buf_t *out);
 int sbx_admin_app_state(sbx_req_t *r);
 int sbx_admin_phone_app_state(sbx_req_t *r);
 

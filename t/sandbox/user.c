@@ -97,6 +97,8 @@ static void sbx_account_json(wagw_json_t *j, const sbx_account_t *a)
     wagw_json_kbool(j, "autoRead", a->auto_read);
     wagw_json_kbool(j, "echo", a->echo);
     wagw_json_kbool(j, "eager", a->eager);
+    wagw_json_kbool(j, "shareKeys", !a->keeps_keys);
+    wagw_json_kbool(j, "historySync", !a->keeps_history);
     wagw_json_close(j);
 }
 
@@ -106,6 +108,13 @@ static void sbx_account_options(sbx_req_t *r, sbx_account_t *a)
     a->auto_read = sbx_arg_bool(r, "autoRead", a->auto_read);
     a->echo = sbx_arg_bool(r, "echo", a->echo);
     a->eager = sbx_arg_bool(r, "eager", a->eager);
+    a->keeps_keys = !sbx_arg_bool(r, "shareKeys", !a->keeps_keys);
+    a->keeps_history = !sbx_arg_bool(r, "historySync", !a->keeps_history);
+}
+
+static bool sbx_is_number(const char *phone)
+{
+    return strlen(phone) >= 7 && strlen(phone) <= 15 && strspn(phone, "0123456789") == strlen(phone);
 }
 
 int sbx_admin_user(sbx_req_t *r)
@@ -122,7 +131,7 @@ int sbx_admin_user(sbx_req_t *r)
     if ((name == NULL || *name == '\0') && phone == NULL) {
         return sbx_error(r, 400, "name or phone is needed");
     }
-    if (phone != NULL && (strlen(phone) < 7 || strlen(phone) > 15 || strspn(phone, "0123456789") != strlen(phone))) {
+    if (phone != NULL && !sbx_is_number(phone)) {
         return sbx_error(r, 400, "phone: 7 to 15 digits");
     }
 
@@ -139,11 +148,16 @@ int sbx_admin_user(sbx_req_t *r)
 int sbx_admin_phone_options(sbx_req_t *r)
 {
     char buf[64];
+    const char *phone;
     sbx_account_t *a;
 
-    a = sbx_account_find(sbx_arg(r, "phone", buf));
+    phone = sbx_arg(r, "phone", buf);
+    a = sbx_account_find(phone);
+    if (a == NULL && phone != NULL && sbx_is_number(phone)) {
+        a = sbx_account_make(phone, NULL); /* before its first companion is linked */
+    }
     if (a == NULL) {
-        return sbx_error(r, 404, "no such account");
+        return sbx_error(r, phone ? 404 : 400, phone ? "no such account" : "phone is needed");
     }
     sbx_account_options(r, a);
     if (a->eager) {
@@ -345,5 +359,23 @@ int sbx_admin_user_receipt(sbx_req_t *r)
     wagw_json_open(&r->j, '{');
     wagw_json_kbool(&r->j, "ok", true);
     wagw_json_close(&r->j);
+    return 200;
+}
+
+int sbx_admin_identity_change(sbx_req_t *r)
+{
+    char b1[64], b2[64], b3[64];
+    const char *who;
+    sbx_account_t *a;
+
+    who = sbx_arg(r, "from", b1);
+    who = who ? who : sbx_arg(r, "phone", b2);
+    who = who ? who : sbx_arg(r, "name", b3);
+    a = sbx_account_find(who);
+    if (a == NULL) {
+        return sbx_error(r, who ? 404 : 400, who ? "no account %s" : "from is needed%s", who ? who : "");
+    }
+    sbx_account_register(a);
+    sbx_account_json(&r->j, a);
     return 200;
 }

@@ -383,8 +383,8 @@ static bool same_index(const wagw_app_mutation_t *m, const cJSON *want)
     return n == m->nparts;
 }
 
-/* Every wanted mutation was told, as the last one of its index. */
-static bool told(const job_t *j, const cJSON *list)
+/* Every wanted mutation was told, as the last one of its index (or any). */
+static bool told(const job_t *j, const cJSON *list, bool any)
 {
     const cJSON *w;
 
@@ -393,11 +393,27 @@ static bool told(const job_t *j, const cJSON *list)
         bool found = false;
 
         for (size_t i = 0; i < j->nseen && !found; i++) {
-            found = j->seen[i].last && same_index(&j->seen[i], vec_get(w, "index")) &&
+            found = (any || j->seen[i].last) && same_index(&j->seen[i], vec_get(w, "index")) &&
                     j->seen[i].version == vec_int(w, "version", -1) &&
                     same_value(j->seen[i].value, vec_get(w, "value"));
         }
         if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The vectors' snapshots are in the order of time: the last of an index counts, and it alone. */
+static bool newest_counts(const job_t *j)
+{
+    for (size_t i = 0; i < j->nseen; i++) {
+        bool later = false;
+
+        for (size_t k = i + 1; k < j->nseen; k++) {
+            later = later || wagw_str_eq(j->seen[i].index, j->seen[k].index);
+        }
+        if (j->seen[i].last == later) {
             return false;
         }
     }
@@ -453,7 +469,8 @@ static void received_row(const cJSON *file, const cJSON *r)
         j.snapshot = true;
         j.bytes = vec_bytes(&arena, r, "syncdSnapshot");
         ok = turn(do_read, &j) == WAGW_OK && is_hash(j.c, (uint64_t)vec_int(x, "version", 0), x, "ltHash") &&
-             told(&j, vec_get(x, "mutations")) && (int)j.nseen == cJSON_GetArraySize(vec_get(x, "mutations"));
+             told(&j, vec_get(x, "mutations"), true) && newest_counts(&j) &&
+             (int)j.nseen == cJSON_GetArraySize(vec_get(x, "mutations"));
     } else if (strcmp(kind, "patch") == 0) {
         j.bytes = vec_bytes(&arena, r, "syncdPatch");
         ok = true;
@@ -462,7 +479,7 @@ static void received_row(const cJSON *file, const cJSON *r)
             j.external = plain;
         }
         ok = ok && turn(do_read, &j) == WAGW_OK && is_hash(j.c, (uint64_t)vec_int(x, "version", 0), x, "ltHash") &&
-             told(&j, vec_get(x, "lastActionPerIndex"));
+             told(&j, vec_get(x, "lastActionPerIndex"), false);
         if (ok) {
             size_t i = 0;
 
@@ -480,7 +497,7 @@ static void received_row(const cJSON *file, const cJSON *r)
         j.bytes = plain;
         p = vec_get(x, "afterSnapshot");
         ok = ok && turn(do_read, &j) == WAGW_OK && is_hash(j.c, (uint64_t)vec_int(p, "version", 0), p, "ltHash") &&
-             told(&j, vec_get(p, "mutations"));
+             told(&j, vec_get(p, "mutations"), false);
         j.snapshot = false;
         cJSON_ArrayForEach(p, vec_get(r, "patches"))
         {
