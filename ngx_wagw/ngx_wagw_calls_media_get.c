@@ -129,30 +129,38 @@ static void cache_add(const char *path, uint64_t bytes, uint64_t size)
     }
 }
 
-/* One name for one object opened by one key. */
-static char *cache_path(ngx_wagw_media_t *m)
+bool ngx_wagw_media_name(ngx_wagw_media_t *m, char name[65])
 {
-    uint8_t sum[32] = {0};
-    wagw_buf_t b = {0}, hex = {0};
+    bool ok;
+    uint8_t sum[32];
+    wagw_buf_t b = {0};
 
     wagw_buf_str(&b, m->file.key);
     wagw_buf_str(&b, m->file.enc_sha256);
     wagw_buf_str(&b, m->file.sha256);
-    if (m->file.sha256.n != 32 || wagw_sha256(sum, wagw_buf_view(&b)) != WAGW_OK) {
-        /* without a hash nothing says that it is the same */
-        memcpy(sum, &cache.serial, sizeof(cache.serial));
-        cache.serial++;
-    }
+    /* without a hash nothing says that it is the same */
+    ok = m->file.sha256.n == 32 && !b.failed && wagw_sha256(sum, wagw_buf_view(&b)) == WAGW_OK;
     wagw_buf_wipe(&b);
-    ngx_memzero(&b, sizeof(b));
-    wagw_hex_encode(&hex, wagw_str(sum, 32));
-    wagw_buf_printf(&b, "%s/%.*s", m->dir, (int)hex.n, (char *)hex.p);
-    wagw_buf_free(&hex);
+    if (ok) {
+        *ngx_hex_dump((u_char *)name, sum, 32) = '\0';
+    }
+    return ok;
+}
+
+static char *cache_path(ngx_wagw_media_t *m)
+{
+    char name[65];
+    wagw_buf_t b = {0};
+
+    if (!ngx_wagw_media_name(m, name)) {
+        snprintf(name, sizeof(name), "once-%llu", (unsigned long long)++cache.serial);
+    }
+    wagw_buf_printf(&b, "%s/%s", m->dir, name);
+    wagw_buf_u8(&b, 0);
     if (b.failed) {
         wagw_buf_free(&b);
         return NULL;
     }
-    wagw_buf_u8(&b, 0);
     return (char *)b.p;
 }
 
@@ -253,10 +261,16 @@ static void get_retry(ngx_wagw_media_t *m)
 
 static void get_downloaded(ngx_wagw_media_t *m)
 {
-    char *path;
+    char *path, place[NGX_MAX_PATH];
+    ngx_wagw_instance_t *in;
 
     switch (ngx_wagw_media_got(m)) {
     case NGX_WAGW_GET_DONE:
+        in = m->bare ? NULL : ngx_wagw_call_instance(m->call);
+        if (in && ngx_wagw_media_wanted(in, m->file.type) && ngx_wagw_kept_receive(m, &in->id, place)) {
+            ngx_wagw_media_give(m, place, m->size);
+            return;
+        }
         path = cache_path(m);
         if (path && rename(m->path, path) == 0) {
             cache_add(path, (uint64_t)m->sent, m->size);
@@ -300,26 +314,11 @@ static void get_download(ngx_wagw_media_t *m)
     ngx_wagw_media_run(m, ngx_wagw_media_download, get_downloaded);
 }
 
-static ngx_int_t get_file(ngx_wagw_media_t *m)
-{
-    wagw_buf_t b = {0};
-
-    wagw_buf_printf(&b, "%s/get-%llu", m->dir, (unsigned long long)++cache.serial);
-    wagw_buf_u8(&b, 0);
-    if (b.failed) {
-        wagw_buf_free(&b);
-        return NGX_ERROR;
-    }
-    m->path = (char *)b.p;
-    m->out = open(m->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    m->named = 1;
-    return m->out == -1 ? NGX_ERROR : NGX_OK;
-}
-
 void ngx_wagw_media_get(ngx_wagw_media_t *m)
 {
-    char *path;
+    char *path, place[NGX_MAX_PATH];
     cached_t *c;
+    uint64_t size;
 
     m->limit = GET_LIMIT;
     path = cache_path(m);
@@ -330,7 +329,13 @@ void ngx_wagw_media_get(ngx_wagw_media_t *m)
         return;
     }
     free(path);
-    if (get_file(m) != NGX_OK) {
+    size = ngx_wagw_kept_find(m, &m->call->instance_id, place);
+    if (size) {
+        ngx_wagw_media_give(m, place, size);
+        return;
+    }
+    m->out = ngx_wagw_media_named(m);
+    if (m->out == -1) {
         ngx_wagw_call_fail(m->call, 503, "CAPACITY", "The file cannot be kept", WAGW_STR_NULL);
         return;
     }

@@ -62,6 +62,7 @@ ngx_int_t ngx_wagw_media_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 void ngx_wagw_media_done(void)
 {
     ngx_wagw_media_cache_done();
+    ngx_wagw_media_auto_done();
     ngx_wagw_media_keep_done();
     free(media.dir);
     free(media.cafile);
@@ -112,6 +113,11 @@ uint64_t ngx_wagw_media_size(ngx_uint_t which, bool url)
 bool ngx_wagw_media_cancelled(ngx_wagw_media_t *m)
 {
     return __atomic_load_n(&m->cancel, __ATOMIC_RELAXED) || __atomic_load_n(&media.stopping, __ATOMIC_RELAXED);
+}
+
+bool ngx_wagw_media_stopping(void)
+{
+    return __atomic_load_n(&media.stopping, __ATOMIC_RELAXED);
 }
 
 void ngx_wagw_media_stop(void)

@@ -10,6 +10,7 @@
  *   ngx_wagw_media_image.c  thumbnails
  *   ngx_wagw_media_hosts.c  the list of hosts, kept per instance
  *   ngx_wagw_calls_media.c  sending;  ngx_wagw_calls_media_get.c  getting
+ *   ngx_wagw_media_auto.c   media of received messages, in the background
  *   ngx_wagw_media_blob.c   what an engine wants: history, app state
  *   ngx_wagw_media_send.c   worker: such a file to the client
  *
@@ -132,6 +133,8 @@ struct ngx_wagw_media_s {
     unsigned keep : 1;  /* an upload (3.11): `key` is given, `out` has a name */
     unsigned bare : 1;  /* of a call that brought the keys itself */
     ngx_wagw_kept_t *upload;
+    void *wish;                        /* of a fetch in the background; */
+    void (*gone)(ngx_wagw_media_t *m); /* who is to know when the object goes with its instance */
 
     /* the complaint; status 0: none */
     ngx_uint_t status;
@@ -155,6 +158,7 @@ void ngx_wagw_media_wait(ngx_wagw_media_t *m, ngx_msec_t ms, void (*next)(ngx_wa
 bool ngx_wagw_media_cancelled(ngx_wagw_media_t *m);
 /* No transfer goes on from here. */
 void ngx_wagw_media_stop(void);
+bool ngx_wagw_media_stopping(void);
 /* Notes a complaint (thread or loop); the first one counts. */
 void ngx_wagw_media_fail(ngx_wagw_media_t *m, ngx_uint_t status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -217,6 +221,8 @@ size_t ngx_wagw_media_nhosts(ngx_wagw_media_t *m);
 #define NGX_WAGW_BLOB_SERIAL (1ULL << 63)
 void ngx_wagw_media_blob(ngx_wagw_instance_t *in, const wagw_fetch_t *f);
 void ngx_wagw_media_blob_ask(ngx_wagw_media_t *m);
+/* The end of an object of m->in, which may be waiting for that. */
+void ngx_wagw_media_leave(ngx_wagw_media_t *m);
 /* The instance is being dropped: its engine answers no more. */
 void ngx_wagw_media_blob_drop(ngx_wagw_instance_t *in);
 void ngx_wagw_media_blob_reply(uint64_t serial, const wagw_result_t *r);
@@ -256,10 +262,18 @@ bool ngx_wagw_kept_add(const char *path, uint64_t bytes, int64_t expires_ms, boo
 ngx_int_t ngx_wagw_kept_remove(const char *path);
 /* The instance was deleted. */
 void ngx_wagw_kept_forget(ngx_str_t *instance);
-/* Where received media of this name is kept; false: it does not fit. */
-bool ngx_wagw_kept_path(char path[NGX_MAX_PATH], ngx_str_t *instance, const char *name);
-/* Makes the instance's directory. */
-void ngx_wagw_kept_directory(const char *path);
+/* Received media: where m->file is kept, and its size; 0: it is not. */
+uint64_t ngx_wagw_kept_find(ngx_wagw_media_t *m, ngx_str_t *instance, char path[NGX_MAX_PATH]);
+/* m->path, downloaded and checked, gets its place; false: it stays where it is. */
+bool ngx_wagw_kept_receive(ngx_wagw_media_t *m, ngx_str_t *instance, char path[NGX_MAX_PATH]);
+/* One name (hex) for one object opened by one key; false: nothing says what it is. */
+bool ngx_wagw_media_name(ngx_wagw_media_t *m, char name[65]);
+
+/* The settings of this instance want media of this type kept. */
+bool ngx_wagw_media_wanted(ngx_wagw_instance_t *in, const char *type);
+/* A commit is durable: what its events tell of is fetched. */
+void ngx_wagw_media_auto(ngx_wagw_instance_t *in, const wagw_batch_t *batch);
+void ngx_wagw_media_auto_done(void);
 
 ngx_int_t ngx_wagw_media_keep_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_media_keep_done(void);

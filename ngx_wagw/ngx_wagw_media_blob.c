@@ -13,20 +13,26 @@ static struct {
 
 static void blob_download(ngx_wagw_media_t *m);
 
-static void blob_end(ngx_wagw_media_t *m, int rc)
+void ngx_wagw_media_leave(ngx_wagw_media_t *m)
 {
     ngx_wagw_instance_t *in = m->in;
 
     in->works--;
-    if (!in->deleting) {
-        wagw_client_fetched(in->client, m->fetch_id, rc, rc == WAGW_OK ? wagw_buf_view(&m->answer) : WAGW_STR_NULL,
-                            ngx_wagw_now_ms());
-    } else if (in->works == 0) {
+    if (in->deleting && in->works == 0) {
         wagw_client_destroy(in->client);
         in->client = NULL;
         ngx_wagw_instance_free(in);
     }
     ngx_wagw_media_free(m);
+}
+
+static void blob_end(ngx_wagw_media_t *m, int rc)
+{
+    if (!m->in->deleting) {
+        wagw_client_fetched(m->in->client, m->fetch_id, rc, rc == WAGW_OK ? wagw_buf_view(&m->answer) : WAGW_STR_NULL,
+                            ngx_wagw_now_ms());
+    }
+    ngx_wagw_media_leave(m);
 }
 
 /* Thread: the file, then its plaintext into memory. */
@@ -99,8 +105,11 @@ void ngx_wagw_media_blob_ask(ngx_wagw_media_t *m)
     cJSON *none = cJSON_CreateObject();
 
     if (none == NULL) {
-        blob_end(m, WAGW_IO);
+        ngx_wagw_media_later(m, m->next); /* which sees that there are no hosts */
         return;
+    }
+    if (blobs.asked.next == NULL) {
+        ngx_queue_init(&blobs.asked);
     }
     m->serial = NGX_WAGW_BLOB_SERIAL | ++blobs.serial;
     ngx_queue_insert_tail(&blobs.asked, &m->queue);
@@ -137,6 +146,9 @@ void ngx_wagw_media_blob_drop(ngx_wagw_instance_t *in)
         if (m->in == in) {
             ngx_queue_remove(q);
             in->works--;
+            if (m->gone) {
+                m->gone(m);
+            }
             ngx_wagw_media_free(m);
         }
     }
@@ -147,9 +159,6 @@ void ngx_wagw_media_blob(ngx_wagw_instance_t *in, const wagw_fetch_t *f)
 {
     ngx_wagw_media_t *m = ngx_wagw_media_make();
 
-    if (blobs.asked.next == NULL) {
-        ngx_queue_init(&blobs.asked);
-    }
     if (m == NULL) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0, "wagw: no memory for a transfer");
         return;

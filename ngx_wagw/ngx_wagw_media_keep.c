@@ -22,6 +22,7 @@
 #define KEEP_NOTES 4096 /* of an upload, sealed, behind its bytes */
 #define KEEP_MAGIC 0x77676b31
 #define KEEP_FILES 100000
+#define KEEP_TAIL 12 /* of received media */
 #define KEEP_INFO "wagw upload "
 
 typedef struct {
@@ -43,6 +44,16 @@ static struct {
     ngx_uint_t n;
     ngx_event_t timer;
 } keep;
+
+static uint64_t keep_number(const uint8_t *p, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    for (; bytes; bytes--) {
+        v = v << 8 | *p++;
+    }
+    return v;
+}
 
 /* ---- the list ---- */
 
@@ -283,16 +294,8 @@ void ngx_wagw_media_keep_done(void)
     ngx_memzero(&keep, sizeof(keep));
 }
 
-/* ---- ids ---- */
-
-bool ngx_wagw_kept_path(char path[NGX_MAX_PATH], ngx_str_t *instance, const char *name)
-{
-    int n = snprintf(path, NGX_MAX_PATH, "%s/%.*s/in-%s", keep.dir, (int)instance->len, instance->data, name);
-
-    return n > 0 && n < NGX_MAX_PATH;
-}
-
-void ngx_wagw_kept_directory(const char *path)
+/* Makes the instance's directory. */
+static void keep_directory(const char *path)
 {
     char dir[NGX_MAX_PATH];
     char *slash;
@@ -304,6 +307,69 @@ void ngx_wagw_kept_directory(const char *path)
         (void)mkdir(dir, 0700);
     }
 }
+
+/* ---- received media: behind the bytes their size in clear ---- */
+
+static bool keep_received(ngx_wagw_media_t *m, ngx_str_t *instance, char path[NGX_MAX_PATH])
+{
+    int n;
+    char name[65];
+
+    if (!ngx_wagw_media_name(m, name)) {
+        return false;
+    }
+    n = snprintf(path, NGX_MAX_PATH, "%s/%.*s/in-%s", keep.dir, (int)instance->len, instance->data, name);
+    return n > 0 && n < NGX_MAX_PATH;
+}
+
+uint64_t ngx_wagw_kept_find(ngx_wagw_media_t *m, ngx_str_t *instance, char path[NGX_MAX_PATH])
+{
+    uint8_t tail[KEEP_TAIL];
+    uint64_t size = 0;
+    struct stat st;
+    ngx_fd_t fd;
+
+    if (!keep_received(m, instance, path) || keep_find(path) == NULL) {
+        return 0;
+    }
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd == -1) {
+        return 0;
+    }
+    if (fstat(fd, &st) == 0 && st.st_size > KEEP_TAIL && (int64_t)st.st_mtime * 1000 > ngx_wagw_now_ms() &&
+        pread(fd, tail, KEEP_TAIL, st.st_size - KEEP_TAIL) == KEEP_TAIL && keep_number(tail + 8, 4) == KEEP_MAGIC) {
+        size = keep_number(tail, 8);
+        size = size < (uint64_t)st.st_size ? size : 0;
+    }
+    close(fd);
+    return size;
+}
+
+bool ngx_wagw_kept_receive(ngx_wagw_media_t *m, ngx_str_t *instance, char path[NGX_MAX_PATH])
+{
+    bool ok;
+    int64_t expires = ngx_wagw_now_ms() / 1000 + (int64_t)keep.wmcf->media_keep_time[1];
+    wagw_buf_t b = {0};
+    struct timespec times[2] = {{0, UTIME_OMIT}, {expires, 0}};
+
+    wagw_buf_be(&b, m->size, 8);
+    wagw_buf_be(&b, KEEP_MAGIC, 4);
+    ok = !b.failed && m->size && (uint64_t)m->sent + KEEP_TAIL <= (uint64_t)keep.wmcf->media_keep_size[1] &&
+         keep_received(m, instance, path);
+    if (ok) {
+        keep_directory(path);
+        ok = pwrite(m->out, b.p, b.n, m->sent) == (ssize_t)b.n && futimens(m->out, times) == 0 &&
+             rename(m->path, path) == 0;
+    }
+    wagw_buf_free(&b);
+    if (!ok) {
+        return false;
+    }
+    m->named = 0;
+    return ngx_wagw_kept_add(path, (uint64_t)m->sent + KEEP_TAIL, expires * 1000, true);
+}
+
+/* ---- ids of uploads ---- */
 
 /* key, key of the notes, name */
 static bool keep_derive(ngx_wagw_kept_t *k, ngx_str_t *instance, const uint8_t secret[16])
@@ -415,9 +481,9 @@ ngx_fd_t ngx_wagw_kept_open(ngx_wagw_kept_t *k)
         st.st_size < 8 || pread(fd, tail, 8, st.st_size - 8) != 8) {
         goto done;
     }
-    n = (uint32_t)tail[0] << 24 | (uint32_t)tail[1] << 16 | (uint32_t)tail[2] << 8 | tail[3];
-    if (ntohl(*(uint32_t *)(void *)(tail + 4)) != KEEP_MAGIC || n <= 16 || n > KEEP_NOTES ||
-        st.st_size - 8 < (off_t)n || pread(fd, sealed, n, st.st_size - 8 - (off_t)n) != (ssize_t)n ||
+    n = (uint32_t)keep_number(tail, 4);
+    if (keep_number(tail + 4, 4) != KEEP_MAGIC || n <= 16 || n > KEEP_NOTES || st.st_size - 8 < (off_t)n ||
+        pread(fd, sealed, n, st.st_size - 8 - (off_t)n) != (ssize_t)n ||
         wagw_gcm_open(text, k->seal, keep_iv, WAGW_STR_NULL, wagw_str(sealed, n)) != WAGW_OK) {
         goto done;
     }
@@ -479,7 +545,7 @@ void ngx_wagw_kept_store(ngx_wagw_task_t *task)
     struct timespec times[2] = {{0, UTIME_OMIT}, {k->expires_ms / 1000, 0}};
 
     keep_notes_write(m, &b);
-    ngx_wagw_kept_directory(k->path);
+    keep_directory(k->path);
     if (b.failed || write(m->out, b.p, b.n) != (ssize_t)b.n || futimens(m->out, times) == -1 || fsync(m->out) == -1 ||
         rename(m->path, k->path) == -1) {
         ngx_wagw_media_fail(m, 503, "CAPACITY", "The file cannot be kept: %s", strerror(ngx_errno));

@@ -187,6 +187,10 @@ static void commit_done(ngx_wagw_job_t *job)
         }
 
         wagw_client_committed(t->in->client, seq, rc == WAGW_OK ? WAGW_OK : WAGW_IO, ngx_wagw_now_ms());
+
+        if (rc == WAGW_OK && t->events && !t->in->deleting) {
+            ngx_wagw_media_auto(t->in, t->batch);
+        }
     }
 
     if (rc == WAGW_OK && t->events) {
