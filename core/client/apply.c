@@ -304,9 +304,32 @@ int wagw_apply_edit(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_conten
     return wagw_event_emit(t, "message.edited", row.chat, &b);
 }
 
+/* Author, or admin of the group.  Of a group that is not known yet the server's word counts: edit 8 is an admin's. */
+static int may_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_row_message_t *row, bool *may)
+{
+    wagw_group_t g;
+
+    *may = same_author(t, in, row);
+    if (*may || !in->group) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(wagw_group_get(t, &in->wire_chat, &g));
+    if (g.fetched_ms == 0) {
+        *may = in->node && wagw_node_attr_is(in->node, "edit", "8");
+        return WAGW_OK;
+    }
+    for (size_t i = 0; i < g.n && !*may; i++) {
+        *may = g.roles[i] &&
+               (wagw_jid_same_user(&g.members[i], &in->sender) || wagw_jid_same_user(&g.members[i], &in->author) ||
+                wagw_jid_same_user(&g.members[i], &in->author_alt));
+    }
+    return WAGW_OK;
+}
+
 static int apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
     int rc;
+    bool may;
     wagw_buf_t b = {0};
     wagw_str_t chat = jid_text(t, &in->chat);
     wagw_json_t j;
@@ -317,9 +340,9 @@ static int apply_revoke(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_co
         return rc;
     }
     if (rc == WAGW_OK) {
-        /* in a direct chat only the author; in a group the server let an admin do it */
-        if (!in->group && !same_author(t, in, &row)) {
-            wagw_client_log(t->c, WAGW_LOG_INFO, "a revoke by somebody else than the author is ignored");
+        WAGW_TRY(may_revoke(t, in, &row, &may));
+        if (!may) {
+            wagw_client_log(t->c, WAGW_LOG_INFO, "a revoke by somebody who may not is ignored");
             return WAGW_OK;
         }
         if (row.flags & WAGW_ROW_REVOKED) {

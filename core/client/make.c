@@ -151,6 +151,16 @@ bool wagw_job_aims(wagw_build_kind_t kind)
     }
 }
 
+static bool own_admin(wagw_turn_t *t, const wagw_made_t *m)
+{
+    for (size_t i = 0; i < m->group.n; i++) {
+        if (m->group.roles[i] && wagw_is_me(t->c, &m->group.members[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, wagw_row_message_t *row)
 {
     int rc;
@@ -185,9 +195,8 @@ static int build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_bu
     }
     WAGW_TRY(rc);
 
-    /* a group's admin may revoke for others: the server knows who is one */
-    if (!row->from_me &&
-        (job->kind == WAGW_BUILD_EDIT || (job->kind == WAGW_BUILD_REVOKE && !wagw_jid_is_group(&m->to)))) {
+    /* a group's admin may revoke for others */
+    if (!row->from_me && (job->kind == WAGW_BUILD_EDIT || (job->kind == WAGW_BUILD_REVOKE && !own_admin(t, m)))) {
         m->refused = true;
         return wagw_turn_fail(t, job->command, 403, "WA_FORBIDDEN", "Only own messages can be changed for everyone");
     }

@@ -277,6 +277,7 @@ static void undecryptable(void **state)
 
 static void about_messages(void **state)
 {
+    wagw_node_t *n;
     three_t t = three(954);
     char json[300], id[80], re[80];
     sim_reply_t *r;
@@ -335,6 +336,21 @@ static void about_messages(void **state)
     assert_true(sim_message(t.c, GROUP, id, SIM_A, &m));
     assert_true(m.flags & WAGW_ROW_REVOKED);
     assert_string_equal(sim_str(sim_last_event(t.p.b, "message.revoked")->data, "messageId"), id);
+
+    /* Bea's message: Cid may not; one who takes himself for an admin is not believed; the admin may */
+    snprintf(json, sizeof(json), "{\"chatId\":\"" GROUP "\",\"messageId\":\"%s\"}", re);
+    assert_string_equal(sim_do(t.c, WAGW_CMD_REVOKE, json, 403)->code, "WA_FORBIDDEN");
+    n = sim_node(&t.p.w->arena, "notification", "from", GROUP, "type", "w:gp2", "id", "77", NULL);
+    sim_add(&t.p.w->arena, n, "modify", NULL);
+    sim_group(t.p.w, "9300", "9100", "9200", NULL);
+    sim_push(t.c, n);
+    sim_run(t.p.w);
+    sim_do(t.c, WAGW_CMD_REVOKE, json, 200);
+    assert_true(sim_message(t.p.a, GROUP, re, SIM_B, &m));
+    assert_false(m.flags & WAGW_ROW_REVOKED);
+    sim_do(t.p.a, WAGW_CMD_REVOKE, json, 200);
+    assert_true(sim_message(t.p.b, GROUP, re, "", &m));
+    assert_true(m.flags & WAGW_ROW_REVOKED);
     three_end(&t);
 }
 
