@@ -240,6 +240,7 @@ test('a second companion of a member gets the key with the next message', async 
     const e = await received(m.key.id);
     assert.equal(e.data.participant, pn(a.phone));
     await sandbox.post('/mock-phone/unlink', { device: other.jid });
+    for (const x of [a, b]) x.forgetDevices();
     await sandbox.nodes(me.entry.jid, { dir: 'in', tag: 'ack', type: 'devices', min: 2 });
     const next = await gw.send(me.id, g, 'one again');
     await a.message('one again');
@@ -269,6 +270,7 @@ test('a companion of the gateway account in a group', async () => {
     await a.message('typed on the phone');
   } finally {
     await sandbox.post('/mock-phone/unlink', { device: c.jid });
+    for (const x of [a, b]) x.forgetDevices();
     await c.stop();
   }
 });
@@ -290,8 +292,8 @@ test('delivery and read receipts name the participant', async () => {
   await received(m1.key.id);
   await received(m2.key.id);
   await gw.ok('POST', '/api/message/seen', { instanceId: me.id, chatId: g });
-  await a.until(() => a.receipts.find(x => x.key.id === m1.key.id && x.receipt.readTimestamp), 'read receipt');
-  await b.until(() => b.receipts.find(x => x.key.id === m2.key.id && x.receipt.readTimestamp), 'read receipt');
+  await a.receipt(m1.key.id, 'readTimestamp');
+  await b.receipt(m2.key.id, 'readTimestamp');
   const reads = await sandbox.nodes(me.entry.jid, { dir: 'in', tag: 'receipt', type: 'read', to: g, min: 2 });
   assert.deepEqual(reads.map(x => x.node.attrs.participant.split('@')[0]).sort(),
     [a.lidUser, b.lidUser].map(j => j.split('@')[0]).sort());
@@ -551,6 +553,7 @@ test('a device that the gateway did not hear of: the ack says so, and the next m
   } finally {
     await sandbox.del('/chaos');
     await sandbox.post('/mock-phone/unlink', { device: other.jid });
+    for (const x of [a, b]) x.forgetDevices();
     await other.stop();
   }
 });

@@ -186,6 +186,13 @@ export class Client extends EventEmitter {
     this.opens = 0;
     this.stopped = false;
     this.stay = false; // reconnect after a closed connection
+    this.devices = new Map(); // device lists that Baileys remembers
+  }
+
+  // Baileys remembers device lists for minutes, and takes no notice of an unlinked device: with one in its list
+  // that it never wrote to, its next send fails with item-not-found
+  forgetDevices() {
+    this.devices.clear();
   }
 
   get jid() {
@@ -217,6 +224,12 @@ export class Client extends EventEmitter {
       retryRequestDelayMs: 10,
       agent: this.server.url.startsWith('wss:') ? new https.Agent({ ca: this.server.cert }) : undefined,
       getMessage: async key => this.sent.get(key.id),
+      userDevicesCache: {
+        get: key => this.devices.get(key),
+        set: (key, value) => this.devices.set(key, value),
+        del: key => this.devices.delete(key),
+        flushAll: () => this.devices.clear(),
+      },
       ...this.options,
     });
     this.sock = sock;
@@ -350,6 +363,19 @@ export class Client extends EventEmitter {
 
   refused(id) {
     return this.until(() => this.statusOf(id) === 0, `refusal of ${id}`);
+  }
+
+  // a receipt for an own group message: an event of its own, or, while the message waits in Baileys' buffer, a part of it
+  receiptOf(id, kind) {
+    const seen = [
+      ...this.receipts.filter(x => x.key.id === id).map(x => x.receipt),
+      ...this.messages.filter(m => m.message.key.id === id).flatMap(m => m.message.userReceipt ?? []),
+    ];
+    return seen.find(x => Number(x[kind] ?? 0) > 0);
+  }
+
+  receipt(id, kind) {
+    return this.until(() => this.receiptOf(id, kind), `${kind} of ${id}`);
   }
 
   // closes this connection and does not come back by itself
