@@ -62,6 +62,7 @@ static ngx_command_t wagw_commands[] = {
     {ngx_string("wagw_cors"), ANYWHERE | NGX_CONF_1MORE, ngx_wagw_conf_cors, LOC(cors)},
     {ngx_string("wagw_process_control"), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      MAIN(process_control)},
+    {ngx_string("wagw_raw_messages"), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, MAIN(raw_messages)},
     {ngx_string("wagw_dashboard"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, ngx_wagw_conf_place,
      NGX_HTTP_LOC_CONF_OFFSET, 0, "/dashboard"},
     {ngx_string("wagw_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, ngx_wagw_conf_place,
@@ -132,6 +133,7 @@ static void *wagw_create_main_conf(ngx_conf_t *cf)
     wmcf->whatsapp_version_auto = NGX_CONF_UNSET;
     wmcf->owner_connections = NGX_CONF_UNSET_UINT;
     wmcf->process_control = NGX_CONF_UNSET;
+    wmcf->raw_messages = NGX_CONF_UNSET;
     wmcf->webhook_signature = NGX_CONF_UNSET_UINT;
     wmcf->event_names = NGX_CONF_UNSET_UINT;
     wmcf->compat = NGX_CONF_UNSET_UINT;

@@ -66,6 +66,7 @@ typedef struct {
     ngx_array_t *outbound_allow;   /* of ngx_cidr_t, NULL: public only */
     ngx_uint_t owner_connections;
     ngx_flag_t process_control;
+    ngx_flag_t raw_messages; /* /api/message/send/raw */
     ngx_uint_t webhook_signature;                                       /* bits: 1 v1, 2 hub, 4 waha */
     ngx_uint_t event_names;                                             /* 0 canonical, 1 doc */
     ngx_uint_t compat;                                                  /* 0 off, 1 seed */
@@ -209,6 +210,8 @@ void ngx_wagw_owner_stop(ngx_cycle_t *cycle);
 void ngx_wagw_owner_call(ngx_wagw_call_t *call);
 /* The worker that asked went away. */
 void ngx_wagw_owner_call_gone(ngx_wagw_call_t *call);
+/* The configuration that it goes by, hot settings included. */
+const ngx_wagw_main_conf_t *ngx_wagw_owner_conf(void);
 /* A reload handed over new settings (hot ones only). */
 void ngx_wagw_owner_settings(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 
@@ -382,6 +385,10 @@ NGX_WAGW_HANDLER(queue_clear);
 NGX_WAGW_HANDLER(queue_job_get);
 NGX_WAGW_HANDLER(queue_job_cancel);
 NGX_WAGW_HANDLER(event_respond);
+NGX_WAGW_HANDLER(event_cancel);
+NGX_WAGW_HANDLER(send_product);
+NGX_WAGW_HANDLER(send_raw);
+NGX_WAGW_HANDLER(chat_send);
 NGX_WAGW_HANDLER(message_pin);
 NGX_WAGW_HANDLER(message_unpin);
 NGX_WAGW_HANDLER(message_keep);
@@ -416,6 +423,8 @@ NGX_WAGW_HANDLER(chats_list);
 NGX_WAGW_HANDLER(chats_overview);
 NGX_WAGW_HANDLER(chats_get);
 NGX_WAGW_HANDLER(chats_messages);
+NGX_WAGW_HANDLER(chats_pinned);
+NGX_WAGW_HANDLER(chats_media);
 NGX_WAGW_HANDLER(chats_read);
 NGX_WAGW_HANDLER(chats_message_get);
 NGX_WAGW_HANDLER(chats_message_delete);

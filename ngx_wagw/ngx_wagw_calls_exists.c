@@ -73,8 +73,7 @@ static void exists_one(wagw_json_t *j, exists_t *e, const char *number)
     wagw_json_kcstr(j, "lid", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(hit, "lid")));
 
     if (e->many) {
-        /* not part of this query */
-        wagw_json_knull(j, "isBusiness");
+        wagw_json_kbool(j, "isBusiness", cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(hit, "isBusiness")));
     }
 
     wagw_json_close(j);

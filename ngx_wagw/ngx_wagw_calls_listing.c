@@ -13,7 +13,6 @@ typedef struct {
     wagw_str_t chat, id, q;
     wagw_buf_t text; /* resolved chat, LID or number */
     int blocked;
-    uint32_t deleted;
     listing_details_pt details;
     unsigned strict : 1; /* an unknown chat is 404 */
     unsigned map : 1;
@@ -192,6 +191,33 @@ NGX_WAGW_HANDLER(chats_messages)
     }
 }
 
+NGX_WAGW_HANDLER(chats_pinned)
+{
+    listing_t *l;
+
+    l = messages_start(call, 50);
+    if (l == NULL) {
+        return;
+    }
+
+    l->messages.type = WAGW_STR_NULL;
+    l->messages.flags = WAGW_ROW_PINNED;
+    ngx_wagw_call_store(call, 0, messages_run, messages_done);
+}
+
+NGX_WAGW_HANDLER(chats_media)
+{
+    listing_t *l;
+
+    l = messages_start(call, 50);
+    if (l == NULL) {
+        return;
+    }
+
+    l->messages.media = true;
+    ngx_wagw_call_store(call, 0, messages_run, messages_done);
+}
+
 NGX_WAGW_HANDLER(message_all)
 {
     listing_t *l;
@@ -294,122 +320,6 @@ NGX_WAGW_HANDLER(message_receipts)
 NGX_WAGW_HANDLER(message_reactions)
 {
     details_start(call, wagw_store_message_reactions);
-}
-
-/* ---- deleting a message ----------------------------------------------------- */
-
-static int delete_run(wagw_store_t *s, ngx_wagw_job_t *job)
-{
-    int rc;
-    bool exists;
-    listing_t *l;
-    wagw_str_t chat;
-    ngx_wagw_call_t *call = job->data;
-
-    l = call->data;
-    chat = l->chat;
-    wagw_buf_reset(&l->text);
-
-    if (chat.n) {
-        rc = wagw_store_chat_resolve(s, l->num, chat, &l->text, &exists);
-
-        if (rc == WAGW_OK && l->text.n) {
-            chat = wagw_buf_view(&l->text);
-
-        } else if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
-            return rc;
-        }
-    }
-
-    rc = wagw_store_message_delete(s, l->num, chat, l->id, &l->deleted);
-
-    return rc == WAGW_OK && l->deleted == 0 ? WAGW_NOT_FOUND : rc;
-}
-
-static void delete_answer(ngx_wagw_call_t *call, wagw_str_t id, uint32_t count)
-{
-    wagw_buf_t b;
-    wagw_json_t j;
-
-    ngx_memzero(&b, sizeof(b));
-    j = wagw_json(&b);
-    wagw_json_open(&j, '{');
-    wagw_json_key(&j, "deleted");
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "messageId", id);
-    wagw_json_kint(&j, "count", count);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
-
-    ngx_wagw_call_data(call, 200, &b, "Message deleted successfully");
-}
-
-static void delete_done(ngx_wagw_job_t *job)
-{
-    uint32_t deleted;
-    ngx_wagw_call_t *call = job->data;
-    listing_t *l = call->data;
-
-    if (listing_failed(call, job->rc, "MESSAGE_NOT_FOUND", "Message not found")) {
-        return;
-    }
-
-    deleted = l->deleted;
-    listing_free(l);
-    delete_answer(call, ngx_wagw_param_str(call, "messageId"), deleted);
-}
-
-static void delete_revoked(ngx_wagw_call_t *call, const wagw_result_t *r)
-{
-    if (r->status != 200 && r->status != 202) {
-        ngx_wagw_call_result(call, r);
-        return;
-    }
-
-    delete_answer(call, ngx_wagw_param_str(call, "messageId"), 1);
-}
-
-static void delete_scoped(ngx_wagw_call_t *call)
-{
-    wagw_str_t scope;
-    wagw_client_info_t info;
-    ngx_wagw_instance_t *in;
-
-    scope = ngx_wagw_param_str(call, "scope");
-
-    if (wagw_str_is(scope, "me") || wagw_str_is(scope, "everyone")) {
-        in = ngx_wagw_call_instance(call);
-        wagw_client_info(in->client, &info);
-
-        if (info.status != WAGW_STATUS_CONNECTED) {
-            ngx_wagw_call_fail(call, 409, "INSTANCE_NOT_CONNECTED", "Instance not found or not connected",
-                               WAGW_STR_NULL);
-            return;
-        }
-
-        if (wagw_str_is(scope, "me")) {
-            ngx_wagw_call_command_at(call, WAGW_CMD_DELETE_FOR_ME, "chatId");
-            return;
-        }
-
-        call->reply = delete_revoked;
-        ngx_wagw_call_command_at(call, WAGW_CMD_REVOKE, "chatId");
-        return;
-    }
-
-    if (listing_start(call, 1)) {
-        ngx_wagw_call_store(call, 1, delete_run, delete_done);
-    }
-}
-
-NGX_WAGW_HANDLER(message_delete)
-{
-    delete_scoped(call);
-}
-
-NGX_WAGW_HANDLER(chats_message_delete)
-{
-    delete_scoped(call);
 }
 
 /* ---- chats ------------------------------------------------------------------- */

@@ -28,26 +28,23 @@ static int lookup_run(wagw_store_t *s, ngx_wagw_job_t *job)
     return wagw_store_message_get(s, l->num, none, none, l->id, false, &l->json);
 }
 
-static void lookup_done(ngx_wagw_job_t *job)
+/* The chat goes into the parameters; false: answered. */
+static bool lookup_found(ngx_wagw_call_t *call, lookup_t *l, int rc)
 {
     cJSON *row;
-    lookup_t *l;
     const char *chat;
-    ngx_wagw_call_t *call = job->data;
 
-    l = call->data;
-
-    if (job->rc != WAGW_OK || l->json.failed) {
+    if (rc != WAGW_OK || l->json.failed) {
         wagw_buf_free(&l->json);
 
-        if (job->rc == WAGW_NOT_FOUND) {
+        if (rc == WAGW_NOT_FOUND) {
             ngx_wagw_call_fail(call, 404, "MESSAGE_NOT_FOUND", "Message not found", WAGW_STR_NULL);
 
         } else {
             ngx_wagw_call_store_failed(call);
         }
 
-        return;
+        return false;
     }
 
     row = cJSON_ParseWithLength((char *)l->json.p, l->json.n);
@@ -61,7 +58,17 @@ static void lookup_done(ngx_wagw_job_t *job)
     cJSON_Delete(row);
     wagw_buf_wipe(&l->json);
 
-    ngx_wagw_call_command(call, l->cmd);
+    return true;
+}
+
+static void lookup_done(ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    lookup_t *l = call->data;
+
+    if (lookup_found(call, l, job->rc)) {
+        ngx_wagw_call_command(call, l->cmd);
+    }
 }
 
 void ngx_wagw_call_command_at(ngx_wagw_call_t *call, wagw_cmd_t cmd, const char *field)
@@ -86,9 +93,159 @@ void ngx_wagw_call_command_at(ngx_wagw_call_t *call, wagw_cmd_t cmd, const char 
     ngx_wagw_call_store(call, 0, lookup_run, lookup_done);
 }
 
+/* ---- one message to several ------------------------------------------------------ */
+
+#define FORWARD_MAX 5
+
+typedef struct {
+    lookup_t l; /* first: the look-up's job finds it in call->data */
+    ngx_wagw_call_t *call;
+    cJSON *to;
+    int at;
+    wagw_buf_t results;
+    ngx_event_t next; /* the engine is still in its own call */
+} forward_t;
+
+static void forward_cleanup(void *data)
+{
+    forward_t *f = data;
+
+    if (f->next.posted) {
+        ngx_delete_posted_event(&f->next);
+    }
+
+    cJSON_Delete(f->to);
+    wagw_buf_free(&f->results);
+}
+
+static void forward_one(forward_t *f)
+{
+    ngx_wagw_call_t *call = f->call;
+
+    /* its own message id, the same in every try of the call */
+    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_part");
+    cJSON_AddNumberToObject(call->params, "_part", f->at);
+    ngx_wagw_param_set(call, "to", cJSON_GetArrayItem(f->to, f->at)->valuestring);
+    ngx_wagw_call_command(call, WAGW_CMD_FORWARD);
+}
+
+static void forward_next(ngx_event_t *ev)
+{
+    ngx_wagw_list_t list;
+    forward_t *f = (forward_t *)((u_char *)ev - offsetof(forward_t, next));
+
+    if (f->at < cJSON_GetArraySize(f->to)) {
+        forward_one(f);
+        return;
+    }
+
+    ngx_memzero(&list, sizeof(list));
+    wagw_buf_u8(&list.json, '[');
+    wagw_buf_str(&list.json, wagw_buf_view(&f->results));
+    wagw_buf_u8(&list.json, ']');
+    list.json.failed = list.json.failed || f->results.failed;
+    list.count = (uint32_t)f->at;
+    list.total = UINT64_MAX;
+    ngx_wagw_call_list(f->call, &list, "Message forwarded");
+}
+
+/* A SendResult, or why there is none; inside an op. */
+static void forward_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    forward_t *f = call->data;
+    wagw_json_t j;
+
+    if (f->results.n) {
+        wagw_buf_u8(&f->results, ',');
+    }
+
+    if (r->code == NULL && r->data.n > 2) {
+        wagw_buf_cstr(&f->results, "{\"success\":true,");
+        wagw_buf_str(&f->results, wagw_str(r->data.p + 1, r->data.n - 1));
+
+    } else {
+        j = wagw_json(&f->results);
+        wagw_json_open(&j, '{');
+        wagw_json_kbool(&j, "success", false);
+        wagw_json_kcstr(&j, "to", cJSON_GetArrayItem(f->to, f->at)->valuestring);
+        wagw_json_kcstr(&j, "error", r->error ? r->error : "Error");
+        wagw_json_kcstr(&j, "code", r->code ? r->code : "INTERNAL");
+
+        if (r->details.n) {
+            wagw_json_kraw(&j, "details", r->details);
+        }
+
+        wagw_json_close(&j);
+    }
+
+    f->at++;
+    ngx_post_event(&f->next, &ngx_posted_events);
+}
+
+static void forward_looked(ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    forward_t *f = call->data;
+
+    if (lookup_found(call, &f->l, job->rc)) {
+        call->reply = forward_reply;
+        forward_one(f);
+    }
+}
+
+static void forward_many(ngx_wagw_call_t *call)
+{
+    forward_t *f;
+    ngx_pool_cleanup_t *cln;
+
+    f = ngx_wagw_call_ctx(call, sizeof(forward_t));
+    if (f == NULL) {
+        return;
+    }
+
+    cln = ngx_pool_cleanup_add(call->pool, 0);
+    if (cln == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return;
+    }
+
+    cln->handler = forward_cleanup;
+    cln->data = f;
+    f->call = call;
+    f->to = cJSON_DetachItemFromObjectCaseSensitive(call->params, "to");
+    f->next.handler = forward_next;
+    f->next.data = f;
+    f->next.log = ngx_cycle->log;
+    f->l.num = ngx_wagw_call_instance(call)->num;
+    f->l.id = ngx_wagw_param_str(call, "messageId");
+    f->l.field = "fromChatId";
+
+    if (ngx_wagw_param_str(call, "fromChatId").n) {
+        call->reply = forward_reply;
+        forward_one(f);
+        return;
+    }
+
+    ngx_wagw_call_store(call, 0, lookup_run, forward_looked);
+}
+
 NGX_WAGW_HANDLER(message_forward)
 {
-    ngx_wagw_call_command_at(call, WAGW_CMD_FORWARD, "fromChatId");
+    int n;
+    const cJSON *to;
+
+    to = ngx_wagw_param(call, "to");
+    n = cJSON_GetArraySize(to);
+
+    if (!cJSON_IsArray(to)) {
+        ngx_wagw_call_command_at(call, WAGW_CMD_FORWARD, "fromChatId");
+
+    } else if (n < 1 || n > FORWARD_MAX) {
+        ngx_wagw_call_invalid(call, "to", "must have 1 to 5 items");
+
+    } else {
+        forward_many(call);
+    }
 }
 
 /* ---- seen: without ids, what is unread in the chat ------------------------------ */

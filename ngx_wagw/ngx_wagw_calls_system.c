@@ -296,6 +296,7 @@ static void system_status_list(ngx_wagw_call_t *call, wagw_json_t *j)
         wagw_json_kstr(j, "id", wagw_str(in->id.data, in->id.len));
         wagw_json_kcstr(j, "status", wagw_status_name(info.status));
         wagw_json_kbool(j, "connected", info.status == WAGW_STATUS_CONNECTED);
+        wagw_json_kint(j, "ignored", (int64_t)info.ignored);
         wagw_json_close(j);
     }
 

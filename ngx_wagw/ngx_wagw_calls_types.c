@@ -1,4 +1,5 @@
 #include "ngx_wagw_preview.h"
+#include "ngx_wagw_routes.h"
 
 /*
  * Messages of every kind but media (contract 3.3, 3.4): the fields are the
@@ -407,4 +408,117 @@ NGX_WAGW_HANDLER(message_votes)
     v->id = ngx_wagw_param_str(call, "messageId");
     v->list.total = UINT64_MAX;
     ngx_wagw_call_store(call, 0, votes_run, votes_done);
+}
+
+/* ---- what needs more than its fields ------------------------------------------------------ */
+
+NGX_WAGW_HANDLER(event_cancel)
+{
+    types_send(call, WAGW_BUILD_EVENT_CANCEL, WAGW_CMD_SEND_AT, "Event cancelled", NULL);
+}
+
+NGX_WAGW_HANDLER(send_product)
+{
+    types_send(call, WAGW_BUILD_PRODUCT, WAGW_CMD_PRODUCT, "Product sent successfully", NULL);
+}
+
+NGX_WAGW_HANDLER(send_raw)
+{
+    if (!ngx_wagw_owner_conf()->raw_messages) {
+        ngx_wagw_call_fail(call, 403, "AUTH_FORBIDDEN", "Raw messages are not allowed: wagw_raw_messages is off",
+                           WAGW_STR_NULL);
+        return;
+    }
+
+    types_send(call, WAGW_BUILD_RAW, WAGW_CMD_SEND, "Message sent successfully", NULL);
+}
+
+/* ---- any of them, below its chat ------------------------------------------------------------ */
+
+/* Form and multipart values come as text where the row did not know their type. */
+static void types_values(cJSON *params, const ngx_wagw_field_t *fields)
+{
+    cJSON *v, *typed;
+    const ngx_wagw_field_t *f;
+
+    for (f = fields; f && f->name; f++) {
+        v = cJSON_GetObjectItemCaseSensitive(params, f->name);
+
+        if (cJSON_IsString(v)) {
+            typed = ngx_wagw_fields_value(fields, f->name, v->valuestring);
+
+            if (typed && !cJSON_ReplaceItemInObjectCaseSensitive(params, f->name, typed)) {
+                cJSON_Delete(typed);
+            }
+        }
+    }
+}
+
+static const ngx_wagw_route_t *types_route(ngx_wagw_call_t *call)
+{
+    char path[80];
+    size_t i, n;
+    wagw_str_t type;
+
+    type = ngx_wagw_param_str(call, "type");
+    n = (size_t)snprintf(path, sizeof(path), "/api/message/send/%.32s", (const char *)type.p);
+
+    for (i = 0; i < n; i++) {
+        if (path[i] == '_') {
+            path[i] = '-';
+        }
+    }
+
+    return ngx_wagw_route_find("POST", path);
+}
+
+NGX_WAGW_HANDLER(chat_send)
+{
+    int rc;
+    char *chat, *id;
+    const char *code;
+    wagw_buf_t details = {0};
+    const ngx_wagw_route_t *route;
+
+    route = types_route(call);
+
+    if (route == NULL || route->handler == ngx_wagw_call_send_bulk) {
+        ngx_wagw_call_invalid(call, "type", "not a kind of message that can be sent");
+        return;
+    }
+
+    if ((route->perm & NGX_WAGW_PERM_ADMIN) && !(call->perm & NGX_WAGW_PERM_ADMIN)) {
+        ngx_wagw_call_fail(call, 403, "AUTH_FORBIDDEN", "The key lacks a permission", WAGW_STR_NULL);
+        return;
+    }
+
+    if (route->handler == NULL) {
+        ngx_wagw_call_fail(call, 501, "NOT_SUPPORTED", "Not supported", WAGW_STR_NULL);
+        return;
+    }
+
+    /* copies: setting a parameter may free where it comes from */
+    chat = strdup((const char *)ngx_wagw_param_str(call, "chatId").p);
+    id = strndup((const char *)call->instance_id.data, call->instance_id.len);
+    if (chat && id) {
+        ngx_wagw_param_set(call, "to", chat);
+        ngx_wagw_param_set(call, "instanceId", id);
+    }
+    free(chat);
+    free(id);
+
+    types_values(call->params, route->fields);
+    rc = ngx_wagw_fields_check(route->fields, call->params, &code, &details);
+
+    if (rc == WAGW_OK) {
+        route->handler(call);
+
+    } else if (rc == WAGW_MALFORMED) {
+        ngx_wagw_call_fail(call, 400, code, "Validation failed", wagw_buf_view(&details));
+
+    } else {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+    }
+
+    wagw_buf_free(&details);
 }

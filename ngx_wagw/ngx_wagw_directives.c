@@ -670,6 +670,7 @@ char *ngx_wagw_conf_complete(ngx_conf_t *cf, ngx_wagw_main_conf_t *wmcf)
     }
     ngx_conf_init_uint_value(wmcf->owner_connections, 12000);
     ngx_conf_init_value(wmcf->process_control, 0);
+    ngx_conf_init_value(wmcf->raw_messages, 0);
     ngx_conf_init_uint_value(wmcf->webhook_signature, 3);
     ngx_conf_init_uint_value(wmcf->event_names, 0);
     ngx_conf_init_uint_value(wmcf->compat, 0);

@@ -220,6 +220,12 @@ static void fields_any(fields_errors_t *e, const ngx_wagw_field_t *f, cJSON *v)
         (cJSON_IsString(v) && fields_choice(c, "all") && strcmp(v->valuestring, "all") == 0)) {
         return;
     }
+    if (cJSON_IsString(v) && fields_choice(c, "jid")) {
+        if (!fields_jid(v)) {
+            fields_bad_jid(e, f->name, "a phone number or JID");
+        }
+        return;
+    }
     if (cJSON_IsArray(v) && fields_choice(c, "jids")) {
         cJSON_ArrayForEach(i, v)
         {
@@ -452,9 +458,14 @@ cJSON *ngx_wagw_fields_value(const ngx_wagw_field_t *fields, const char *name, c
     case NGX_WAGW_T_JIDS:
         return fields_split(value);
 
+    case NGX_WAGW_T_ANY:
+        /* a number of a person is no number */
+        if (f->choices && fields_choice(f->choices, "jid") && *value != '[') {
+            break;
+        }
+        /* fall through */
     case NGX_WAGW_T_OBJ:
     case NGX_WAGW_T_ARR:
-    case NGX_WAGW_T_ANY:
         if (ngx_wagw_json_check((const uint8_t *)value, strlen(value)) == NGX_WAGW_JSON_OK) {
             return cJSON_Parse(value);
         }

@@ -238,6 +238,7 @@ void ngx_wagw_settings_write(wagw_buf_t *b, ngx_wagw_main_conf_t *wmcf)
     }
     ngx_wagw_put_u32(b, wmcf->whatsapp_version_auto);
     ngx_wagw_put_u32(b, wmcf->process_control);
+    ngx_wagw_put_u32(b, wmcf->raw_messages);
     ngx_wagw_put_u32(b, wmcf->webhook_signature);
     ngx_wagw_put_u32(b, wmcf->event_names);
     ngx_wagw_put_u32(b, wmcf->compat);
@@ -269,6 +270,7 @@ ngx_int_t ngx_wagw_settings_read(ngx_wagw_reader_t *r, ngx_pool_t *pool, ngx_wag
     }
     new.whatsapp_version_auto = ngx_wagw_get_u32(r);
     new.process_control = ngx_wagw_get_u32(r);
+    new.raw_messages = ngx_wagw_get_u32(r);
     new.webhook_signature = ngx_wagw_get_u32(r);
     new.event_names = ngx_wagw_get_u32(r);
     new.compat = ngx_wagw_get_u32(r);

@@ -532,6 +532,11 @@ static void owner_store_opened(void)
 
 /* ---- reload and end ------------------------------------------------------------------ */
 
+const ngx_wagw_main_conf_t *ngx_wagw_owner_conf(void)
+{
+    return ow.wmcf;
+}
+
 void ngx_wagw_owner_settings(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
 {
     wagw_client_shared_t *sh = ngx_wagw_shared();
@@ -544,6 +549,7 @@ void ngx_wagw_owner_settings(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf)
     ow.wmcf->compat = wmcf->compat;
     ow.wmcf->request_log = wmcf->request_log;
     ow.wmcf->process_control = wmcf->process_control;
+    ow.wmcf->raw_messages = wmcf->raw_messages;
 
     /* a version that was learned is newer than the built-in one */
     if (!wmcf->whatsapp_version_auto) {

@@ -548,7 +548,27 @@ void ngx_wagw_call_store(ngx_wagw_call_t *call, ngx_uint_t write, int (*run)(wag
  */
 static void call_command_id(open_call_t *o, wagw_cmd_t cmd, cJSON *params)
 {
-    if (cmd != WAGW_CMD_SEND || !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(params, "messageId"))) {
+    char id[32];
+    u_char hash[32];
+    size_t i;
+    const cJSON *part;
+
+    part = cJSON_GetObjectItemCaseSensitive(params, "_part");
+
+    if (cJSON_IsNumber(part) && part->valueint > 0) {
+        /* one of several messages: an id of its own, the same in every try */
+        i = (size_t)snprintf(id, sizeof(id), "%.22s|%d", o->id, part->valueint);
+        wagw_sha256(hash, wagw_str(id, i));
+        ngx_memcpy(id, "3EB0", 4);
+
+        for (i = 0; i < 9; i++) {
+            snprintf(id + 4 + 2 * i, 3, "%02X", hash[i]);
+        }
+
+        cJSON_AddStringToObject(params, "_id", id);
+
+    } else if ((cmd != WAGW_CMD_SEND && cmd != WAGW_CMD_PRODUCT) ||
+               !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(params, "messageId"))) {
         cJSON_AddStringToObject(params, "_id", o->id);
     }
 

@@ -313,6 +313,37 @@ const ngx_wagw_field_t ngx_wagw_fields_event_respond[] = {
     ENUM("response", REQ, "going|maybe|not_going", NULL, "the answer"),
     END};
 
+const ngx_wagw_field_t ngx_wagw_fields_event_cancel[] = {
+    CHAT,
+    STR("ref", OPT, NULL, 0, 128, "your reference, echoed in answer and events"),
+    BOOL("async", "false", "answer 202 at once"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_product[] = {
+    INSTANCE, SEND_FIELDS,
+    JID("businessJid", REQ, NULL, "whose catalogue it is in"),
+    STR("productId", REQ, NULL, 1, 128, "the product"),
+    STR("body", OPT, NULL, 0, 4096, "text of the card"),
+    STR("footer", OPT, NULL, 0, 1024, "small print"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_raw[] = {
+    INSTANCE, SEND_FIELDS,
+    {"message", NGX_WAGW_T_OBJ, F_REQ, NULL, 0, 0, NULL, NULL, "protobuf JSON of Message (see wagw_raw_messages)"},
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_send[] = {
+    CHAT,
+    STR("type", REQ, NULL, 1, 32, "last word of a send call: text, image, live_location ...; its fields beside"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_pinned[] = {CHAT, LIMIT("50"), CURSOR, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_media[] = {
+    CHAT, LIMIT("50"), OFFSET, CURSOR,
+    ENUM("type", OPT, "image|video|audio|voice|document|sticker", NULL, "only of this type"),
+    END};
+
 const ngx_wagw_field_t ngx_wagw_fields_bulk[] = {
     INSTANCE,
     ARR("recipients", REQ, 1, 1000, "[jid] or [{to, variables?}]"),
@@ -356,7 +387,7 @@ const ngx_wagw_field_t ngx_wagw_fields_message_put[] = {
 
 const ngx_wagw_field_t ngx_wagw_fields_forward[] = {
     INSTANCE,
-    JID("to", REQ, NULL, "recipient"),
+    {"to", NGX_WAGW_T_ANY, F_REQ, NULL, 0, 0, "jid|jids", NULL, "recipient, or 1 to 5 of them"},
     MESSAGE_ID,
     JID("fromChatId", OPT, NULL, "the chat that holds the message"),
     STR("ref", OPT, NULL, 0, 128, "your reference, echoed in answer and events"),

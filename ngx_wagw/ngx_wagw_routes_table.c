@@ -155,7 +155,7 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Sends a live location"},
     {"POST", "/api/message/send/contact", "message", P_SEND, 1, B(contact_send, send_contact), I | C | K, "3.3",
      "Sends contacts"},
-    {"POST", "/api/message/send/product", "message", P_SEND, 3, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/product", "message", P_SEND, 3, B(product, send_product), I | C | K, "3.3",
      "Sends a catalogue product"},
     {"POST", "/api/message/send/template", "message", P_SEND, 2, NOT_YET, I | K, "3.3",
      "Sends a stored template"},
@@ -163,7 +163,7 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Sends to many recipients"},
     {"POST", "/api/message/send/event", "message", P_SEND, 3, B(event, send_event), I | C | K, "3.3",
      "Sends a calendar event"},
-    {"POST", "/api/message/send/raw", "message", P_ADMIN, 3, NOT_YET, I | K, "3.3",
+    {"POST", "/api/message/send/raw", "message", P_ADMIN, 3, B(raw, send_raw), I | C | K, "3.3",
      "Sends a raw protocol message"},
 
     /* 3.4 */
@@ -265,11 +265,11 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Unmutes a chat"},
     {"PUT", "/api/chats/:instanceId/:chatId/ephemeral", "chats", P_WRITE, 2, B(ephemeral, chat_ephemeral), I | C | K, "3.5",
      "Sets the disappearing timer"},
-    {"POST", "/api/chats/:instanceId/:chatId/messages", "chats", P_SEND, 3, NOT_YET, I | K, "3.5",
+    {"POST", "/api/chats/:instanceId/:chatId/messages", "chats", P_SEND, 3, B(chat_send, chat_send), I | C | K | M, "3.5",
      "Sends a message to the chat"},
-    {"GET", "/api/chats/:instanceId/:chatId/pinned", "chats", P_READ, 3, NOT_YET, I, "3.5",
+    {"GET", "/api/chats/:instanceId/:chatId/pinned", "chats", P_READ, 3, B(chat_pinned, chats_pinned), I, "3.5",
      "Pinned messages"},
-    {"GET", "/api/chats/:instanceId/:chatId/media", "chats", P_READ, 3, NOT_YET, I, "3.5",
+    {"GET", "/api/chats/:instanceId/:chatId/media", "chats", P_READ, 3, B(chat_media, chats_media), I, "3.5",
      "Media messages"},
 
     /* 3.6 */
@@ -450,7 +450,7 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Subscribes to a presence"},
     {"POST", "/api/events/:instanceId", "events", P_SEND, 1, B(event_send, send_event), I | C | K, "3.10",
      "Sends a calendar event"},
-    {"POST", "/api/events/:instanceId/:messageId/cancel", "events", P_SEND, 3, NOT_YET, I | K, "3.10",
+    {"POST", "/api/events/:instanceId/:messageId/cancel", "events", P_SEND, 3, B(event_cancel, event_cancel), I | C | K, "3.10",
      "Cancels a calendar event"},
     {"POST", "/api/events/:instanceId/:messageId/respond", "events", P_SEND, 3, B(event_respond, event_respond), I | C | K, "3.10",
      "Answers a calendar event"},

@@ -228,6 +228,7 @@ wagw_whatsapp_version 2.3000.1023223821;
 wagw_outbound_allow 10.0.0.0/8 fd00::/8;
 wagw_owner_connections 1000;
 wagw_process_control off;
+wagw_raw_messages off;
 wagw_compat off;
 wagw_event_names canonical;
 wagw_webhook_signature v1 hub waha;

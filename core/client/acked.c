@@ -115,9 +115,7 @@ static int ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, i
 
     wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
     if (code == 463) {
-        r.status = 429;
-        r.code = "WA_ACCOUNT_RESTRICTED";
-        r.error = "WhatsApp does not let this account open new chats now";
+        WAGW_TRY(wagw_limit_refused(t, &r));
     } else if (code != 403 && code != 401 && code != 429) {
         r.status = 502;
         r.code = "WA_ERROR";

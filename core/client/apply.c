@@ -27,6 +27,13 @@ wagw_str_t wagw_apply_actor(wagw_turn_t *t, const wagw_incoming_t *in)
     return wagw_jid_str(&t->arena, &own);
 }
 
+static void ignored_then(wagw_client_t *c, void *arg)
+{
+    (void)arg;
+    c->ignored++;
+    c->ops->changed(c->driver);
+}
+
 int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
 {
     int rc;
@@ -42,7 +49,7 @@ int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
     if (m.dsm_to.n) {
         if (!in.from_me || in.node == NULL) {
             wagw_client_log(t->c, WAGW_LOG_WARN, "a device-sent message of somebody else is dropped");
-            return WAGW_OK;
+            return wagw_turn_then(t, ignored_then, NULL, 0);
         }
         /* the stanza's recipient names the chat already; this one fills in */
         if (!wagw_node_has(in.node, "recipient") && wagw_jid_parse(&j, m.dsm_to) == WAGW_OK) {
@@ -89,7 +96,7 @@ int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
             return wagw_apply_self(t, &in, &m);
         }
         wagw_client_log(t->c, WAGW_LOG_WARN, "a message of a kind that only our own devices may send is dropped");
-        return WAGW_OK;
+        return wagw_turn_then(t, ignored_then, NULL, 0);
 
     case WAGW_IS_EPHEMERAL_SETTING:
     case WAGW_IS_PIN:

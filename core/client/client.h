@@ -94,8 +94,8 @@ typedef enum {
     WAGW_CMD_CHATSTATE, /* chatId|to, state composing|recording|paused, duration? ms */
     WAGW_CMD_PRESENCE,  /* presence, chatId? */
     WAGW_CMD_PRESENCE_SUBSCRIBE, /* chatId */
-    WAGW_CMD_CHECK_EXISTS, /* phoneNumber | phoneNumbers (<= 50); [{phoneNumber digits, exists, jid, lid}] of those
-                              found */
+    WAGW_CMD_CHECK_EXISTS, /* phoneNumber | phoneNumbers (<= 50); [{phoneNumber digits, exists, jid, lid, isBusiness}]
+                              of those found; the last is asked for with phoneNumbers only */
     WAGW_CMD_PAIRING_CODE, /* phoneNumber, customCode?, showPushNotification?; {pairingCode, expiresIn} */
     WAGW_CMD_QR,           /* waits for the first QR: {raw, expiresIn, attempt} */
     WAGW_CMD_LOGOUT,       /* {remote} */
@@ -136,9 +136,12 @@ typedef enum {
     WAGW_CMD_GROUP_REQUESTS,    /* groupId; [{jid, requestedAt, via}] */
     WAGW_CMD_GROUP_DECIDE,      /* groupId, participants, approve; [result] */
 
-    WAGW_CMD_SEND_AT, /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
-    WAGW_CMD_EVENT    /* of the owner, in any state: _event name, _chat?, _data{}; _sends {num, at, rest, status,
-                         code, error, next}: what came of a job's item, in the same commit */
+    WAGW_CMD_SEND_AT,      /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
+    WAGW_CMD_PRODUCT,      /* to, businessJid, productId, body?, footer?: from the catalogue, then as a send; 404 */
+    WAGW_CMD_DELETE_LOCAL, /* chatId, messageId, _last{ms, id, body, type, fromMe}: only here; {deleted{messageId,
+                             count}}, 404 */
+    WAGW_CMD_EVENT         /* of the owner, in any state: _event name, _chat?, _data{}; _sends {num, at, rest, status,
+                              code, error, next}: what came of a job's item, in the same commit */
 } wagw_cmd_t;
 
 /* What an observer (registry, GET instance) may know.  Views live as long as
@@ -157,7 +160,8 @@ typedef struct {
     wagw_str_t disconnect_reason;
     int64_t disconnect_ms;
     uint64_t sent, received, failed, reconnects;
-    uint32_t queue; /* sends waiting */
+    uint64_t ignored; /* of kinds that only own devices may send, from others */
+    uint32_t queue;   /* sends waiting */
 } wagw_client_info_t;
 
 /* CPU work that must not run on the loop (PBKDF2).  The driver calls run()

@@ -17,11 +17,13 @@
  *   group_key.c  our sender keys;  group_send.c  messages to groups
  *   devices.c   device lists and bundles
  *   send.c      from a command to the stanza; jobs.c, make.c, acked.c, stanza.c
- *   rows.c      message and chat rows
+ *   rows.c      message and chat rows;  discard.c  away with one
  *   self.c      what only our own devices may send
  *   receive.c   messages;  apply.c, addon.c  what their content does;  retry.c  both ways
  *   receipt.c   receipts, in and out
+ *   limit.c     the reach-out time-lock
  *   notify.c    notifications and everything else the server pushes
+ *   exists.c    who is on WhatsApp;  catalog.c  products
  *   command.c   REST commands;  event.c  events
  *   app*.c      app state;  history*.c  history (app_i.h)
  *
@@ -321,6 +323,8 @@ int wagw_turn_message(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, wagw_str_t
 int wagw_turn_message_by(wagw_turn_t *t, wagw_str_t chat, wagw_str_t id, const wagw_jid_t *author,
                          wagw_row_message_t *m);
 int wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m);
+/* Row, receipts, reactions and votes go. */
+int wagw_turn_message_discard(wagw_turn_t *t, const wagw_row_message_t *m);
 /* The chat row after a message; unread: how many it adds. */
 int wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread);
 int wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c);
@@ -341,7 +345,7 @@ typedef struct {
     const char *biz;
     wagw_str_t message; /* unpadded Message */
     wagw_jid_t pn;      /* peer_recipient_pn, or empty */
-    wagw_str_t secret;
+    wagw_jid_t self;    /* own user in the namespace of `to` */
 } wagw_stanza_t;
 
 /* Encrypts for each device (namespace of `to`, own sending device left out)
@@ -351,6 +355,11 @@ int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t
 /* One pairwise enc node for a device; *prekey is or-ed. */
 int wagw_stanza_enc(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *device, wagw_str_t message, bool *prekey,
                     wagw_node_t **enc);
+/* <meta> of polls, votes and events (04 section 11.2). */
+void wagw_stanza_meta(wagw_turn_t *t, wagw_node_t *parent, const char *type, const char *polltype);
+/* <reporting> (04 section 19), when the message has a secret. */
+int wagw_stanza_report(wagw_turn_t *t, wagw_node_t *parent, wagw_str_t message, wagw_str_t id, const wagw_jid_t *self,
+                       const wagw_jid_t *chat);
 /* <bot> and <biz> of an interactive message (04 section 11.3). */
 void wagw_stanza_biz(wagw_turn_t *t, wagw_node_t *parent, const char *biz, bool direct);
 int wagw_stanza_identity(wagw_turn_t *t, wagw_node_t *parent); /* <device-identity> */
@@ -486,6 +495,20 @@ int wagw_token_received(wagw_turn_t *t, const wagw_node_t *notification);
 /* After a direct message was acknowledged: gives ours when it is due. */
 int wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user);
 
+/* ---- limits of the account (limit.c; 04 section 16, 10 section 7.2) ------------------- */
+
+typedef struct {
+    int64_t ends_ms; /* 0: none */
+    char type[48];   /* as WhatsApp calls it */
+} wagw_timelock_t;
+
+int wagw_limit_restore(wagw_turn_t *t);                            /* after a login */
+int wagw_limit_notification(wagw_turn_t *t, const wagw_node_t *n); /* mex */
+/* A message was refused with 463: fills the answer, tells it as an event. */
+int wagw_limit_refused(wagw_turn_t *t, wagw_result_t *r);
+/* Nothing goes to a chat that does not exist yet while the lock is on; *refused: answered. */
+int wagw_limit_new_chat(wagw_turn_t *t, uint64_t command, wagw_str_t chat, bool *refused);
+
 /* ---- what the server sends --------------------------------------------------------------- */
 
 int wagw_login_success(wagw_turn_t *t, const wagw_node_t *n);
@@ -592,6 +615,14 @@ int64_t wagw_param_int(const cJSON *params, const char *name, int64_t dflt);
 /* to | chatId; false: 400 was answered. */
 int wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const char *name, const char *alias,
                    wagw_jid_t *out);
+/* 200 with data (freed; may be NULL). */
+int wagw_command_ok(wagw_turn_t *t, uint64_t command, wagw_buf_t *data, const char *message);
+/* An empty usync request (11 section 7): its <query> and <list> are to be filled. */
+int wagw_usync(wagw_turn_t *t, const char *context, wagw_node_t **iq, wagw_node_t **query, wagw_node_t **list);
+int wagw_product_command(wagw_turn_t *t, uint64_t command, const cJSON *params); /* catalog.c */
+int wagw_discard_command(wagw_turn_t *t, uint64_t command, const cJSON *params); /* discard.c */
+int wagw_exists_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
+int wagw_lid_of_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 int wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused);
 int wagw_presence_send(wagw_turn_t *t, bool available);
 
@@ -685,6 +716,8 @@ struct wagw_client_s {
     char disconnect_reason[64];
     int64_t disconnect_ms;
     uint64_t sent, received, failed, reconnects;
+    uint64_t ignored; /* messages of kinds that only own devices may send, from others */
+    wagw_timelock_t lock;
 
     /* turns */
     wagw_item_t *items, **items_last;

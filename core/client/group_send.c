@@ -259,7 +259,7 @@ static int group_stanza(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const w
     char phash[16];
     uint8_t pad;
     wagw_buf_t plain = {0}, sealed = {0};
-    wagw_node_t *msg, *enc, *meta;
+    wagw_node_t *msg, *enc;
     wagw_signal_t *sig = wagw_turn_signal(t);
     wagw_signal_addr_t self = wagw_group_self(t);
 
@@ -294,13 +294,13 @@ static int group_stanza(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const w
             wagw_node_attrc(&t->arena, enc, "decrypt-fail", "hide");
         }
         wagw_node_bytes(enc, wagw_arena_str(&t->arena, wagw_buf_view(&sealed)));
-        if (m->built.polltype) {
-            meta = wagw_node_child(&t->arena, msg, "meta");
-            wagw_node_attrc(&t->arena, meta, "polltype", m->built.polltype);
-        }
+        wagw_stanza_meta(t, msg, m->built.stanza_type, m->built.polltype);
         if (m->built.biz) {
             wagw_stanza_biz(t, msg, m->built.biz, false);
         }
+        rc = wagw_stanza_report(t, msg, m->built.bytes, wagw_cstr(s->job.id), &m->self, &m->to);
+    }
+    if (rc == WAGW_OK) {
         rc = msg ? wagw_node_encode(out, msg) : WAGW_NOMEM;
     }
     wagw_buf_wipe(&plain);

@@ -158,6 +158,7 @@ static int active_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     }
     WAGW_TRY(wagw_prekeys_digest(t));
     WAGW_TRY(wagw_prekeys_rotate(t));
+    WAGW_TRY(wagw_limit_restore(t));
     ib = wagw_node(&t->arena, "ib");
     wagw_node_attrc(
         &t->arena, wagw_node_child(&t->arena, ib, "unified_session"), "id",

@@ -143,6 +143,7 @@ bool wagw_job_aims(wagw_build_kind_t kind)
     case WAGW_BUILD_FORWARD:
     case WAGW_BUILD_POLL_VOTE:
     case WAGW_BUILD_EVENT_RESPONSE:
+    case WAGW_BUILD_EVENT_CANCEL:
     case WAGW_BUILD_PIN:
     case WAGW_BUILD_KEEP:
         return true;
@@ -195,8 +196,17 @@ static int build_target(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m, wagw_bu
     }
     WAGW_TRY(rc);
 
+    /* what is sealed under the target's secret cannot be made without it */
+    if ((job->kind == WAGW_BUILD_EVENT_RESPONSE || job->kind == WAGW_BUILD_EVENT_CANCEL ||
+         job->kind == WAGW_BUILD_POLL_VOTE) &&
+        row->secret.n != 32) {
+        m->refused = true;
+        return wagw_turn_fail(t, job->command, 404, "MESSAGE_NOT_FOUND", "The message's secret is not stored");
+    }
+
     /* a group's admin may revoke for others */
-    if (!row->from_me && (job->kind == WAGW_BUILD_EDIT || (job->kind == WAGW_BUILD_REVOKE && !own_admin(t, m)))) {
+    if (!row->from_me && (job->kind == WAGW_BUILD_EDIT || job->kind == WAGW_BUILD_EVENT_CANCEL ||
+                          (job->kind == WAGW_BUILD_REVOKE && !own_admin(t, m)))) {
         m->refused = true;
         return wagw_turn_fail(t, job->command, 403, "WA_FORBIDDEN", "Only own messages can be changed for everyone");
     }

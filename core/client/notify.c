@@ -225,6 +225,9 @@ int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
     if (wagw_str_is(type, "privacy_token")) {
         return wagw_token_received(t, n);
     }
+    if (wagw_str_is(type, "mex")) {
+        return wagw_limit_notification(t, n);
+    }
     if (wagw_str_is(type, "link_code_companion_reg")) {
         return wagw_code_primary_hello(t, n);
     }

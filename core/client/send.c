@@ -361,7 +361,7 @@ int wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const 
         row.mentions = m->built.mentions;
         row.media = m->built.media;
         row.content = m->built.bytes;
-        row.secret = wagw_str(m->secret, m->built.hidden ? 0 : 32);
+        row.secret = m->built.hidden ? WAGW_STR_NULL : m->built.secret;
         row.ref = wagw_param_str(job->params, "ref");
         row.edit = wagw_cstr(m->built.edit);
         row.stanza_type = wagw_cstr(m->built.stanza_type);
@@ -412,6 +412,13 @@ static int job_step(wagw_turn_t *t, step_t *s)
     }
     if (rc != WAGW_OK && (rc != WAGW_NOT_FOUND || job->rebuilt)) {
         return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+    }
+
+    if (!job->rebuilt) {
+        WAGW_TRY(wagw_limit_new_chat(t, job->command, m.chat, &m.refused));
+        if (m.refused) {
+            return WAGW_OK;
+        }
     }
 
     /* device lists of both sides */
@@ -506,6 +513,7 @@ static int job_step(wagw_turn_t *t, step_t *s)
     st.biz = m.built.biz;
     st.message = m.built.bytes;
     st.pn = m.pn;
+    st.self = m.self;
     rc = wagw_stanza_message(t, &st, all, n, &out);
     if (rc == WAGW_OK) {
         rc = wagw_job_store(t, job, &m, job->rebuilt ? &old : NULL, wagw_buf_view(&out));

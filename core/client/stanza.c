@@ -91,13 +91,44 @@ void wagw_stanza_biz(wagw_turn_t *t, wagw_node_t *parent, const char *biz, bool 
     wagw_node_attrc(&t->arena, wagw_node_child(&t->arena, n, "quality_control"), "source_type", "third_party");
 }
 
+int wagw_stanza_report(wagw_turn_t *t, wagw_node_t *parent, wagw_str_t message, wagw_str_t id, const wagw_jid_t *self,
+                       const wagw_jid_t *chat)
+{
+    size_t n;
+    uint8_t token[16];
+    wagw_node_t *k;
+    wagw_jid_t to = wagw_jid_user(chat);
+
+    WAGW_TRY(
+        wagw_reporting_token_of(token, &n, message, id, wagw_jid_str(&t->arena, self), wagw_jid_str(&t->arena, &to)));
+    if (n) {
+        k = wagw_node_child(&t->arena, wagw_node_child(&t->arena, parent, "reporting"), "reporting_token");
+        wagw_node_attrc(&t->arena, k, "v", "2");
+        if (wagw_node_bytes_copy(&t->arena, k, wagw_str(token, n)) == NULL) {
+            return WAGW_NOMEM;
+        }
+    }
+    return WAGW_OK;
+}
+
+void wagw_stanza_meta(wagw_turn_t *t, wagw_node_t *parent, const char *type, const char *polltype)
+{
+    bool event = strcmp(type, "event") == 0;
+    wagw_node_t *meta;
+
+    if (event || polltype) {
+        meta = wagw_node_child(&t->arena, parent, "meta");
+        wagw_node_attrc(&t->arena, meta, event ? "event_type" : "polltype", event ? "creation" : polltype);
+    }
+}
+
 int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t *devices, size_t n, wagw_buf_t *out)
 {
     int rc;
     bool prekey = false, self_chat = wagw_is_me(t->c, &s->to), own;
     size_t peers = 0;
     wagw_str_t dsm = WAGW_STR_NULL;
-    wagw_node_t *m, *parts, *to, *enc, *meta;
+    wagw_node_t *m, *parts, *to, *enc;
     wagw_signal_t *sig = wagw_turn_signal(t);
     wagw_signal_addr_t addr;
 
@@ -150,13 +181,11 @@ int wagw_stanza_message(wagw_turn_t *t, const wagw_stanza_t *s, const wagw_jid_t
     if (prekey) {
         WAGW_TRY(wagw_stanza_identity(t, m));
     }
-    if (s->polltype) {
-        meta = wagw_node_child(&t->arena, m, "meta");
-        wagw_node_attrc(&t->arena, meta, "polltype", s->polltype);
-    }
+    wagw_stanza_meta(t, m, s->type, s->polltype);
     if (s->biz) {
         wagw_stanza_biz(t, m, s->biz, true);
     }
+    WAGW_TRY(wagw_stanza_report(t, m, s->message, s->id, &s->self, &s->to));
     if (!self_chat) {
         WAGW_TRY(wagw_token_attach(t, m, &s->to));
     }

@@ -189,5 +189,6 @@ void wagw_client_info(const wagw_client_t *c, wagw_client_info_t *out)
     out->received = c->received;
     out->failed = c->failed;
     out->reconnects = c->reconnects;
+    out->ignored = c->ignored;
     out->queue = c->njobs;
 }

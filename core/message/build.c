@@ -276,9 +276,17 @@ static int wagw_build_finish(wagw_draft_t *d)
             info->messagesecret.len = 32;
         }
 
-        info->has_messageaddondurationinsecs = d->has_add_on;
-        info->messageaddondurationinsecs = d->add_on;
+        if (d->has_add_on) {
+            info->has_messageaddondurationinsecs = 1;
+            info->messageaddondurationinsecs = d->add_on;
+        }
+
         d->m->messagecontextinfo = info;
+    }
+
+    info = d->m->messagecontextinfo;
+    if (info && info->has_messagesecret && info->messagesecret.len == 32) {
+        out->secret = wagw_pb_view(&info->messagesecret);
     }
 
     out->bytes = wagw_pb_pack(d->a, d->m);

@@ -58,8 +58,12 @@ int wagw_compose_special(wagw_draft_t *d);
 int wagw_compose_media(wagw_draft_t *d);
 int wagw_compose_album(wagw_draft_t *d);
 int wagw_compose_thumbnail(const wagw_draft_t *d, const cJSON *from, Wa__Message__ExtendedTextMessage *x);
-/* response.c: the answer to an event. */
+/* response.c: the answer to an event; its cancellation. */
 int wagw_compose_response(wagw_draft_t *d);
+int wagw_compose_cancel(wagw_draft_t *d);
+/* commerce.c, raw.c */
+int wagw_compose_product(wagw_draft_t *d);
+int wagw_compose_raw(wagw_draft_t *d);
 /* choice.c: lists and buttons. */
 int wagw_compose_choice(wagw_draft_t *d);
 /* native_flow name of its <biz> node, or NULL. */

@@ -168,10 +168,40 @@ int wagw_pb_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, wagw_str_
     return rc;
 }
 
+#define WAGW_PBJSON_PATH 400
+
 typedef struct {
     wagw_arena_t *a;
     const char **field;
+    wagw_buf_t *path; /* of the culprit, or NULL */
 } wagw_pbjson_in_t;
+
+/* Outer names go before what is there already. */
+static void wagw_pbjson_prepend(const wagw_pbjson_in_t *in, const char *name, size_t index)
+{
+    wagw_buf_t b = {0};
+
+    if (in->path == NULL || in->path->n + strlen(name) > WAGW_PBJSON_PATH) {
+        return;
+    }
+
+    if (*name) {
+        wagw_buf_cstr(&b, name);
+        if (in->path->n && in->path->p[0] != '[') {
+            wagw_buf_u8(&b, '.');
+        }
+    } else {
+        wagw_buf_printf(&b, "[%zu]", index);
+        if (in->path->n && in->path->p[0] != '[') {
+            wagw_buf_u8(&b, '.');
+        }
+    }
+
+    wagw_buf_str(&b, wagw_buf_view(in->path));
+    wagw_buf_reset(in->path);
+    wagw_buf_str(in->path, wagw_buf_view(&b));
+    wagw_buf_free(&b);
+}
 
 static int wagw_pbjson_fill(wagw_pbjson_in_t *in, ProtobufCMessage *m, const cJSON *json, unsigned depth);
 
@@ -333,7 +363,7 @@ static int wagw_pbjson_list(wagw_pbjson_in_t *in, const ProtobufCFieldDescriptor
                             unsigned depth)
 {
     int rc;
-    size_t size = wagw_pbjson_size(f->type), n;
+    size_t size = wagw_pbjson_size(f->type), n, k = 0;
     uint8_t *items;
     const cJSON *one;
 
@@ -354,9 +384,11 @@ static int wagw_pbjson_list(wagw_pbjson_in_t *in, const ProtobufCFieldDescriptor
     {
         rc = wagw_pbjson_parse(in, f, items, one, depth);
         if (rc != WAGW_OK) {
+            wagw_pbjson_prepend(in, "", k);
             return rc;
         }
         items += size;
+        k++;
     }
 
     return WAGW_OK;
@@ -405,6 +437,7 @@ static int wagw_pbjson_fill(wagw_pbjson_in_t *in, ProtobufCMessage *m, const cJS
             if (*in->field == NULL) {
                 *in->field = f ? f->name : v->string;
             }
+            wagw_pbjson_prepend(in, v->string, 0);
             return rc;
         }
     }
@@ -412,21 +445,16 @@ static int wagw_pbjson_fill(wagw_pbjson_in_t *in, ProtobufCMessage *m, const cJS
     return WAGW_OK;
 }
 
-int wagw_message_from_json(wagw_buf_t *out, const cJSON *json, const char **field)
-{
-    return wagw_pb_from_json(out, &wa__message__descriptor, json, field);
-}
-
-int wagw_pb_from_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, const cJSON *json, const char **field)
+static int wagw_pbjson_read(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, const cJSON *json, const char **field,
+                            wagw_buf_t *path)
 {
     int rc;
-    const char *unused = NULL;
     wagw_arena_t a = {0};
     wagw_str_t bytes;
-    wagw_pbjson_in_t in = {&a, field ? field : &unused};
+    wagw_pbjson_in_t in = {&a, field, path};
     ProtobufCMessage *m;
 
-    *in.field = NULL;
+    *field = NULL;
 
     if (!cJSON_IsObject(json)) {
         return WAGW_MALFORMED;
@@ -450,4 +478,23 @@ int wagw_pb_from_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, cons
     wagw_arena_free(&a);
 
     return rc;
+}
+
+int wagw_message_from_json(wagw_buf_t *out, const cJSON *json, const char **field)
+{
+    return wagw_pb_from_json(out, &wa__message__descriptor, json, field);
+}
+
+int wagw_message_from_json_at(wagw_buf_t *out, const cJSON *json, wagw_buf_t *path)
+{
+    const char *field;
+
+    return wagw_pbjson_read(out, &wa__message__descriptor, json, &field, path);
+}
+
+int wagw_pb_from_json(wagw_buf_t *out, const ProtobufCMessageDescriptor *d, const cJSON *json, const char **field)
+{
+    const char *unused;
+
+    return wagw_pbjson_read(out, d, json, field ? field : &unused, NULL);
 }

@@ -35,13 +35,16 @@ typedef enum {
     WAGW_BUILD_PIN,          /* target; pin (true), duration? */
     WAGW_BUILD_KEEP,         /* target; keep (true) */
     WAGW_BUILD_DISAPPEARING, /* duration s: the chat's timer */
-    WAGW_BUILD_RAW,          /* message: protobuf JSON */
+    WAGW_BUILD_RAW,          /* message: protobuf JSON; what raw.c refuses is MALFORMED with its path */
     WAGW_BUILD_MEDIA,        /* _media{type image|video|gif|ptv|audio|voice|document|sticker, url, directPath, mediaKey,
                                 fileSha256,        fileEncSha256, size, keyTime, mimetype, fileName?, title?, seconds?, width?,
                                 height?, pages?,        thumbnail?, sidecar?, waveform?, animated?, viewOnce?} (bytes as
                                 base64);        caption?, albumParent{id}? */
     WAGW_BUILD_ALBUM,        /* images, videos: how many will follow */
-    WAGW_BUILD_EVENT_RESPONSE /* response going|maybe|not_going; target with secret; `secret` gives the iv */
+    WAGW_BUILD_EVENT_RESPONSE, /* response going|maybe|not_going; target with secret; `secret` gives the iv */
+    WAGW_BUILD_EVENT_CANCEL,   /* target: an own event with secret; `secret` gives the iv */
+    WAGW_BUILD_PRODUCT /* _product{productId, title, description?, currency?, priceAmount1000?, retailerId?, url?,
+                          businessJid}; body?, footer? */
 } wagw_build_kind_t;
 
 /* All views must live until the build returns. */
@@ -77,6 +80,7 @@ typedef struct {
     wagw_str_t mentions; /* JSON or empty */
     wagw_str_t media;    /* JSON or empty (forwards) */
     wagw_str_t raw;      /* as in wagw_content_t */
+    wagw_str_t secret;   /* messageSecret in the bytes, or empty */
     uint32_t flags;      /* wagw_row_flag_t: FORWARDED, EPHEMERAL, VIEW_ONCE */
     bool hidden;         /* not a message of its own in listings: reaction, edit, revoke */
 } wagw_built_t;
@@ -175,6 +179,8 @@ int wagw_message_json(wagw_buf_t *out, wagw_str_t bytes);
 /* The reverse, for /send/raw and the sandbox: protobuf JSON -> bytes
  * (bytes as base64 or {"$hex":..}). */
 int wagw_message_from_json(wagw_buf_t *out, const cJSON *json, const char **field);
+/* The same; path gets the culprit of WAGW_MALFORMED as "a.b[1].c" (names of the caller, at most 400 bytes of them). */
+int wagw_message_from_json_at(wagw_buf_t *out, const cJSON *json, wagw_buf_t *path);
 
 /* Message-secret add-ons (04 section 20): key derivation and open/seal. */
 int wagw_addon_open(wagw_buf_t *out, wagw_str_t secret, wagw_str_t target_id, wagw_str_t target_sender,
@@ -197,6 +203,9 @@ int wagw_poll_options(wagw_arena_t *a, wagw_str_t poll, wagw_str_t **options, si
 /* Reporting token (04 section 19) over unpadded bytes; *n is 0 when none is due. */
 int wagw_reporting_token(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_t secret, wagw_str_t id,
                          wagw_str_t sender, wagw_str_t chat);
+/* The same under the message's own secret; none is due without one (reactions, votes, answers). */
+int wagw_reporting_token_of(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_t id, wagw_str_t sender,
+                            wagw_str_t chat);
 
 /*
  * The contract's message object (3.4) from a stored row; also the core of

@@ -177,3 +177,18 @@ int wagw_reporting_token(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_
 
     return rc;
 }
+
+/* messageContextInfo (35), messageSecret (3): at the outer level alone. */
+int wagw_reporting_token_of(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_t id, wagw_str_t sender,
+                            wagw_str_t chat)
+{
+    wagw_wire_field_t info, secret;
+
+    *n = 0;
+
+    if (wagw_wire_find(bytes, 35, &info) != WAGW_OK || wagw_wire_find(info.val, 3, &secret) != WAGW_OK) {
+        return WAGW_OK;
+    }
+
+    return wagw_reporting_token(out, n, bytes, secret.val, id, sender, chat);
+}

@@ -28,16 +28,52 @@ static int wagw_response_plain(const wagw_draft_t *d, wagw_str_t *plain)
     return plain->p ? WAGW_OK : WAGW_NOMEM;
 }
 
-int wagw_compose_response(wagw_draft_t *d)
+/* Under the target's secret; both views live in the arena. */
+static int wagw_response_seal(const wagw_draft_t *d, const char *label, bool aad, wagw_str_t plain,
+                              ProtobufCBinaryData *payload, ProtobufCBinaryData *iv)
 {
     int rc;
     char *author, *self;
+    wagw_str_t copy;
     wagw_buf_t sealed = {0};
-    wagw_str_t plain, copy;
     const wagw_row_message_t *t = d->b->target;
+
+    rc = wagw_draft_jid(d, &self, &d->b->self);
+    if (rc == WAGW_OK) {
+        rc = wagw_draft_jid(d, &author, &d->b->target_author);
+    }
+    if (rc == WAGW_OK) {
+        rc = wagw_addon_seal(&sealed, t->secret, t->id, wagw_cstr(author), wagw_cstr(self), label, aad, d->b->secret,
+                             plain);
+    }
+    if (rc == WAGW_OK) {
+        copy = wagw_arena_str(d->a, wagw_buf_view(&sealed));
+        payload->data = (uint8_t *)copy.p;
+        payload->len = copy.n;
+        iv->data = (uint8_t *)d->b->secret;
+        iv->len = 12;
+        rc = copy.p ? WAGW_OK : WAGW_NOMEM;
+    }
+
+    wagw_buf_free(&sealed);
+
+    return rc;
+}
+
+static bool wagw_response_event(const wagw_draft_t *d)
+{
+    const wagw_row_message_t *t = d->b->target;
+
+    return t && t->secret.n == 32 && d->b->secret && wagw_str_is(t->type, "event");
+}
+
+int wagw_compose_response(wagw_draft_t *d)
+{
+    int rc;
+    wagw_str_t plain;
     Wa__Message__EncEventResponseMessage *r;
 
-    if (t == NULL || t->secret.n != 32 || d->b->secret == NULL || !wagw_str_is(t->type, "event")) {
+    if (!wagw_response_event(d)) {
         return WAGW_STATE;
     }
 
@@ -48,29 +84,64 @@ int wagw_compose_response(wagw_draft_t *d)
         rc = wagw_draft_key(d, &r->eventcreationmessagekey);
     }
     if (rc == WAGW_OK) {
-        rc = wagw_draft_jid(d, &self, &d->b->self);
+        rc = wagw_response_seal(d, "Event Response", true, plain, &r->encpayload, &r->enciv);
+        r->has_encpayload = r->has_enciv = 1;
     }
-    if (rc == WAGW_OK) {
-        rc = wagw_draft_jid(d, &author, &d->b->target_author);
-    }
-    if (rc == WAGW_OK) {
-        rc = wagw_addon_seal(&sealed, t->secret, t->id, wagw_cstr(author), wagw_cstr(self), "Event Response", true,
-                             d->b->secret, plain);
-    }
-    if (rc == WAGW_OK) {
-        copy = wagw_arena_str(d->a, wagw_buf_view(&sealed));
-        r->has_encpayload = 1;
-        r->encpayload.data = (uint8_t *)copy.p;
-        r->encpayload.len = copy.n;
-        r->has_enciv = 1;
-        r->enciv.data = (uint8_t *)d->b->secret;
-        r->enciv.len = 12;
-        rc = copy.p ? WAGW_OK : WAGW_NOMEM;
-    }
-
-    wagw_buf_free(&sealed);
 
     d->m->enceventresponsemessage = r;
+    d->no_secret = true;
+    d->out->hidden = true;
+    d->out->hide_fail = true;
+
+    return rc;
+}
+
+/* An event is edited under its own secret (05 section 6): the same one, cancelled. */
+int wagw_compose_cancel(wagw_draft_t *d)
+{
+    int rc;
+    wagw_open_t o;
+    wagw_str_t plain;
+    Wa__Message *m;
+    Wa__Message__EventMessage *e;
+    Wa__Message__SecretEncryptedMessage *s;
+
+    if (!wagw_response_event(d) || d->b->target->content.n == 0) {
+        return WAGW_STATE;
+    }
+
+    m = (Wa__Message *)wagw_pb_unpack(d->a, &wa__message__descriptor, d->b->target->content, &rc);
+    if (m == NULL) {
+        return rc == WAGW_NOMEM ? rc : WAGW_STATE;
+    }
+
+    wagw_message_open(&o, m);
+    if (o.kind != WAGW_KIND_EVENT) {
+        return WAGW_STATE;
+    }
+
+    e = (Wa__Message__EventMessage *)o.sub;
+    e->has_iscanceled = 1;
+    e->iscanceled = 1;
+    e->contextinfo = NULL;
+
+    m = wagw_draft_only_content(d->a, &o);
+    plain = m ? wagw_pb_pack(d->a, m) : WAGW_STR_NULL;
+    if (plain.p == NULL) {
+        return WAGW_NOMEM;
+    }
+
+    WAGW_DRAFT_NEW(d, s, message__secret_encrypted_message);
+
+    rc = wagw_draft_key(d, &s->targetmessagekey);
+    if (rc == WAGW_OK) {
+        rc = wagw_response_seal(d, "Event Edit", false, plain, &s->encpayload, &s->enciv);
+        s->has_encpayload = s->has_enciv = 1;
+    }
+
+    s->has_secretenctype = 1;
+    s->secretenctype = 1;
+    d->m->secretencryptedmessage = s;
     d->no_secret = true;
     d->out->hidden = true;
     d->out->hide_fail = true;

@@ -669,32 +669,6 @@ static int wagw_special_disappearing(wagw_draft_t *d)
     return WAGW_OK;
 }
 
-static int wagw_special_raw(wagw_draft_t *d)
-{
-    int rc;
-    wagw_buf_t b = {0};
-    const cJSON *json = wagw_draft_get(d, "message", NULL);
-    Wa__Message *m;
-
-    if (!cJSON_IsObject(json)) {
-        return wagw_draft_bad(d, "message");
-    }
-
-    rc = wagw_message_from_json(&b, json, d->field);
-
-    if (rc == WAGW_OK) {
-        m = (Wa__Message *)wagw_pb_unpack(d->a, &wa__message__descriptor, wagw_buf_view(&b), &rc);
-        if (m) {
-            d->m = m;
-            d->sealed = m->messagecontextinfo != NULL;
-        }
-    }
-
-    wagw_buf_free(&b);
-
-    return rc;
-}
-
 int wagw_compose_special(wagw_draft_t *d)
 {
     switch (d->b->kind) {
@@ -712,6 +686,10 @@ int wagw_compose_special(wagw_draft_t *d)
         return wagw_special_event(d);
     case WAGW_BUILD_EVENT_RESPONSE:
         return wagw_compose_response(d);
+    case WAGW_BUILD_EVENT_CANCEL:
+        return wagw_compose_cancel(d);
+    case WAGW_BUILD_PRODUCT:
+        return wagw_compose_product(d);
     case WAGW_BUILD_GROUP_INVITE:
         return wagw_special_invite(d);
     case WAGW_BUILD_PIN:
@@ -721,7 +699,7 @@ int wagw_compose_special(wagw_draft_t *d)
     case WAGW_BUILD_DISAPPEARING:
         return wagw_special_disappearing(d);
     case WAGW_BUILD_RAW:
-        return wagw_special_raw(d);
+        return wagw_compose_raw(d);
     case WAGW_BUILD_LIST:
     case WAGW_BUILD_BUTTONS:
         return wagw_compose_choice(d);

@@ -204,7 +204,7 @@ static void where_indexed(wagw_query_t *q, uint32_t num, int64_t chat, const wag
 
 static bool is_filtered(const wagw_message_filter_t *f)
 {
-    return f->type.n != 0 || f->status.n != 0 || f->from_me >= 0 || f->q.n != 0;
+    return f->type.n != 0 || f->status.n != 0 || f->from_me >= 0 || f->flags != 0 || f->media || f->q.n != 0;
 }
 
 /* What only the rows answer. */
@@ -220,6 +220,14 @@ static void where_filtered(wagw_query_t *q, const wagw_message_filter_t *f, wagw
 
     if (f->from_me >= 0) {
         wagw_query_int(q, " AND m.from_me = ?", f->from_me != 0);
+    }
+
+    if (f->flags != 0) {
+        wagw_query_int(q, " AND (m.flags & ?) <> 0", f->flags);
+    }
+
+    if (f->media) {
+        wagw_query_int(q, " AND m.media <> '' AND ?", 1);
     }
 
     if (f->q.n != 0) {
@@ -569,123 +577,62 @@ int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, w
     return rc;
 }
 
-/* The chat's preview after its last message went away. */
-static int chat_preview(wagw_store_t *s, int64_t chat)
+int wagw_store_message_place(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *in_chat,
+                             wagw_buf_t *last)
 {
-    sqlite3_stmt *st, *up;
+    wagw_json_t j = wagw_json(last);
+    sqlite3_stmt *st;
+    int64_t found, chat_num;
     wagw_str_t body;
     int rc;
 
-    st = wagw_sql(s, "SELECT t_ms, id, body, type, from_me FROM messages WHERE chat = ?1 AND hidden = 0"
+    rc = message_find(s, num, chat, id, &found);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    st = wagw_sql(s, "SELECT c.chat, c.num FROM messages m JOIN chats c ON c.num = m.chat WHERE m.num = ?1");
+    wagw_sql_bind(st, "i", found);
+
+    rc = wagw_sql_step(s, st);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    wagw_buf_str(in_chat, wagw_sql_str(st, 0));
+    chat_num = sqlite3_column_int64(st, 1);
+    wagw_sql_done(st);
+
+    st = wagw_sql(s, "SELECT t_ms, id, body, type, from_me FROM messages WHERE chat = ?1 AND hidden = 0 AND id <> ?2"
                      " ORDER BY t_ms DESC, num DESC LIMIT 1");
-    wagw_sql_bind(st, "i", chat);
+    wagw_sql_bind(st, "is", chat_num, id);
+
     rc = wagw_sql_step(s, st);
-
-    if (rc == WAGW_NOT_FOUND) {
-        up = wagw_sql(s, "UPDATE chats SET last_id = '', last_body = '', last_type = '', last_from_me = 0"
-                         " WHERE num = ?1");
-        wagw_sql_bind(up, "i", chat);
-        return wagw_sql_run(s, up);
-    }
-
-    if (rc != WAGW_OK) {
-        return rc;
-    }
-
-    body = wagw_sql_str(st, 2);
-
-    if (body.n > 200) {
-        for (body.n = 200; body.n > 196 && (body.p[body.n] & 0xC0) == 0x80; body.n--) { /* void */
-        }
-    }
-
-    up = wagw_sql(s, "UPDATE chats SET last_ms = ?2, last_id = ?3, last_body = ?4, last_type = ?5, last_from_me = ?6"
-                     " WHERE num = ?1");
-    wagw_sql_bind(up, "iisssi", chat, sqlite3_column_int64(st, 0), wagw_sql_str(st, 1), body, wagw_sql_str(st, 3),
-                  sqlite3_column_int64(st, 4));
-    rc = wagw_sql_run(s, up);
-    wagw_sql_done(st);
-
-    return rc;
-}
-
-static int delete_in_chat(wagw_store_t *s, uint32_t num, int64_t chat, wagw_str_t id, uint32_t *deleted)
-{
-    static const char *const beside[] = {
-        "DELETE FROM reactions WHERE chat = ?1 AND id = ?2",
-        "DELETE FROM votes WHERE chat = ?1 AND id = ?2",
-    };
-    sqlite3_stmt *st;
-    size_t i;
-    int rc;
-
-    st = wagw_sql(s, "DELETE FROM messages WHERE inst = ?1 AND id = ?2 AND chat = ?3");
-    wagw_sql_bind(st, "usi", num, id, chat);
-
-    rc = wagw_sql_run(s, st);
-    if (rc == WAGW_OK) {
-        *deleted += (uint32_t)wagw_sql_changes(s);
-    }
-
-    for (i = 0; i < sizeof(beside) / sizeof(beside[0]) && rc == WAGW_OK; i++) {
-        st = wagw_sql(s, beside[i]);
-        wagw_sql_bind(st, "is", chat, id);
-        rc = wagw_sql_run(s, st);
-    }
-
-    if (rc != WAGW_OK) {
-        return rc;
-    }
-
-    st = wagw_sql(s, "SELECT 1 FROM chats WHERE num = ?1 AND last_id = ?2");
-    wagw_sql_bind(st, "is", chat, id);
-    rc = wagw_sql_step(s, st);
-    wagw_sql_done(st);
+    wagw_json_open(&j, '{');
 
     if (rc == WAGW_OK) {
-        return chat_preview(s, chat);
-    }
+        body = wagw_sql_str(st, 2);
 
-    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
-}
-
-int wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted)
-{
-    int64_t chat_num = 0, chats[16];
-    sqlite3_stmt *st;
-    unsigned n = 0, i;
-    bool own;
-    int rc;
-
-    *deleted = 0;
-
-    if (chat.n != 0) {
-        rc = chat_by_any(s, num, chat, &chat_num);
-        if (rc != WAGW_OK) {
-            return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+        if (body.n > 200) {
+            for (body.n = 200; body.n > 196 && (body.p[body.n] & 0xC0) == 0x80; body.n--) { /* void */
+            }
         }
+
+        wagw_json_kint(&j, "ms", sqlite3_column_int64(st, 0));
+        wagw_json_kstr(&j, "id", wagw_sql_str(st, 1));
+        wagw_json_kstr(&j, "body", body);
+        wagw_json_kstr(&j, "type", wagw_sql_str(st, 3));
+        wagw_json_kbool(&j, "fromMe", sqlite3_column_int64(st, 4) != 0);
+        wagw_sql_done(st);
     }
 
-    rc = wagw_tx_enter(s, &own);
-    if (rc != WAGW_OK) {
+    wagw_json_close(&j);
+
+    if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
     }
 
-    st = wagw_sql(s, "SELECT DISTINCT chat FROM messages WHERE inst = ?1 AND id = ?2 AND (?3 = 0 OR chat = ?3)");
-    wagw_sql_bind(st, "usi", num, id, chat_num);
-
-    while ((rc = wagw_sql_step(s, st)) == WAGW_OK && n < 16) {
-        chats[n++] = sqlite3_column_int64(st, 0);
-    }
-
-    wagw_sql_done(st);
-    rc = rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
-
-    for (i = 0; i < n && rc == WAGW_OK; i++) {
-        rc = delete_in_chat(s, num, chats[i], id, deleted);
-    }
-
-    return wagw_tx_leave(s, own, rc);
+    return in_chat->failed || last->failed ? WAGW_NOMEM : WAGW_OK;
 }
 
 int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count)

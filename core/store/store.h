@@ -75,7 +75,7 @@ int wagw_store_instance_counts(wagw_store_t *s, uint32_t num, uint64_t *messages
 
 /* Listings: append the JSON array of contract objects; *count its length,
  * *total what matches (or UINT64_MAX when not known).  A page of messages that
- * is filtered (type, status, from_me, q) looks at a bounded stretch of history:
+ * is filtered (type, status, from_me, flags, media, q) looks at a bounded stretch of history:
  * it may be short and still have *more and a cursor.  WAGW_NOT_FOUND: before or
  * after is unknown; WAGW_MALFORMED: cursor or status is. */
 typedef struct {
@@ -83,6 +83,8 @@ typedef struct {
     wagw_str_t chat;            /* any form: canonical, LID, PN; empty = all */
     wagw_str_t type, status, q; /* empty = all */
     int from_me;                /* -1 all */
+    uint32_t flags;             /* wagw_row_flag_t: only with one of these; 0 all */
+    bool media;                 /* only with media */
     int64_t since_ms, until_ms; /* 0 none */
     wagw_str_t before, after;   /* message ids */
     wagw_str_t cursor;          /* opaque, from next_cursor */
@@ -102,7 +104,9 @@ int wagw_store_message_get(wagw_store_t *s, uint32_t num, wagw_str_t instance_id
 /* The content alone: a serialised Message, and its canonical chat (may be NULL). */
 int wagw_store_message_content(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *content,
                                wagw_buf_t *in_chat);
-int wagw_store_message_delete(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, uint32_t *deleted);
+/* Where a message is, and what its chat would show as the last without it: {ms, id, body, type, fromMe}, or {}. */
+int wagw_store_message_place(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *in_chat,
+                             wagw_buf_t *last);
 int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 /* [{option, votes, voters}] of a poll or an event; WAGW_STATE: the message is neither. */
 int wagw_store_message_votes(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);

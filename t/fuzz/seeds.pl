@@ -13,6 +13,7 @@ my $dir = $ENV{VECTORS} || 't/vectors';
 # target => [[vector file, key of the hex string, byte(s) before it] ...]
 my %sources = (
     rest => [],
+    raw => [],
     node => [
         ['binary-node', qr/^(encoded|raw)$/, ''],
         ['noise-handshake', qr/^plaintext$/, ''],

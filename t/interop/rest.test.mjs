@@ -109,7 +109,8 @@ test('sends that cannot be', async () => {
     assert.equal(e.details.fields[0].field, field);
   }
   await fails(404, 'INSTANCE_NOT_FOUND', ...text({ instanceId: 'nope' }));
-  await fails(501, 'NOT_SUPPORTED', 'POST', '/api/message/send/product', { instanceId: a.id, to: b.phone, businessJid: b.phone, productId: '1' });
+  await fails(404, 'NOT_FOUND', 'POST', '/api/message/send/product', { instanceId: a.id, to: b.phone, businessJid: b.phone, productId: '1' });
+  await fails(403, 'AUTH_FORBIDDEN', 'POST', '/api/message/send/raw', { instanceId: a.id, to: b.phone, message: { conversation: 'x' } });
 });
 
 test('reaction, edit, forward, revoke', async () => {

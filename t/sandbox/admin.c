@@ -579,6 +579,7 @@ static const struct {
     {"GET", "/app-state", sbx_admin_app_state},
     {"GET", "/mock-phone/events", sbx_admin_phone_events},
     {"POST", "/mock-user", sbx_admin_user},
+    {"POST", "/mock-user/products", sbx_admin_user_products},
     {"POST", "/mock-user/send", sbx_admin_user_send},
     {"POST", "/mock-user/identity-change", sbx_admin_identity_change},
     {"POST", "/mock-user/receipt", sbx_admin_user_receipt},

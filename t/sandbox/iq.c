@@ -294,6 +294,8 @@ static void sbx_iq_request(sbx_conn_t *c, const wagw_node_t *iq)
         sbx_iq_media(c, iq);
     } else if (wagw_str_is(ns, "w:g2")) {
         sbx_iq_groups(c, iq);
+    } else if (wagw_str_is(ns, "w:biz:catalog")) {
+        sbx_iq_catalog(c, iq);
     } else if (wagw_str_is(ns, "w:sync:app:state")) {
         sbx_iq_app_state(c, iq);
     } else if (wagw_str_is(ns, "urn:xmpp:whatsapp:dirty") || wagw_str_is(ns, "w:stats") ||

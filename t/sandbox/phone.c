@@ -497,4 +497,5 @@ void sbx_phone_free(sbx_account_t *a)
     }
     sbx_sent_free(a);
     cJSON_Delete(a->events);
+    cJSON_Delete(a->products);
 }

@@ -216,6 +216,7 @@ struct sbx_account_s {
     sbx_inbox_t *inbox_last;
     sbx_sent_t *sent; /* newest first */
     cJSON *events;    /* receipts and the like that the phone saw */
+    cJSON *products;  /* of a business' catalogue, NULL: it has none */
 };
 
 /* By phone number or LID user; NULL when unknown. */
@@ -384,6 +385,8 @@ void sbx_device_json(wagw_json_t *j, const sbx_device_t *d); /* entry of /device
 void sbx_iq(sbx_conn_t *c, const wagw_node_t *iq);
 void sbx_iq_usync(sbx_conn_t *c, const wagw_node_t *iq, const wagw_node_t *usync);
 void sbx_iq_encrypt(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_iq_catalog(sbx_conn_t *c, const wagw_node_t *iq); /* catalog.c */
+int sbx_admin_user_products(sbx_req_t *r);
 /* Takes a bundle, and a one-time key with it.  WAGW_NOT_FOUND without keys. */
 int sbx_bundle_take(sbx_device_t *d, wagw_bundle_t *b);
 void sbx_prekeys_notify(sbx_device_t *d);

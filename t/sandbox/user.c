@@ -99,17 +99,26 @@ static void sbx_account_json(wagw_json_t *j, const sbx_account_t *a)
     wagw_json_kbool(j, "eager", a->eager);
     wagw_json_kbool(j, "shareKeys", !a->keeps_keys);
     wagw_json_kbool(j, "historySync", !a->keeps_history);
+    if (a->business[0]) {
+        wagw_json_kcstr(j, "business", a->business);
+    }
     wagw_json_close(j);
 }
 
 static void sbx_account_options(sbx_req_t *r, sbx_account_t *a)
 {
+    char buf[64];
+    const char *business = sbx_arg(r, "business", buf);
+
     a->auto_receipt = sbx_arg_bool(r, "autoReceipt", a->auto_receipt);
     a->auto_read = sbx_arg_bool(r, "autoRead", a->auto_read);
     a->echo = sbx_arg_bool(r, "echo", a->echo);
     a->eager = sbx_arg_bool(r, "eager", a->eager);
     a->keeps_keys = !sbx_arg_bool(r, "shareKeys", !a->keeps_keys);
     a->keeps_history = !sbx_arg_bool(r, "historySync", !a->keeps_history);
+    if (business != NULL) {
+        snprintf(a->business, sizeof(a->business), "%s", business);
+    }
 }
 
 static bool sbx_is_number(const char *phone)

@@ -51,6 +51,24 @@ static sbx_account_t *sbx_usync_contact(wagw_arena_t *a, const wagw_node_t *cont
     return n ? sbx_account_pn(text) : NULL;
 }
 
+/* The certificate's signatures are nobody's: no client checks them. */
+static void sbx_usync_business(wagw_arena_t *a, wagw_node_t *user, const sbx_account_t *acc)
+{
+    wagw_node_t *k;
+    wagw_buf_t details = {0}, cert = {0};
+
+    sbx_pb_uint(&details, 1, acc->index);
+    sbx_pb_bytes(&details, 2, WAGW_STR("smb:wa"));
+    sbx_pb_bytes(&details, 4, wagw_cstr(acc->business));
+    sbx_pb_bytes(&cert, 1, wagw_buf_view(&details));
+    k = wagw_node_child(a, wagw_node_child(a, user, "business"), "verified_name");
+    wagw_node_attrc(a, k, "v", "2");
+    wagw_node_attrc(a, k, "verified_level", "low");
+    wagw_node_bytes_copy(a, k, wagw_buf_view(&cert));
+    wagw_buf_free(&details);
+    wagw_buf_free(&cert);
+}
+
 static void sbx_usync_user(wagw_arena_t *a, sbx_conn_t *c, wagw_node_t *out, const wagw_node_t *query,
                            const wagw_node_t *u)
 {
@@ -106,8 +124,10 @@ static void sbx_usync_user(wagw_arena_t *a, sbx_conn_t *c, wagw_node_t *out, con
             k = wagw_node_child(a, user, "disappearing_mode");
             wagw_node_attrc(a, k, "duration", "0");
             wagw_node_attr_int(a, k, "t", sbx.started / 1000);
+        } else if (wagw_node_is(q, "business") && acc->business[0]) {
+            sbx_usync_business(a, user, acc);
         } else if (wagw_node_is(q, "business") || wagw_node_is(q, "picture") || wagw_node_is(q, "username")) {
-            /* nobody here is a business or has a picture or user name: an empty element says so */
+            /* an empty element says that there is none */
             wagw_node_child(a, user, (const char *)wagw_arena_str(a, q->tag).p);
         }
     }

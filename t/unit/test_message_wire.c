@@ -682,7 +682,7 @@ static void test_build_refuses(void **state)
         {WAGW_BUILD_GROUP_INVITE, "{\"groupId\":\"49170123456\",\"code\":\"c\"}", "groupId"},
         {WAGW_BUILD_LINK_PREVIEW, "{\"url\":\"javascript:1\"}", "url"},
         {WAGW_BUILD_DISAPPEARING, "{}", "duration"},
-        {WAGW_BUILD_RAW, "{\"message\":{\"nosuch\":{}}}", "nosuch"},
+        {WAGW_BUILD_RAW, "{\"message\":{\"nosuch\":{}}}", "message.nosuch"},
     };
     wagw_built_t out;
     const char *field;

@@ -103,11 +103,6 @@ static void tally(void **state)
              "{\"option\":\"\\\"y\\\"\",\"voters\":[\"" ANN "\"],\"votes\":1}]");
     assert_true(stu_has(&t, t.num, WAGW_REC_VOTE, ANN "|POLL|" BOB));
 
-    /* votes go with their poll */
-    assert_int_equal(wagw_store_message_delete(t.s, t.num, WAGW_STR_NULL, WAGW_STR("POLL"), &count), WAGW_OK);
-    assert_int_equal(count, 1);
-    assert_false(stu_has(&t, t.num, WAGW_REC_VOTE, ANN "|POLL|"));
-    assert_true(stu_has(&t, t.num, WAGW_REC_VOTE, ANN "|EVENT|" BOB));
     stu_end(&t);
 }
 
