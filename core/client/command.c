@@ -181,8 +181,8 @@ static int command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
     wagw_json_kstr(&j, "chatId", text);
     wagw_json_kint(&j, "marked", (int64_t)s->n);
     wagw_json_close(&j);
-    return wagw_command_ok(t, command, &b,
-              cJSON_HasObjectItem(params, "_read") ? "Messages marked as read" : "Messages marked as seen");
+    return wagw_command_ok(
+        t, command, &b, cJSON_HasObjectItem(params, "_read") ? "Messages marked as read" : "Messages marked as seen");
 }
 
 /* ---- presence ------------------------------------------------------------------- */
