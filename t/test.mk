@@ -43,6 +43,7 @@ PROVE_LIB = $(shell $(PERL) -MTest::Nginx::Socket -e1 2>/dev/null || echo -It/li
 
 SUITE = $(foreach b,$(sort $(UNIT_BIN)),'unit/$(notdir $(b)):$(b)') \
     't/form:$(PERL) t/form/form.t' 'docs/rest.md:echo 1..1; cmp $(BUILD)/rest.md docs/rest.md && echo ok 1 || echo not ok 1' \
+    'fuzz/seeds:$(REPLAY_RUN)' \
     $(foreach t,$(TESTS_NGINX),'$(t):$(PERL) $(PROVE_LIB) $(t)') \
     $(foreach t,$(TESTS_LIFE),'$(t):node --test --test-reporter=tap $(t)') \
     $(foreach t,$(TESTS_INTEROP),'$(t):t/interop/run ./$(notdir $(t))')
@@ -51,7 +52,7 @@ test: test-programs
 	@rm -rf $(REPORTS) && mkdir -p -m 0777 $(REPORTS) && chmod 0777 $(REPORTS)
 	@$(PERL) t/suite.pl $(SUITE)
 
-test-programs: default $(UNIT_BIN) $(TEST_NGINX) $(BUILD)/rest.md
+test-programs: default $(UNIT_BIN) $(REPLAY_BIN) $(TEST_NGINX) $(BUILD)/rest.md
 
 $(BUILD)/rest.md: $(BUILD)/rest-doc
 	@$< > $@

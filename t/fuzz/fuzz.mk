@@ -10,6 +10,10 @@ FUZZ_NAMES   := $(patsubst t/fuzz/fuzz_%.c,%,$(wildcard t/fuzz/fuzz_*.c))
 FUZZ_OBJ      = $(CORE_SRC:%.c=$(FUZZ_BUILD)/%.o) $(FUZZ_BUILD)/wa.pb-c.o
 FUZZ_CC       = clang -std=gnu11 $(FUZZ_FLAGS) -D_GNU_SOURCE -I$(BUILD)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
+# engines in memory, as the unit tests have them
+FUZZ_SRC_client  := $(wildcard t/unit/client_*.c) t/unit/vectors.c
+FUZZ_LIBS_client := -It/unit -lcmocka
+
 .PHONY: fuzz fuzz-deps $(FUZZ_NAMES:%=fuzz-%)
 
 fuzz: $(FUZZ_NAMES:%=fuzz-%)
@@ -52,4 +56,27 @@ $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(FUZZ_BUILD)/fuzz_%
 	    tail -n 60 $(FUZZ_BUILD)/$*.log; echo "fuzz $*: FAILED, see $(FUZZ_BUILD)/$*.log"; exit 1; \
 	fi
 
+# ---- the seeds without a fuzzer, in make test --------------------------------
+
+REPLAY     := $(BUILD)/replay
+REPLAY_BIN  = $(FUZZ_NAMES:%=$(REPLAY)/%)
+
+# $(1): NAME
+define REPLAY_RULE
+$(REPLAY)/$(1): t/fuzz/fuzz_$(1).c t/fuzz/replay.c $(FUZZ_SRC_$(1)) $(CORE_LIB) | $(GEN)
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALLFLAGS) -MMD -MP -MF $$@.d -o $$@ $$(filter %.c,$$^) $$(CORE_LIB) $$(LIBS) $$(FUZZ_LIBS_$(1))
+endef
+$(foreach n,$(FUZZ_NAMES),$(eval $(call REPLAY_RULE,$(n))))
+
+# TAP of one line for each target
+REPLAY_RUN = echo 1..$(words $(FUZZ_NAMES)); n=0; for t in $(FUZZ_NAMES); do n=$$((n+1)); \
+    mkdir -p $(REPLAY)/seeds/$$t; $(PERL) t/fuzz/seeds.pl $$t $(REPLAY)/seeds/$$t; \
+    if $(REPLAY)/$$t $(REPLAY)/seeds/$$t t/fuzz/seeds/$$t; then echo ok $$n - $$t; else echo not ok $$n - $$t; fi; done
+
+.PHONY: replay
+replay: deps $(REPLAY_BIN)
+	@$(REPLAY_RUN)
+
+-include $(REPLAY_BIN:%=%.d)
 -include $(FUZZ_OBJ:.o=.d) $(FUZZ_NAMES:%=$(FUZZ_BUILD)/fuzz_%.d)

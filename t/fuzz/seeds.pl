@@ -35,6 +35,16 @@ my %sources = (
         ['history-sync', qr/^messageProto$/, "\1"],
         ['history-sync', qr/^historySync$/, "\2"],
     ],
+    client => [
+        ['message-flows', qr/^(encoded|raw)$/, "\0"],
+        ['binary-node', qr/^(encoded|raw)$/, "\0"],
+        ['binary-node', qr/^(encoded|raw)$/, "\1"],
+        ['messages', qr/^encoded$/, "\2"],
+        ['messages', qr/^encoded$/, "\3"],
+        ['history-sync', qr/^messageProto$/, "\2"],
+        ['history-sync', qr/^historySync$/, "\5"],
+    ],
+    ws => [],
     appstate => [
         ['app-state', qr/^(syncdPatch|uploadPatch|patch|serverPatch)$/, "\0"],
         ['app-state', qr/^syncdSnapshot$/, "\1"],
