@@ -97,7 +97,7 @@ static cached_t *cache_find(const char *path)
 }
 
 /* The newest stays, whatever its size; a worker that has the file open keeps it. */
-static void cache_add(const char *path, uint64_t bytes, uint64_t size)
+void ngx_wagw_media_cache(const char *path, uint64_t bytes, uint64_t size)
 {
     cached_t *c = cache_find(path);
 
@@ -171,7 +171,12 @@ void ngx_wagw_media_give(ngx_wagw_media_t *m, const char *path, uint64_t size)
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
     ngx_wagw_call_t *call = m->call;
+    wagw_str_t download = ngx_wagw_param_str(call, "download");
 
+    if (wagw_str_is(download, "url")) {
+        ngx_wagw_media_link(m, path, size);
+        return;
+    }
     wagw_json_open(&j, '{');
     wagw_json_kcstr(&j, "path", path);
     wagw_json_key(&j, "size");
@@ -190,7 +195,8 @@ void ngx_wagw_media_give(ngx_wagw_media_t *m, const char *path, uint64_t size)
         wagw_json_key(&j, "sha256");
         wagw_json_base64(&j, m->file.sha256);
     }
-    wagw_json_kbool(&j, "attachment", ngx_wagw_param_bool(call, "download") == 1);
+    wagw_json_kbool(&j, "envelope", m->envelope);
+    wagw_json_kbool(&j, "attachment", wagw_str_is(download, "true") || wagw_str_is(download, "1"));
     wagw_json_close(&j);
     if (b.failed) {
         ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
@@ -273,7 +279,8 @@ static void get_downloaded(ngx_wagw_media_t *m)
         }
         path = cache_path(m);
         if (path && rename(m->path, path) == 0) {
-            cache_add(path, (uint64_t)m->sent, m->size);
+            m->named = 0;
+            ngx_wagw_media_cache(path, (uint64_t)m->sent, m->size);
             ngx_wagw_media_give(m, path, m->size);
             free(path);
             return;

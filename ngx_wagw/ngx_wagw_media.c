@@ -93,6 +93,7 @@ ngx_fd_t ngx_wagw_media_named(ngx_wagw_media_t *m)
     if (fd == -1) {
         return -1;
     }
+    free(m->path);
     m->path = strdup(path);
     m->named = 1;
     if (m->path == NULL) {

@@ -129,11 +129,12 @@ struct ngx_wagw_media_s {
     unsigned retried : 1;      /* the phone was asked */
     uint64_t serial, fetch_id; /* of an engine: our command, its fetch */
     ngx_queue_t queue;
-    unsigned named : 1; /* path is a file of ours that goes with the object */
-    unsigned keep : 1;  /* an upload (3.11): `key` is given, `out` has a name */
-    unsigned bare : 1;  /* of a call that brought the keys itself */
+    unsigned named : 1;    /* path is a file of ours that goes with the object */
+    unsigned keep : 1;     /* an upload (3.11): `key` is given, `out` has a name */
+    unsigned envelope : 1; /* what is given is the answer itself */
+    unsigned bare : 1;     /* of a call that brought the keys itself */
     ngx_wagw_kept_t *upload;
-    void *wish;                        /* of a fetch in the background; */
+    void *wish;                        /* of a fetch in the background, of an answer */
     void (*gone)(ngx_wagw_media_t *m); /* who is to know when the object goes with its instance */
 
     /* the complaint; status 0: none */
@@ -244,6 +245,10 @@ uint64_t ngx_wagw_media_size(ngx_uint_t which, bool url);
 const char *ngx_wagw_media_mimetype(ngx_wagw_media_t *m);
 /* m->file, opened by m->keys, is at path: the worker sends it (ngx_wagw_calls_media_get.c). */
 void ngx_wagw_media_give(ngx_wagw_media_t *m, const char *path, uint64_t size);
+/* The same as an address that lasts for a while (download=url). */
+void ngx_wagw_media_link(ngx_wagw_media_t *m, const char *path, uint64_t size);
+/* A file of ours goes when nobody has wanted it for two minutes. */
+void ngx_wagw_media_cache(const char *path, uint64_t bytes, uint64_t size);
 /* m->file is fetched from WhatsApp's hosts, unless it is here, and given. */
 void ngx_wagw_media_get(ngx_wagw_media_t *m);
 

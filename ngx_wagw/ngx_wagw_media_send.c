@@ -293,6 +293,7 @@ ngx_int_t ngx_wagw_media_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_st
     ngx_str_t etag, none = ngx_null_string;
     ngx_pool_cleanup_t *cln;
     wagw_media_keys_t keys;
+    bool envelope;
     const char *type, *path, *name;
     cJSON *d = cJSON_ParseWithLength((char *)description->data, description->len);
 
@@ -328,6 +329,11 @@ ngx_int_t ngx_wagw_media_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_st
     ngx_cpystrn(r->headers_out.content_type.data, (u_char *)type, r->headers_out.content_type.len + 1);
     r->headers_out.content_type_len = strcspn(type, ";");
     r->headers_out.content_type_lowcase = NULL;
+    envelope = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d, "envelope"));
+    ngx_str_null(&etag);
+    if (envelope) {
+        goto whole;
+    }
     if (send_etag(r, d, &etag) != NGX_OK || send_header(r, "Accept-Ranges", "bytes", 5) != NGX_OK ||
         send_header(r, "X-Content-Type-Options", "nosniff", 7) != NGX_OK ||
         send_header(r, "Cache-Control", "private", 7) != NGX_OK ||
@@ -355,6 +361,8 @@ ngx_int_t ngx_wagw_media_send(ngx_http_request_t *r, ngx_wagw_ctx_t *ctx, ngx_st
             goto done;
         }
     }
+
+whole:
     rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     s->at = from;
     s->end = to;

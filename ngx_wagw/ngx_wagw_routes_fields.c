@@ -215,11 +215,10 @@ const ngx_wagw_field_t ngx_wagw_fields_media_download[] = {
     STR("fileSha256", OPT, NULL, 1, 64, "base64; compared when given"),
     STR("fileEncSha256", OPT, NULL, 1, 64, "base64; compared when given"),
     STR("fileName", OPT, "filename", 1, 255, "for Content-Disposition"),
-    BOOL("download", "false", "to be saved instead of shown"),
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_message_media[] = {
-    BOOL("download", "false", "to be saved instead of shown"),
+    ENUM("download", OPT, "false|true|url|0|1", "false", "true: to be saved instead of shown; url: {url, expiresAt}"),
     END};
 
 const ngx_wagw_field_t ngx_wagw_fields_link_preview[] = {

@@ -173,7 +173,7 @@ async function sendTo(where, body) {
 }
 
 // multipart: fields, then the file, then the fields behind it
-function multipart(where, fields, file, { name = 'file', fileName = 'x.bin', type = 'application/octet-stream', behind = {} } = {}) {
+function multipart(where, fields, file, { name = 'file', fileName = 'x.bin', type = 'application/octet-stream', behind = {}, where: path } = {}) {
   const boundary = `----b${crypto.randomBytes(8).toString('hex')}`;
   const field = ([k, v]) => Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${k}"\r\n\r\n${v}\r\n`);
   const body = Buffer.concat([
@@ -183,7 +183,7 @@ function multipart(where, fields, file, { name = 'file', fileName = 'x.bin', typ
     ...Object.entries(behind).map(field),
     Buffer.from(`--${boundary}--\r\n`),
   ]);
-  return raw('POST', `/api/message/send/${where}`, body, { 'Content-Type': `multipart/form-data; boundary=${boundary}` });
+  return raw('POST', path ?? `/api/message/send/${where}`, body, { 'Content-Type': `multipart/form-data; boundary=${boundary}` });
 }
 
 function raw(method, where, body, headers = {}) {
@@ -337,6 +337,15 @@ test('a sound becomes a voice note, a video of another kind an MP4', async () =>
   assert.deepEqual([bad.status, bad.body.code], [415, 'UNSUPPORTED_MEDIA']);
   const there = await gw.call('POST', `/api/media/${me.id}/convert/voice`, { filePath: '/etc/passwd' });
   assert.equal(there.status, 400);
+
+  // one that no frame could hold
+  const noise = made('-f', 'lavfi', '-i', 'nullsrc=size=640x480:rate=10:duration=4,geq=random(1)*255:128:128', '-c:v', 'libvpx', '-b:v', '20M', '-f', 'webm');
+  const large = await multipart(null, { }, noise, { fileName: 'x.webm', where: `/api/media/${me.id}/convert/video` });
+  assert.equal(large.status, 200, JSON.stringify(large.body).slice(0, 300));
+  assert.ok(large.body.data.size > 1 << 20, `${large.body.data.size} bytes`);
+  assert.equal(Buffer.from(large.body.data.base64, 'base64').length, large.body.data.size);
+  assert.equal(large.body.success, true);
+  assert.ok(large.body.requestId);
 });
 
 test('the upload goes on: the next host after an error, a new auth after 401', async () => {
@@ -410,6 +419,14 @@ test('parts of it, and nothing when it is known', async () => {
   assert.deepEqual([head.status, head.headers['content-length'], head.body.length], [200, '200003', 0]);
   const same = await raw('GET', url, null, { 'If-None-Match': etag });
   assert.deepEqual([same.status, same.body.length], [304, 0]);
+  const link = await raw('GET', `${url}?download=url`);
+  assert.equal(link.status, 200, JSON.stringify(link.body));
+  assert.deepEqual(Object.keys(link.body.data), ['url', 'expiresAt']);
+  assert.ok(Date.parse(link.body.data.expiresAt) > Date.now());
+  const linked = await raw('GET', link.body.data.url);
+  assert.deepEqual([linked.status, linked.headers['content-type']], [200, 'application/x-y']);
+  assert.ok(linked.body.equals(file));
+  assert.match((await raw('GET', `${url}?download=true`)).headers['content-disposition'], /^attachment/);
   const other = await raw('GET', url, null, { Range: 'bytes=0-3', 'If-Range': '"other"' });
   assert.equal(other.status, 200);
   const listed = await gw.ok('GET', `/api/message/${me.id}/${m.key.id}`);
