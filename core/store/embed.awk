@@ -17,6 +17,12 @@ FNR == 1 {
         failed = 1
         exit 1
     }
+    if (substr(name, 1, 3) + 0 <= last) {
+        print "embed.awk: " FILENAME ": there is a migration of this number, or a later one, already" > "/dev/stderr"
+        failed = 1
+        exit 1
+    }
+    last = substr(name, 1, 3) + 0
     printf "    { %d, \"%s\",\n", substr(name, 1, 3) + 0, name
     open = 1
 }
