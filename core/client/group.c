@@ -36,9 +36,34 @@ typedef struct {
     wagw_jid_t actor; /* canonical, or empty */
     int64_t at_ms;
     wagw_group_t g;
+    size_t seen; /* members that the notification names */
     bool changed;
     bool rotate;
 } change_t;
+
+/* Everything that will be read about the members, so that one load brings it all. */
+static int members_load(wagw_turn_t *t, const change_t *c, const wagw_node_t *k)
+{
+    int rc, again = WAGW_OK;
+    wagw_jid_t j;
+    const wagw_node_t *p;
+
+    for (p = wagw_node_find(k, "participant"); p; p = wagw_node_find_next(p, "participant")) {
+        rc = wagw_group_participant(t, p, c->g.lid, &j);
+        if (rc == WAGW_MALFORMED) {
+            continue;
+        }
+        again = rc == WAGW_AGAIN ? rc : again;
+        if (rc == WAGW_OK || rc == WAGW_AGAIN) {
+            rc = wagw_node_get_jid(p, "jid", &j) == WAGW_OK ? wagw_chat_canonical(t, &j, &j) : WAGW_OK;
+        }
+        again = rc == WAGW_AGAIN ? rc : again;
+        if (rc != WAGW_OK && rc != WAGW_AGAIN) {
+            return rc;
+        }
+    }
+    return again;
+}
 
 static int members_event(wagw_turn_t *t, const change_t *c, const wagw_node_t *k, const char *name, const char *action)
 {
@@ -251,12 +276,21 @@ static int apply_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
     wagw_group_t *g = &c->g;
 #define FLAG(v) ((v) ? WAGW_STR("true") : WAGW_STR("false"))
 
+    c->seen += k->nchildren;
+    if (c->seen > WAGW_GROUP_MEMBERS_MAX || g->n + k->nchildren > 2 * WAGW_GROUP_MEMBERS_MAX) {
+        wagw_client_log(t->c, WAGW_LOG_WARN, "a group change with %u members is refused, the group is read again",
+                        (unsigned)k->nchildren);
+        g->fetched_ms = 0;
+        c->changed = c->rotate = true;
+        return WAGW_OK;
+    }
     if (wagw_node_is(k, "create")) {
         WAGW_TRY(wagw_group_answer(t, k));
         WAGW_TRY(wagw_group_get(t, &c->group, g));
         WAGW_TRY(group_chat(t, &c->group, c->at_ms));
         return members_event(t, c, wagw_node_find(k, "group"), "group.v2.join", NULL);
     }
+    WAGW_TRY(members_load(t, c, k));
     WAGW_TRY(change_record(t, c, k));
     if (wagw_node_is(k, "add")) {
         WAGW_TRY(members_event(t, c, k, "group.v2.participants", "add"));

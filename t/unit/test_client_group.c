@@ -383,11 +383,48 @@ static void refused(void **state)
     three_end(&t);
 }
 
+/* A change with more members than any group has: nothing is believed of it, the group is read again. */
+static void an_absurd_change(void **state)
+{
+    three_t t = three(957);
+    char jid[32];
+    unsigned events;
+    sim_log_t *mark;
+    wagw_arena_t a = {0};
+    wagw_node_t *n, *add;
+
+    (void)state;
+    sim_do(t.p.a, WAGW_CMD_SEND, SAY("before"), 200);
+    events = sim_events(t.p.a, "group.v2.participants");
+    n = sim_node(&a, "notification", "from", GROUP, "type", "w:gp2", "id", "absurd", "participant", "9200@lid",
+                 "addressing_mode", "lid", "t", "1767225600", NULL);
+    for (unsigned k = 0; k < 2; k++) {
+        add = sim_add(&a, n, "add", NULL);
+        for (unsigned i = 0; i < 4000; i++) {
+            snprintf(jid, sizeof(jid), "%u@lid", 70000 + i);
+            sim_add(&a, add, "participant", "jid", (const char *)wagw_arena_str(&a, wagw_cstr(jid)).p, NULL);
+        }
+    }
+    sim_queue(sim_device_of(t.p.a), n);
+    sim_run(t.p.w);
+    assert_int_equal(sim_queued(sim_device_of(t.p.a)), 0);
+    assert_true(sim_events(t.p.a, "group.v2.participants") <= events + 1);
+    assert_non_null(strstr(t.p.a->logs, "is refused, the group is read again"));
+    mark = sim_mark(t.p.w);
+    sim_do(t.p.a, WAGW_CMD_SEND, SAY("after"), 200);
+    assert_non_null(sim_sent_iq(t.p.a, mark, "w:g2", NULL));
+    assert_int_equal(given(sim_sent(t.p.a, mark, "message", 0)), 5);
+    assert_string_equal(body(t.c), "after");
+    wagw_arena_free(&a);
+    three_end(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_and_next), cmocka_unit_test(given_with_the_ack), cmocka_unit_test(members),
-        cmocka_unit_test(undecryptable),  cmocka_unit_test(about_messages),     cmocka_unit_test(refused),
+        cmocka_unit_test(first_and_next),   cmocka_unit_test(given_with_the_ack), cmocka_unit_test(members),
+        cmocka_unit_test(undecryptable),    cmocka_unit_test(about_messages),     cmocka_unit_test(refused),
+        cmocka_unit_test(an_absurd_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
