@@ -48,6 +48,8 @@ void ngx_wagw_tasks_stop(void);
 
 /* ---- instances and their driver (ngx_wagw_owner_instance.c) --------------- */
 
+/* n random bytes for any purpose; cannot fail. */
+void ngx_wagw_random(void *unused, uint8_t *p, size_t n);
 ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_instances_done(void);
 /* Connects it when its turn comes: 240 a second. */

@@ -421,7 +421,7 @@ void ngx_wagw_instance_autostart(ngx_wagw_instance_t *in)
 
 /* ---- all of them ------------------------------------------------------------------ */
 
-static void instances_random_now(uint8_t *p, size_t n)
+static void random_now(uint8_t *p, size_t n)
 {
     while (n) {
         int part = n > INT_MAX ? INT_MAX : (int)n;
@@ -438,7 +438,7 @@ static void instances_random_now(uint8_t *p, size_t n)
 
 /* A call of RAND_bytes() costs the same for 16 bytes as for 512, and a message
  * takes several short ones.  What was given out is wiped here. */
-static void instances_random(void *data, uint8_t *p, size_t n)
+void ngx_wagw_random(void *data, uint8_t *p, size_t n)
 {
     static _Thread_local uint8_t pool[512];
     static _Thread_local size_t left;
@@ -446,12 +446,12 @@ static void instances_random(void *data, uint8_t *p, size_t n)
     (void)data;
 
     if (n > sizeof(pool) / 4) {
-        instances_random_now(p, n);
+        random_now(p, n);
         return;
     }
 
     if (left < n) {
-        instances_random_now(pool, sizeof(pool));
+        random_now(pool, sizeof(pool));
         left = sizeof(pool);
     }
 
@@ -479,7 +479,7 @@ ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf
     ins.start_ev.log = cycle->log;
     ins.start_ev.cancelable = 1;
 
-    ins.shared.random = instances_random;
+    ins.shared.random = ngx_wagw_random;
     ngx_memcpy(ins.shared.root, wmcf->whatsapp_root, 32);
 
     for (i = 0; i < 3; i++) {
@@ -488,7 +488,7 @@ ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf
 
     ins.shared.cache = wagw_cache_create(CACHE_BYTES);
 
-    if (ins.shared.cache == NULL || wagw_signal_create(&ins.shared.signal, instances_random, NULL) != WAGW_OK) {
+    if (ins.shared.cache == NULL || wagw_signal_create(&ins.shared.signal, ngx_wagw_random, NULL) != WAGW_OK) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "wagw: no memory for the engines");
         return NGX_ERROR;
     }

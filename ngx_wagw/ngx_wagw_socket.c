@@ -242,11 +242,9 @@ static ngx_int_t socket_frame(socket_t *s, wagw_ws_opcode_t opcode, wagw_str_t p
 {
     uint8_t mask[4];
 
-    if (RAND_bytes(mask, sizeof(mask)) != 1 || wagw_ws_frame(&s->out, opcode, payload, mask) != WAGW_OK) {
-        return NGX_ERROR;
-    }
+    ngx_wagw_random(NULL, mask, sizeof(mask));
 
-    return NGX_OK;
+    return wagw_ws_frame(&s->out, opcode, payload, mask) == WAGW_OK ? NGX_OK : NGX_ERROR;
 }
 
 static void socket_post_write(socket_t *s)

@@ -88,11 +88,37 @@ typedef struct {
     bool failed;
 } wagw_buf_t;
 
-int wagw_buf_reserve(wagw_buf_t *b, size_t more);
-int wagw_buf_add(wagw_buf_t *b, const void *p, size_t n);
+int wagw_buf_grow(wagw_buf_t *b, size_t more); /* wagw_buf_reserve() calls it */
+
+/* The short ones are inline: some hundred of them make one message. */
+static inline int wagw_buf_reserve(wagw_buf_t *b, size_t more)
+{
+    return !b->failed && more <= b->cap - b->n ? WAGW_OK : wagw_buf_grow(b, more);
+}
+
+static inline int wagw_buf_add(wagw_buf_t *b, const void *p, size_t n)
+{
+    int rc = wagw_buf_reserve(b, n);
+
+    if (rc == WAGW_OK && n > 0) {
+        memcpy(b->p + b->n, p, n);
+        b->n += n;
+    }
+    return rc;
+}
+
+static inline int wagw_buf_u8(wagw_buf_t *b, uint8_t v)
+{
+    int rc = wagw_buf_reserve(b, 1);
+
+    if (rc == WAGW_OK) {
+        b->p[b->n++] = v;
+    }
+    return rc;
+}
+
 int wagw_buf_str(wagw_buf_t *b, wagw_str_t s);
 int wagw_buf_cstr(wagw_buf_t *b, const char *s);
-int wagw_buf_u8(wagw_buf_t *b, uint8_t v);
 int wagw_buf_be(wagw_buf_t *b, uint64_t v, unsigned bytes); /* 1..8 bytes */
 int wagw_buf_printf(wagw_buf_t *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void wagw_buf_consume(wagw_buf_t *b, size_t n); /* from the front */

@@ -6,7 +6,7 @@
 
 #define BUF_FIRST 256
 
-int wagw_buf_reserve(wagw_buf_t *b, size_t more)
+int wagw_buf_grow(wagw_buf_t *b, size_t more)
 {
     size_t cap;
     uint8_t *p;
@@ -35,17 +35,6 @@ int wagw_buf_reserve(wagw_buf_t *b, size_t more)
     return WAGW_OK;
 }
 
-int wagw_buf_add(wagw_buf_t *b, const void *p, size_t n)
-{
-    int rc = wagw_buf_reserve(b, n);
-
-    if (rc == WAGW_OK && n > 0) {
-        memcpy(b->p + b->n, p, n);
-        b->n += n;
-    }
-    return rc;
-}
-
 int wagw_buf_str(wagw_buf_t *b, wagw_str_t s)
 {
     return wagw_buf_add(b, s.p, s.n);
@@ -54,11 +43,6 @@ int wagw_buf_str(wagw_buf_t *b, wagw_str_t s)
 int wagw_buf_cstr(wagw_buf_t *b, const char *s)
 {
     return wagw_buf_add(b, s, s ? strlen(s) : 0);
-}
-
-int wagw_buf_u8(wagw_buf_t *b, uint8_t v)
-{
-    return wagw_buf_add(b, &v, 1);
 }
 
 int wagw_buf_be(wagw_buf_t *b, uint64_t v, unsigned bytes)

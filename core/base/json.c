@@ -58,6 +58,9 @@ static size_t json_sequence(const uint8_t *p, size_t n)
     return len <= n && wagw_utf8_valid(wagw_str(p, len)) ? len : 0;
 }
 
+/* What stands in a JSON string as it is. */
+static const bool json_plain[256] = {[' '] = true, ['!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
+
 static void json_quoted(wagw_buf_t *out, wagw_str_t s)
 {
     size_t i = 0, from = 0, len;
@@ -66,7 +69,7 @@ static void json_quoted(wagw_buf_t *out, wagw_str_t s)
     while (i < s.n) {
         uint8_t c = s.p[i];
 
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+        if (json_plain[c]) {
             i++;
             continue;
         }

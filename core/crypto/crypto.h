@@ -19,6 +19,17 @@ int wagw_md5(uint8_t out[16], wagw_str_t in);
 int wagw_hmac_sha256(uint8_t out[32], wagw_str_t key, wagw_str_t in);
 int wagw_hmac_sha512(uint8_t out[64], wagw_str_t key, wagw_str_t in);
 
+/* HMAC-SHA-256 in pieces.  Copied after begin it serves for more than one input
+ * under a key; end wipes it, a copy that is not ended is the caller's to wipe. */
+typedef struct {
+    _Alignas(8) uint8_t inner[112];
+    _Alignas(8) uint8_t outer[112];
+} wagw_hmac_t;
+
+void wagw_hmac_begin(wagw_hmac_t *h, wagw_str_t key);
+void wagw_hmac_add(wagw_hmac_t *h, wagw_str_t part);
+void wagw_hmac_end(wagw_hmac_t *h, uint8_t mac[32]);
+
 /* HKDF-SHA256; an empty salt is 32 zero bytes; n <= 8160. */
 int wagw_hkdf(uint8_t *out, size_t n, wagw_str_t ikm, wagw_str_t salt, wagw_str_t info);
 int wagw_pbkdf2_sha256(uint8_t *out, size_t n, wagw_str_t password, wagw_str_t salt, unsigned iterations);

@@ -1,11 +1,18 @@
+/* SHA-256 is called directly: for the short inputs of the ratchets and of HKDF
+ * the way through EVP costs as much as the hash.  OpenSSL 3 advises against it
+ * for those who want to exchange the implementation. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <limits.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "crypto.h"
 
 #define HASH_BLOCK_MAX 128
+#define HMAC_BLOCK 64
 #define HKDF_MAX (255 * 32)
 
 typedef enum { HASH_SHA256 = 0, HASH_SHA512, HASH_MD5, HASH_COUNT } hash_t;
@@ -73,16 +80,29 @@ static int hash_parts(hash_t kind, uint8_t *out, const wagw_str_t *parts, size_t
     return hash_end(ctx, hash_with(ctx, kind, out, parts, n));
 }
 
+static int sha256_parts(uint8_t out[32], const wagw_str_t *parts, size_t n)
+{
+    SHA256_CTX ctx;
+    bool ok = SHA256_Init(&ctx) == 1;
+
+    for (size_t i = 0; i < n && ok; i++) {
+        ok = parts[i].n == 0 || SHA256_Update(&ctx, parts[i].p, parts[i].n) == 1;
+    }
+    ok = ok && SHA256_Final(out, &ctx) == 1;
+    wagw_wipe(&ctx, sizeof(ctx));
+    return ok ? WAGW_OK : WAGW_ERROR;
+}
+
 int wagw_sha256(uint8_t out[32], wagw_str_t in)
 {
-    return hash_parts(HASH_SHA256, out, &in, 1);
+    return sha256_parts(out, &in, 1);
 }
 
 int wagw_sha256_2(uint8_t out[32], wagw_str_t a, wagw_str_t b)
 {
     wagw_str_t parts[2] = {a, b};
 
-    return hash_parts(HASH_SHA256, out, parts, 2);
+    return sha256_parts(out, parts, 2);
 }
 
 int wagw_md5(uint8_t out[16], wagw_str_t in)
@@ -138,9 +158,57 @@ done:
     return hash_end(ctx, rc);
 }
 
+void wagw_hmac_begin(wagw_hmac_t *h, wagw_str_t key)
+{
+    uint8_t pad[HMAC_BLOCK] = {0};
+    SHA256_CTX *in = (SHA256_CTX *)(void *)h->inner, *out = (SHA256_CTX *)(void *)h->outer;
+
+    _Static_assert(sizeof(SHA256_CTX) <= sizeof(h->inner), "room for OpenSSL's state");
+
+    if (key.n > sizeof(pad)) {
+        (void)wagw_sha256(pad, key);
+    } else if (key.n > 0) {
+        memcpy(pad, key.p, key.n);
+    }
+
+    for (size_t i = 0; i < sizeof(pad); i++) {
+        pad[i] ^= 0x36;
+    }
+    SHA256_Init(in);
+    SHA256_Update(in, pad, sizeof(pad));
+    for (size_t i = 0; i < sizeof(pad); i++) {
+        pad[i] ^= 0x36 ^ 0x5c;
+    }
+    SHA256_Init(out);
+    SHA256_Update(out, pad, sizeof(pad));
+    wagw_wipe(pad, sizeof(pad));
+}
+
+void wagw_hmac_add(wagw_hmac_t *h, wagw_str_t part)
+{
+    if (part.n > 0) {
+        SHA256_Update((SHA256_CTX *)(void *)h->inner, part.p, part.n);
+    }
+}
+
+void wagw_hmac_end(wagw_hmac_t *h, uint8_t mac[32])
+{
+    SHA256_CTX *in = (SHA256_CTX *)(void *)h->inner, *out = (SHA256_CTX *)(void *)h->outer;
+
+    SHA256_Final(mac, in);
+    SHA256_Update(out, mac, 32);
+    SHA256_Final(mac, out);
+    wagw_wipe(h, sizeof(*h));
+}
+
 int wagw_hmac_sha256(uint8_t out[32], wagw_str_t key, wagw_str_t in)
 {
-    return hmac_parts(HASH_SHA256, out, key, &in, 1);
+    wagw_hmac_t h;
+
+    wagw_hmac_begin(&h, key);
+    wagw_hmac_add(&h, in);
+    wagw_hmac_end(&h, out);
+    return WAGW_OK;
 }
 
 int wagw_hmac_sha512(uint8_t out[64], wagw_str_t key, wagw_str_t in)
@@ -151,32 +219,32 @@ int wagw_hmac_sha512(uint8_t out[64], wagw_str_t key, wagw_str_t in)
 int wagw_hkdf(uint8_t *out, size_t n, wagw_str_t ikm, wagw_str_t salt, wagw_str_t info)
 {
     uint8_t prk[32], t[32], count = 0;
-    wagw_str_t parts[3];
+    wagw_hmac_t keyed, h;
     size_t take, tn = 0;
-    int rc;
 
     if (n > HKDF_MAX) {
         return WAGW_ERROR;
     }
-    rc = hmac_parts(HASH_SHA256, prk, salt, &ikm, 1);
+    (void)wagw_hmac_sha256(prk, salt, ikm);
+    wagw_hmac_begin(&keyed, wagw_str(prk, sizeof(prk)));
 
-    while (rc == WAGW_OK && n > 0) {
+    while (n > 0) {
         count++;
-        parts[0] = wagw_str(t, tn);
-        parts[1] = info;
-        parts[2] = wagw_str(&count, 1);
-        rc = hmac_parts(HASH_SHA256, t, wagw_str(prk, sizeof(prk)), parts, 3);
-        if (rc == WAGW_OK) {
-            tn = sizeof(t);
-            take = n < tn ? n : tn;
-            memcpy(out, t, take);
-            out += take;
-            n -= take;
-        }
+        h = keyed;
+        wagw_hmac_add(&h, wagw_str(t, tn));
+        wagw_hmac_add(&h, info);
+        wagw_hmac_add(&h, wagw_str(&count, 1));
+        wagw_hmac_end(&h, t);
+        tn = sizeof(t);
+        take = n < tn ? n : tn;
+        memcpy(out, t, take);
+        out += take;
+        n -= take;
     }
+    wagw_wipe(&keyed, sizeof(keyed));
     wagw_wipe(prk, sizeof(prk));
     wagw_wipe(t, sizeof(t));
-    return rc;
+    return WAGW_OK;
 }
 
 int wagw_pbkdf2_sha256(uint8_t *out, size_t n, wagw_str_t password, wagw_str_t salt, unsigned iterations)

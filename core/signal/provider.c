@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#define WAGW_HMAC_BLOCK 64
-
 static int wagw_provider_random(uint8_t *data, size_t len, void *user_data)
 {
     wagw_signal_t *s = user_data;
@@ -17,26 +15,13 @@ static int wagw_provider_random(uint8_t *data, size_t len, void *user_data)
     return SG_SUCCESS;
 }
 
-static void wagw_provider_hmac_free(wagw_signal_hmac_t *h)
-{
-    EVP_MD_CTX_free(h->md);
-    wagw_wipe(h->opad, sizeof(h->opad));
-    free(h);
-}
-
 static int wagw_provider_hmac_init(void **context, const uint8_t *key, size_t key_len, void *user_data)
 {
-    int rc;
-    size_t i;
-    unsigned n;
-    uint8_t pad[WAGW_HMAC_BLOCK];
     wagw_signal_t *s = user_data;
-    wagw_signal_hmac_t *h;
+    wagw_signal_hmac_t *h = s->spare;
 
-    rc = SG_ERR_UNKNOWN;
     *context = NULL;
 
-    h = s->spare;
     if (h != NULL) {
         s->spare = h->next;
 
@@ -45,45 +30,12 @@ static int wagw_provider_hmac_init(void **context, const uint8_t *key, size_t ke
         if (h == NULL) {
             return SG_ERR_NOMEM;
         }
-
-        h->md = EVP_MD_CTX_new();
-        if (h->md == NULL) {
-            free(h);
-            return SG_ERR_NOMEM;
-        }
     }
 
-    memset(pad, 0, sizeof(pad));
-
-    if (key_len > WAGW_HMAC_BLOCK) {
-        if (EVP_DigestInit_ex2(h->md, s->sha256, NULL) != 1 || EVP_DigestUpdate(h->md, key, key_len) != 1 ||
-            EVP_DigestFinal_ex(h->md, pad, &n) != 1) {
-            goto failed;
-        }
-
-    } else if (key_len != 0) {
-        memcpy(pad, key, key_len);
-    }
-
-    for (i = 0; i < WAGW_HMAC_BLOCK; i++) {
-        h->opad[i] = pad[i] ^ 0x5c;
-        pad[i] ^= 0x36;
-    }
-
-    if (EVP_DigestInit_ex2(h->md, s->sha256, NULL) != 1 || EVP_DigestUpdate(h->md, pad, sizeof(pad)) != 1) {
-        goto failed;
-    }
-
-    wagw_wipe(pad, sizeof(pad));
+    wagw_hmac_begin(&h->h, wagw_str(key, key_len));
     *context = h;
 
     return SG_SUCCESS;
-
-failed:
-
-    wagw_wipe(pad, sizeof(pad));
-    wagw_provider_hmac_free(h);
-    return rc;
 }
 
 static int wagw_provider_digest_update(void *context, const uint8_t *data, size_t len, void *user_data)
@@ -97,23 +49,20 @@ static int wagw_provider_hmac_update(void *context, const uint8_t *data, size_t 
 {
     wagw_signal_hmac_t *h = context;
 
-    return wagw_provider_digest_update(h->md, data, len, user_data);
+    (void)user_data;
+    wagw_hmac_add(&h->h, wagw_str(data, len));
+
+    return SG_SUCCESS;
 }
 
 static int wagw_provider_hmac_final(void *context, signal_buffer **output, void *user_data)
 {
-    uint8_t out[EVP_MAX_MD_SIZE];
-    unsigned n;
-    wagw_signal_t *s = user_data;
+    uint8_t out[32];
     wagw_signal_hmac_t *h = context;
 
-    if (EVP_DigestFinal_ex(h->md, out, &n) != 1 || EVP_DigestInit_ex2(h->md, s->sha256, NULL) != 1 ||
-        EVP_DigestUpdate(h->md, h->opad, sizeof(h->opad)) != 1 || EVP_DigestUpdate(h->md, out, n) != 1 ||
-        EVP_DigestFinal_ex(h->md, out, &n) != 1) {
-        return SG_ERR_UNKNOWN;
-    }
-
-    *output = signal_buffer_create(out, n);
+    (void)user_data;
+    wagw_hmac_end(&h->h, out);
+    *output = signal_buffer_create(out, sizeof(out));
     wagw_wipe(out, sizeof(out));
 
     return *output != NULL ? SG_SUCCESS : SG_ERR_NOMEM;
@@ -128,7 +77,7 @@ static void wagw_provider_hmac_cleanup(void *context, void *user_data)
         return;
     }
 
-    wagw_wipe(h->opad, sizeof(h->opad));
+    wagw_wipe(&h->h, sizeof(h->h)); /* it may not have come to its end */
     h->next = s->spare;
     s->spare = h;
 }
@@ -248,13 +197,12 @@ int wagw_signal_provider_init(wagw_signal_t *s)
 {
     signal_crypto_provider p;
 
-    s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     s->sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
     s->cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     s->ctr = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
     s->cipher = EVP_CIPHER_CTX_new();
 
-    if (s->sha256 == NULL || s->sha512 == NULL || s->cbc == NULL || s->ctr == NULL || s->cipher == NULL) {
+    if (s->sha512 == NULL || s->cbc == NULL || s->ctr == NULL || s->cipher == NULL) {
         return WAGW_ERROR;
     }
 
@@ -282,12 +230,11 @@ void wagw_signal_provider_done(wagw_signal_t *s)
 
     while ((h = s->spare) != NULL) {
         s->spare = h->next;
-        wagw_provider_hmac_free(h);
+        free(h);
     }
 
     EVP_CIPHER_CTX_free(s->cipher);
     EVP_CIPHER_free(s->ctr);
     EVP_CIPHER_free(s->cbc);
     EVP_MD_free(s->sha512);
-    EVP_MD_free(s->sha256);
 }

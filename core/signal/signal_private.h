@@ -29,8 +29,7 @@ typedef struct {
 typedef struct wagw_signal_hmac_s wagw_signal_hmac_t;
 
 struct wagw_signal_hmac_s {
-    EVP_MD_CTX *md;
-    uint8_t opad[64];
+    wagw_hmac_t h;
     wagw_signal_hmac_t *next;
 };
 
@@ -41,7 +40,6 @@ struct wagw_signal_s {
     wagw_random_pt random;
     void *random_data;
 
-    EVP_MD *sha256;
     EVP_MD *sha512;
     EVP_CIPHER *cbc;
     EVP_CIPHER *ctr;
