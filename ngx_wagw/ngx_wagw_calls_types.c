@@ -332,8 +332,26 @@ NGX_WAGW_HANDLER(message_put)
     ngx_wagw_call_command_at(call, WAGW_CMD_EDIT, "chatId");
 }
 
+static void ephemeral_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    if (r->status >= 300) {
+        ngx_wagw_call_result(call, r);
+        return;
+    }
+
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "chatId", ngx_wagw_param_str(call, "chatId"));
+    wagw_json_kint(&j, "ephemeral", ngx_wagw_param_int(call, "ephemeral", 0));
+    wagw_json_close(&j);
+    ngx_wagw_call_data(call, 200, &b, "Disappearing timer set");
+}
+
 NGX_WAGW_HANDLER(chat_ephemeral)
 {
+    static const char *const others[] = {"announcement", "locked", "memberAddMode", "joinApproval", "_at", "ephemeral"};
     int64_t seconds = ngx_wagw_param_int(call, "expiration", -1);
 
     if (seconds != 0 && seconds != 86400 && seconds != 604800 && seconds != 7776000) {
@@ -342,7 +360,14 @@ NGX_WAGW_HANDLER(chat_ephemeral)
     }
 
     if (wagw_str_ends(ngx_wagw_param_str(call, "chatId"), WAGW_STR("@g.us"))) {
-        ngx_wagw_call_fail(call, 501, "NOT_SUPPORTED", "The timer of a group is not built yet", WAGW_STR_NULL);
+        /* a setting of the group, not a message */
+        ngx_wagw_param_set(call, "groupId", cJSON_GetStringValue(ngx_wagw_param(call, "chatId")));
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+            cJSON_DeleteItemFromObjectCaseSensitive(call->params, others[i]);
+        }
+        cJSON_AddNumberToObject(call->params, "ephemeral", (double)seconds);
+        call->reply = ephemeral_reply;
+        ngx_wagw_call_command(call, WAGW_CMD_GROUP_SETTINGS);
         return;
     }
 

@@ -202,6 +202,8 @@ bool ngx_wagw_media_convert(ngx_wagw_media_t *m);
 
 /* Thread: thumbnail and dimensions of a picture, which becomes JPEG where it must; complains. */
 void ngx_wagw_media_picture(ngx_wagw_media_t *m);
+/* Thread: the middle of a picture as JPEG, at most 640 by 640, into thumbnail. */
+void ngx_wagw_media_square(ngx_wagw_task_t *task);
 /* Thread: thumbnail of a video, where ffmpeg is installed. */
 void ngx_wagw_media_frame(ngx_wagw_media_t *m);
 /* Thread: pages and first page of a PDF, where poppler is installed. */

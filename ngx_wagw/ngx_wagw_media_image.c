@@ -24,6 +24,7 @@ typedef struct {
     ngx_wagw_media_reader_t reader;
     wagw_str_t piece; /* not yet taken */
     bool jpeg;        /* wanted */
+    bool square;      /* wanted instead of a thumbnail */
     bool sealing;     /* it has begun to come */
     wagw_buf_t got;   /* up to the end of the thumbnail */
     bool hello, complete;
@@ -139,7 +140,8 @@ static bool image_head(image_t *g)
         return true;
     }
     memcpy(&g->head, g->got.p + sizeof(magic), sizeof(g->head));
-    if (g->head.verdict > NGX_WAGW_PICTURE_LARGE || g->head.thumbnail > NGX_WAGW_PICTURE_THUMBNAIL ||
+    if (g->head.verdict > NGX_WAGW_PICTURE_LARGE ||
+        g->head.thumbnail > (g->square ? NGX_WAGW_PICTURE_SQUARE : NGX_WAGW_PICTURE_THUMBNAIL) ||
         g->head.width > 65535 || g->head.height > 65535) {
         g->hello = true;
         g->head.verdict = NGX_WAGW_PICTURE_BAD;
@@ -227,14 +229,14 @@ static void image_judge(image_t *g, bool ended)
 
     if (!g->hello) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "wagw: pictures cannot be decoded: the process did not start");
-        if (g->jpeg) {
+        if (g->jpeg || g->square) {
             ngx_wagw_media_fail(m, 503, "CAPACITY", "The image cannot be converted now");
         }
         return;
     }
     if (!g->complete || g->head.verdict == NGX_WAGW_PICTURE_LARGE) {
         /* a photo needs no thumbnail to be sent */
-        if (!jpg || m->facts.width == 0) {
+        if (!jpg || g->square || m->facts.width == 0) {
             ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The image has too many pixels, or takes too long");
         }
         return;
@@ -250,6 +252,7 @@ static void image_judge(image_t *g, bool ended)
     m->facts.width = g->head.width;
     m->facts.height = g->head.height;
     m->facts.animated = m->facts.animated || g->head.animated;
+    wagw_buf_reset(&m->thumbnail);
     if (g->head.thumbnail > 2 && g->got.p[at] == 0xff && g->got.p[at + 1] == 0xd8) {
         wagw_buf_add(&m->thumbnail, g->got.p + at, g->head.thumbnail);
     }
@@ -262,7 +265,7 @@ static bool image_foreign(const ngx_wagw_media_t *m)
            (strcmp(m->facts.suffix, "webp") == 0 || strcmp(m->facts.suffix, "gif") == 0);
 }
 
-void ngx_wagw_media_picture(ngx_wagw_media_t *m)
+static void image_run(ngx_wagw_media_t *m, bool square)
 {
     char how[16];
     bool ended = false;
@@ -276,8 +279,9 @@ void ngx_wagw_media_picture(ngx_wagw_media_t *m)
     }
     g->m = m;
     g->in = g->out = -1;
-    g->jpeg = image_foreign(m) && !m->keep;
-    snprintf(how, sizeof(how), "%s %s", m->facts.suffix, g->jpeg ? "jpeg" : "look");
+    g->square = square;
+    g->jpeg = !square && image_foreign(m) && !m->keep;
+    snprintf(how, sizeof(how), "%s %s", m->facts.suffix, square ? "square" : g->jpeg ? "jpeg" : "look");
     if (image_start(g, how)) {
         ended = image_pump(g);
         if (!ended) {
@@ -298,4 +302,20 @@ void ngx_wagw_media_picture(ngx_wagw_media_t *m)
     ngx_wagw_media_reader_end(&g->reader);
     wagw_buf_free(&g->got);
     free(g);
+}
+
+void ngx_wagw_media_picture(ngx_wagw_media_t *m)
+{
+    image_run(m, false);
+}
+
+void ngx_wagw_media_square(ngx_wagw_task_t *task)
+{
+    ngx_wagw_media_t *m = task->data;
+
+    wagw_buf_reset(&m->thumbnail);
+    image_run(m, true);
+    if (m->thumbnail.n == 0) {
+        ngx_wagw_media_fail(m, 415, "UNSUPPORTED_MEDIA", "The image cannot be made a picture of an account");
+    }
 }

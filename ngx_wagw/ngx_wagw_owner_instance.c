@@ -206,6 +206,8 @@ static void instance_settings(ngx_wagw_instance_t *in, wagw_client_conf_t *conf)
     conf->no_history = ngx_strcmp(conf_text(s, "syncHistory", "recent"), "none") == 0;
     conf->check_number = conf_flag(s, "checkNumberBeforeSend", false);
     conf->link_preview = conf_flag(s, "linkPreview", true);
+    conf->reject_calls = conf_flag(s, "rejectCalls", false);
+    conf->reject_call_message = conf_text(s, "rejectCallMessage", NULL);
     conf->timeout_ms = 60000;
 }
 

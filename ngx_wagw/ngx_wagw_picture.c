@@ -34,12 +34,17 @@
 #define THUMB_HEIGHT 160
 #define THUMB_QUALITY 50
 
+#define SQUARE_SIDE 640
+#define SQUARE_QUALITY 85
+
 typedef struct {
     uint32_t width, height; /* as stored */
     unsigned orientation;
     uint32_t tw, th; /* of the thumbnail, as shown */
-    uint64_t sum[THUMB_HEIGHT][THUMB_WIDTH][3];
-    uint32_t count[THUMB_HEIGHT][THUMB_WIDTH];
+    bool square;
+    uint32_t x0, y0, w, h; /* what the thumbnail is made of, as shown */
+    uint64_t (*sum)[3];    /* tw * th */
+    uint32_t *count;
     bool animated;
     uint8_t *pixels; /* RGB, when all of it is in memory */
 } picture_t;
@@ -119,7 +124,6 @@ static wagw_str_t picture_whole(void)
 static void picture_begin(uint32_t width, uint32_t height, uint64_t limit)
 {
     uint64_t h;
-    uint32_t w;
 
     if (width == 0 || height == 0) {
         picture_refuse(NGX_WAGW_PICTURE_BAD);
@@ -129,11 +133,23 @@ static void picture_begin(uint32_t width, uint32_t height, uint64_t limit)
     }
     pic.width = width;
     pic.height = height;
-    w = pic.orientation >= 5 ? height : width;
-    h = pic.orientation >= 5 ? width : height;
-    pic.tw = w < THUMB_WIDTH ? w : THUMB_WIDTH;
-    h = (h * pic.tw + w / 2) / w;
-    pic.th = h < 1 ? 1 : h > THUMB_HEIGHT ? THUMB_HEIGHT : (uint32_t)h;
+    pic.w = pic.orientation >= 5 ? height : width;
+    pic.h = pic.orientation >= 5 ? width : height;
+    if (pic.square) {
+        pic.x0 = pic.w > pic.h ? (pic.w - pic.h) / 2 : 0;
+        pic.y0 = pic.h > pic.w ? (pic.h - pic.w) / 2 : 0;
+        pic.w = pic.h = pic.w < pic.h ? pic.w : pic.h;
+        pic.tw = pic.th = pic.w < SQUARE_SIDE ? pic.w : SQUARE_SIDE;
+    } else {
+        pic.tw = pic.w < THUMB_WIDTH ? pic.w : THUMB_WIDTH;
+        h = ((uint64_t)pic.h * pic.tw + pic.w / 2) / pic.w;
+        pic.th = h < 1 ? 1 : h > THUMB_HEIGHT ? THUMB_HEIGHT : (uint32_t)h;
+    }
+    pic.sum = calloc((size_t)pic.tw * pic.th, sizeof(*pic.sum));
+    pic.count = calloc((size_t)pic.tw * pic.th, sizeof(*pic.count));
+    if (pic.sum == NULL || pic.count == NULL) {
+        picture_refuse(NGX_WAGW_PICTURE_LARGE);
+    }
 }
 
 /* Where a stored pixel is seen. */
@@ -170,17 +186,20 @@ static void picture_turn(uint32_t x, uint32_t y, uint32_t *ox, uint32_t *oy)
 
 static void picture_row(uint32_t y, const uint8_t *rgb)
 {
-    uint32_t ox, oy, sx, sy;
-    uint32_t w = pic.orientation >= 5 ? pic.height : pic.width, h = pic.orientation >= 5 ? pic.width : pic.height;
+    size_t at;
+    uint32_t ox, oy;
 
     for (uint32_t x = 0; x < pic.width; x++, rgb += 3) {
         picture_turn(x, y, &ox, &oy);
-        sx = (uint32_t)((uint64_t)ox * pic.tw / w);
-        sy = (uint32_t)((uint64_t)oy * pic.th / h);
-        for (unsigned i = 0; i < 3; i++) {
-            pic.sum[sy][sx][i] += rgb[i];
+        if (ox < pic.x0 || ox - pic.x0 >= pic.w || oy < pic.y0 || oy - pic.y0 >= pic.h) {
+            continue;
         }
-        pic.count[sy][sx]++;
+        at = (size_t)((uint64_t)(oy - pic.y0) * pic.th / pic.h) * pic.tw +
+             (size_t)((uint64_t)(ox - pic.x0) * pic.tw / pic.w);
+        for (unsigned i = 0; i < 3; i++) {
+            pic.sum[at][i] += rgb[i];
+        }
+        pic.count[at]++;
     }
 }
 
@@ -271,9 +290,11 @@ static bool picture_encode(uint32_t width, uint32_t height, int quality, void (*
 
 static void picture_thumb_row(uint32_t y, uint8_t *out)
 {
-    for (uint32_t x = 0; x < pic.tw; x++) {
+    size_t at = (size_t)y * pic.tw;
+
+    for (uint32_t x = 0; x < pic.tw; x++, at++) {
         for (unsigned i = 0; i < 3; i++) {
-            *out++ = pic.count[y][x] ? (uint8_t)(pic.sum[y][x][i] / pic.count[y][x]) : 255;
+            *out++ = pic.count[at] ? (uint8_t)(pic.sum[at][i] / pic.count[at]) : 255;
         }
     }
 }
@@ -402,14 +423,14 @@ static void picture_jpeg(uint32_t *width, uint32_t *height)
     }
     *width = d.image_width;
     *height = d.image_height;
-    if (d.jpeg_color_space == JCS_CMYK || d.jpeg_color_space == JCS_YCCK) {
-        d.out_color_space = JCS_CMYK;
-    } else {
-        d.out_color_space = JCS_RGB;
-    }
+    d.out_color_space = d.jpeg_color_space == JCS_CMYK || d.jpeg_color_space == JCS_YCCK ? JCS_CMYK : JCS_RGB;
     d.scale_num = 1;
     d.scale_denom = d.image_width >= 8 * THUMB_WIDTH && d.image_height >= 8 * THUMB_WIDTH ? 8 : 1;
-    d.dct_method = JDCT_IFAST;
+    while (pic.square && d.scale_denom > 1 &&
+           (d.image_width / d.scale_denom < SQUARE_SIDE || d.image_height / d.scale_denom < SQUARE_SIDE)) {
+        d.scale_denom /= 2;
+    }
+    d.dct_method = pic.square ? JDCT_ISLOW : JDCT_IFAST;
     jpeg_start_decompress(&d);
     picture_begin(d.output_width, d.output_height, PICTURE_STREAM);
     row = malloc((size_t)d.output_width * 4);
@@ -707,6 +728,7 @@ __attribute__((noreturn)) static void picture_run(const char *how)
     bool jpeg = strstr(how, " jpeg") != NULL;
     ngx_wagw_picture_t head = {NGX_WAGW_PICTURE_GOOD, 0, 0, 0, 0};
 
+    pic.square = strstr(how, " square") != NULL;
     picture_confine();
     picture_write(&magic, sizeof(magic));
     pic.orientation = 1;
@@ -728,8 +750,8 @@ __attribute__((noreturn)) static void picture_run(const char *how)
         width = height;
         height = swap;
     }
-    if (!picture_encode(pic.tw, pic.th, THUMB_QUALITY, picture_thumb_row, &thumb, &n) ||
-        n > NGX_WAGW_PICTURE_THUMBNAIL) {
+    if (!picture_encode(pic.tw, pic.th, pic.square ? SQUARE_QUALITY : THUMB_QUALITY, picture_thumb_row, &thumb, &n) ||
+        n > (pic.square ? NGX_WAGW_PICTURE_SQUARE : NGX_WAGW_PICTURE_THUMBNAIL)) {
         n = 0;
     }
     head.width = width;

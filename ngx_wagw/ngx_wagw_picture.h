@@ -5,7 +5,8 @@
  * decodes from stdin to stdout, and ends before nginx begins.
  *
  * The answer: the magic, the head, the thumbnail (JPEG), and with "jpeg" the
- * whole picture as JPEG up to the end.
+ * whole picture as JPEG up to the end.  With "square" the middle of the picture
+ * comes instead of the thumbnail, as WhatsApp takes pictures of accounts.
  */
 
 #ifndef NGX_WAGW_PICTURE_H
@@ -16,6 +17,7 @@
 #define NGX_WAGW_PICTURE_ENV "WAGW_PICTURE" /* "jpg look", "webp jpeg": what comes, and what is wanted */
 #define NGX_WAGW_PICTURE_MAGIC 0x77677031
 #define NGX_WAGW_PICTURE_THUMBNAIL 16384 /* at most */
+#define NGX_WAGW_PICTURE_SQUARE (1024 * 1024)
 
 typedef enum { NGX_WAGW_PICTURE_GOOD = 0, NGX_WAGW_PICTURE_BAD, NGX_WAGW_PICTURE_LARGE } ngx_wagw_picture_verdict_t;
 

@@ -425,6 +425,61 @@ const ngx_wagw_field_t ngx_wagw_fields_presence_set[] = {
     JID("chatId", OPT, NULL, "needed for composing, recording, paused"),
     END};
 
+const ngx_wagw_field_t ngx_wagw_fields_presence_get[] = {
+    CHAT,
+    INT("wait", 0, 30000, "1000", "milliseconds to wait for the first news"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_call_reject[] = {
+    STR("callId", REQ, NULL, 1, 128, "the call"),
+    JID("from", REQ, NULL, "who calls"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_calls[] = {
+    LIMIT("50"),
+    END};
+
+#define PICTURE_TYPE ENUM("type", OPT, "image|preview", "image", "full size or small")
+
+const ngx_wagw_field_t ngx_wagw_fields_chat_picture[] = {CHAT, PICTURE_TYPE, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_phone_picture[] = {
+    PHONE("phoneNumber", REQ, "the number"),
+    PICTURE_TYPE,
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_profile_status[] = {
+    STR("status", REQ, NULL, 0, 139, "the about text; empty removes it"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_profile_picture[] = {MEDIA_FIELDS("image"), END};
+
+const ngx_wagw_field_t ngx_wagw_fields_privacy[] = {
+    ENUM("lastSeen", OPT, "all|contacts|contact_blacklist|none", NULL, "who sees when you were there last"),
+    ENUM("online", OPT, "all|match_last_seen", NULL, "who sees that you are there"),
+    ENUM("profilePicture", OPT, "all|contacts|contact_blacklist|none", NULL, "who sees your picture"),
+    ENUM("status", OPT, "all|contacts|contact_blacklist|none", NULL, "who sees your about text"),
+    ENUM("readReceipts", OPT, "all|none", NULL, "whether others learn that you have read"),
+    ENUM("groupAdd", OPT, "all|contacts|contact_blacklist|none", NULL, "who may add you to groups"),
+    ENUM("callAdd", OPT, "all|known", NULL, "who may call you"),
+    ENUM("messages", OPT, "all|contacts", NULL, "who may write to you"),
+    ENUM("defense", OPT, "on_standard|off", NULL, "protection of the account"),
+    ENUM("stickers", OPT, "contacts|contact_allowlist|none", NULL, "who may use your avatar"),
+    INT("defaultDisappearing", 0, 7776000, NULL, "timer of new chats: 0, 86400, 604800 or 7776000 seconds"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_business[] = {
+    JID("jid", OPT, NULL, "whose; default: the own"),
+    END};
+
+const ngx_wagw_field_t ngx_wagw_fields_business_put[] = {
+    STR("address", OPT, NULL, 0, 256, "the address"),
+    STR("description", OPT, NULL, 0, 512, "what the business does"),
+    STR("email", OPT, NULL, 0, 128, "the mail address"),
+    STRS("websites", OPT, 0, 2, "addresses of web pages"),
+    OBJ("hours", "{timezone, days: [{day, mode, openTimeInMinutes, closeTimeInMinutes}]}"),
+    END};
+
 const ngx_wagw_field_t ngx_wagw_fields_reaction[] = {
     INSTANCE, CHAT, MESSAGE_ID,
     STR("emoji", REQ, "reaction", 0, 32, "empty removes"),
@@ -651,6 +706,10 @@ const ngx_wagw_field_t ngx_wagw_fields_groups_list[] = {BOOL("participants", "tr
                                                         LIMIT("500"), OFFSET, END};
 
 const ngx_wagw_field_t ngx_wagw_fields_group[] = {GROUP_ID, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_picture_get[] = {GROUP_ID, PICTURE_TYPE, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_picture_put[] = {GROUP_ID, MEDIA_FIELDS("image"), END};
 
 const ngx_wagw_field_t ngx_wagw_fields_group_create[] = {STR("name", REQ, "subject", 1, 100, "its name"),
                                                          JIDS("participants", REQ, 0, 1023, "who is in it besides you"),

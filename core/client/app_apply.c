@@ -3,6 +3,7 @@
  * contacts and messages, settings, credentials; and the event it becomes.
  */
 
+#include "account_i.h"
 #include "app_i.h"
 
 static int again(wagw_app_apply_t *a, int rc)

@@ -3,7 +3,7 @@
  * to connect, the frames, the timers, what a lost connection means.
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -117,6 +117,7 @@ void wagw_client_destroy(wagw_client_t *c)
         free(ask);
     }
     wagw_media_free(c, &r);
+    wagw_presence_free(c);
     wagw_send_free(c);
     wagw_app_abort(c, &r);
     wagw_history_free(c);
@@ -534,6 +535,7 @@ static void client_lost(wagw_client_t *c, int code, const char *reason)
     }
     wagw_iq_drop_all(c);
     wagw_app_lost(c);
+    wagw_presence_tick(c, true);
 
     if (again && c->creds && c->creds->paired) {
         /* 515: no report, no back-off */

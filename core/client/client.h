@@ -61,7 +61,9 @@ typedef struct {
     bool no_history;   /* neither RECENT nor FULL chunks are taken over */
     bool check_number; /* checkNumberBeforeSend */
     bool link_preview;
-    uint32_t timeout_ms; /* wait for WhatsApp, 60000 */
+    bool reject_calls;               /* rejectCalls */
+    const char *reject_call_message; /* rejectCallMessage; NULL, empty: none */
+    uint32_t timeout_ms;             /* wait for WhatsApp, 60000 */
 } wagw_client_conf_t;
 
 /* The answer to a command.  Views live during the reply op only. */
@@ -119,6 +121,22 @@ typedef enum {
     WAGW_CMD_LABELS_OF_CHAT, /* chatId; {chatId, labels} */
     WAGW_CMD_LABEL_CHATS,    /* labelId; {labelId, chats, count} */
     WAGW_CMD_LABEL_SET,      /* chatId, messageId?, labelIds */
+    WAGW_CMD_PRESENCES,      /* {jid: {presence, lastSeen, updatedAt}} of those known */
+    WAGW_CMD_PRESENCE_GET,   /* chatId, wait ms; {chatId, presence, lastSeen}, nulls when nothing comes */
+    WAGW_CMD_CALLS,          /* limit; [call], newest first */
+    WAGW_CMD_CALL_REJECT,    /* callId, from */
+    WAGW_CMD_PICTURE,        /* chatId | phoneNumber | _self, type image|preview; {pictureUrl} */
+    WAGW_CMD_PICTURE_SET,    /* groupId? (own), _picture: JPEG in base64, none removes it; {pictureId} */
+    WAGW_CMD_ABOUT,          /* chatId | phoneNumber | _self; {about, aboutSetAt} */
+    WAGW_CMD_ABOUT_SET,      /* status */
+    WAGW_CMD_BLOCK,          /* phoneNumber, block */
+    WAGW_CMD_BLOCKLIST,      /* [jid] */
+    WAGW_CMD_PRIVACY,        /* {category: value}, names of the contract */
+    WAGW_CMD_PRIVACY_SET,    /* name, value | duration */
+    WAGW_CMD_DISAPPEARING,   /* {defaultDisappearing} */
+    WAGW_CMD_QR_LINK,        /* {url, code} */
+    WAGW_CMD_BUSINESS,       /* jid? (own) */
+    WAGW_CMD_BUSINESS_SET,   /* address, email, description, websites, hours */
     WAGW_CMD_HISTORY,        /* chatId, count, before?: asks the phone; 202 */
     /* groups (group_admin.c, group_members.c; contract 3.6) */
     WAGW_CMD_GROUPS,            /* refresh?, participants?, limit?, offset?; [group], details {count, total} */

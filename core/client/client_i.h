@@ -24,6 +24,9 @@
  *   limit.c     the reach-out time-lock
  *   notify.c    notifications and everything else the server pushes
  *   exists.c    who is on WhatsApp;  catalog.c  products
+ *   presence.c  presence, ours and others';  call.c  calls
+ *   profile.c   pictures, about, privacy, business profiles
+ *   account.c   what is asked after a login: properties, block list, privacy (account_i.h)
  *   command.c   REST commands;  event.c  events
  *   app*.c      app state;  history*.c  history (app_i.h)
  *
@@ -164,6 +167,7 @@ typedef enum {
     WAGW_TIMER_JOB,       /* the first job was typed long enough */
     WAGW_TIMER_APP,       /* app state again */
     WAGW_TIMER_HISTORY,   /* the next slice of a history chunk */
+    WAGW_TIMER_PRESENCE,  /* somebody waited long enough for news */
     WAGW_TIMER_N
 } wagw_timer_t;
 
@@ -449,9 +453,10 @@ int wagw_group_read(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_
 int wagw_group_store(wagw_turn_t *t, const wagw_node_t *n, wagw_jid_t *jid, wagw_group_t *g);
 /* A change that we made ourselves, in the form that a notification has. */
 int wagw_group_applied(wagw_turn_t *t, const wagw_jid_t *group, const wagw_node_t *change);
-bool wagw_group_is_member(wagw_turn_t *t, const wagw_group_t *g);  /* the account is in it */
-int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n); /* w:gp2 */
-int wagw_group_dirty(wagw_turn_t *t);                              /* reads all groups anew */
+bool wagw_group_is_member(wagw_turn_t *t, const wagw_group_t *g);                      /* the account is in it */
+int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n);                     /* w:gp2 */
+int wagw_group_picture(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *group); /* notification picture */
+int wagw_group_dirty(wagw_turn_t *t);                                                  /* reads all groups anew */
 /* The server knows the group otherwise than we: it and its members' device lists are read again. */
 int wagw_group_stale(wagw_turn_t *t, const wagw_jid_t *group);
 int wagw_group_learn(wagw_turn_t *t, const wagw_jid_t *group); /* asks for what is not known */
@@ -492,6 +497,8 @@ int wagw_token_told(wagw_turn_t *t, const wagw_jid_t *user, wagw_str_t token, ui
 /* The NCT salt of the account; empty: there is none any more. */
 int wagw_token_salt(wagw_turn_t *t, wagw_str_t salt);
 int wagw_token_received(wagw_turn_t *t, const wagw_node_t *notification);
+/* <tctoken t=> below `parent`, for other people when we have one (11 section 2). */
+int wagw_token_node(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *user);
 /* After a direct message was acknowledged: gives ours when it is due. */
 int wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user);
 
@@ -528,8 +535,7 @@ int wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n);
 void wagw_receive_message_scout(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n);
-int wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n); /* presence and chatstate */
-int wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n);     /* dispatch */
+int wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n); /* dispatch */
 int wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error);
 int64_t wagw_server_ms(int64_t now, uint64_t t); /* of a server's time in seconds */
 
@@ -624,7 +630,6 @@ int wagw_discard_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 int wagw_exists_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 int wagw_lid_of_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 int wagw_link_refuse(wagw_turn_t *t, uint64_t command, bool *refused);
-int wagw_presence_send(wagw_turn_t *t, bool available);
 
 /* ---- media (media.c; 06 sections 5 and 9) ------------------------------------------------------ */
 
@@ -711,6 +716,7 @@ struct wagw_client_s {
     bool registering; /* this connection used a registration payload */
     int64_t server_offset_ms;
     bool available; /* presence available was sent */
+    uint8_t props;  /* wagw_prop_t bits */
     int64_t connected_ms;
     int32_t disconnect_code;
     char disconnect_reason[64];
@@ -747,6 +753,8 @@ struct wagw_client_s {
 
     wagw_wait_t *waits;
     wagw_media_wait_t *media_waits;
+    struct wagw_presence_s *presences; /* newest first */
+    struct wagw_presence_wait_s *presence_waits;
     wagw_pairing_t *pairing;
     wagw_ask_t *asks;
     wagw_jid_t chatstate_to; /* composing that ends by itself */

@@ -4,13 +4,12 @@
  * judge is refused here with the contract's codes.
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define SEEN_MAX 200
-#define TYPING_MAX_MS 60000
 
 wagw_str_t wagw_param_str(const cJSON *params, const char *name)
 {
@@ -185,127 +184,6 @@ static int command_seen(wagw_turn_t *t, uint64_t command, const cJSON *params)
         t, command, &b, cJSON_HasObjectItem(params, "_read") ? "Messages marked as read" : "Messages marked as seen");
 }
 
-/* ---- presence ------------------------------------------------------------------- */
-
-static void available_then(wagw_client_t *c, void *arg)
-{
-    c->available = *(bool *)arg;
-}
-
-int wagw_presence_send(wagw_turn_t *t, bool available)
-{
-    char name[128];
-    size_t n = 0;
-    wagw_node_t *p = wagw_node(&t->arena, "presence");
-    const wagw_creds_t *me = wagw_turn_me(t);
-    const char *from = me->push_name[0] ? me->push_name : me->jid.user;
-
-    for (; *from && n < sizeof(name) - 1; from++) {
-        if (*from != '@') {
-            name[n++] = *from;
-        }
-    }
-    name[n] = '\0';
-    wagw_node_attr(&t->arena, p, "name", wagw_arena_str(&t->arena, wagw_str(name, n)));
-    wagw_node_attrc(&t->arena, p, "type", available ? "available" : "unavailable");
-    WAGW_TRY(wagw_turn_send(t, p));
-    return wagw_turn_then(t, available_then, &available, sizeof(available));
-}
-
-typedef struct {
-    wagw_jid_t to;
-    int64_t at;
-} typing_t;
-
-static void typing_then(wagw_client_t *c, void *arg)
-{
-    typing_t *ty = arg;
-
-    c->chatstate_to = ty->to;
-    wagw_client_timer(c, WAGW_TIMER_CHATSTATE, ty->at);
-}
-
-static int chatstate(wagw_turn_t *t, uint64_t command, const cJSON *params, wagw_str_t state, const char *message)
-{
-    bool lid;
-    int64_t duration;
-    typing_t ty;
-    wagw_jid_t chat;
-    wagw_buf_t b = {0};
-    wagw_json_t j = wagw_json(&b);
-    wagw_node_t *n, *k;
-    const wagw_creds_t *me = wagw_turn_me(t);
-
-    WAGW_TRY(wagw_param_jid(t, command, params, "chatId", "to", &chat));
-    if (wagw_jid_empty(&chat)) {
-        return WAGW_OK;
-    }
-    WAGW_TRY(wagw_lid_in(t, &chat, me->lid_migrated != 2, &chat));
-    lid = wagw_jid_is_lid(&chat);
-    n = wagw_node(&t->arena, "chatstate");
-    wagw_node_attr_jid(&t->arena, n, "to", &chat);
-    wagw_node_attr_jid(&t->arena, n, "from", lid ? &me->lid : &me->jid);
-    if (wagw_str_is(state, "paused")) {
-        wagw_node_child(&t->arena, n, "paused");
-    } else {
-        k = wagw_node_child(&t->arena, n, "composing");
-        if (wagw_str_is(state, "recording")) {
-            wagw_node_attrc(&t->arena, k, "media", "audio");
-        }
-    }
-    WAGW_TRY(wagw_turn_send(t, n));
-
-    duration = wagw_param_int(params, "duration", 0);
-    if (duration > 0) {
-        ty.to = chat;
-        ty.at = t->now + (duration > TYPING_MAX_MS ? TYPING_MAX_MS : duration);
-        WAGW_TRY(wagw_turn_then(t, typing_then, &ty, sizeof(ty)));
-    }
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "presence", state);
-    wagw_json_close(&j);
-    return wagw_command_ok(t, command, &b, message);
-}
-
-static int command_presence(wagw_turn_t *t, uint64_t command, const cJSON *params)
-{
-    bool available;
-    wagw_buf_t b = {0};
-    wagw_json_t j = wagw_json(&b);
-    wagw_str_t p = wagw_param_str(params, "presence");
-
-    available = wagw_str_is(p, "available");
-    if (!available && !wagw_str_is(p, "unavailable")) {
-        return chatstate(t, command, params, p,
-                         wagw_str_is(p, "composing")   ? "Presence updated to composing"
-                         : wagw_str_is(p, "recording") ? "Presence updated to recording"
-                                                       : "Presence updated to paused");
-    }
-    WAGW_TRY(wagw_presence_send(t, available));
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "presence", p);
-    wagw_json_close(&j);
-    return wagw_command_ok(t, command, &b,
-                           available ? "Presence updated to available" : "Presence updated to unavailable");
-}
-
-static int command_subscribe(wagw_turn_t *t, uint64_t command, const cJSON *params)
-{
-    wagw_jid_t chat;
-    wagw_node_t *n;
-
-    WAGW_TRY(wagw_param_jid(t, command, params, "chatId", "to", &chat));
-    if (wagw_jid_empty(&chat)) {
-        return WAGW_OK;
-    }
-    WAGW_TRY(wagw_lid_in(t, &chat, true, &chat));
-    n = wagw_node(&t->arena, "presence");
-    wagw_node_attrc(&t->arena, n, "type", "subscribe");
-    wagw_node_attr_jid(&t->arena, n, "to", &chat);
-    WAGW_TRY(wagw_turn_send(t, n));
-    return wagw_command_ok(t, command, NULL, "Subscribed");
-}
-
 /* ---- linking and unlinking ------------------------------------------------------------------ */
 
 static void qr_reply(wagw_client_t *c, uint64_t command)
@@ -458,6 +336,12 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
     case WAGW_CMD_LABEL_SET:
         return wagw_label_command(t, id, cmd, params);
 
+    case WAGW_CMD_PRESENCES:
+        return wagw_presences_command(t, id);
+
+    case WAGW_CMD_CALLS:
+        return wagw_calls_command(t, id, params);
+
     case WAGW_CMD_CHAT_DELETE:
         if (wagw_param_bool(params, "local", false)) {
             return wagw_app_changed(t, id, cmd, params);
@@ -478,15 +362,58 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
         return command_seen(t, id, params);
 
     case WAGW_CMD_CHATSTATE:
-        return chatstate(t, id, params, wagw_param_str(params, "state"),
-                         wagw_str_is(wagw_param_str(params, "state"), "paused") ? "Typing indicator stopped"
-                                                                                : "Typing indicator started");
+        return wagw_chatstate_command(t, id, params, wagw_param_str(params, "state"),
+                                      wagw_str_is(wagw_param_str(params, "state"), "paused")
+                                          ? "Typing indicator stopped"
+                                          : "Typing indicator started");
 
     case WAGW_CMD_PRESENCE:
-        return command_presence(t, id, params);
+        return wagw_presence_command(t, id, params);
 
     case WAGW_CMD_PRESENCE_SUBSCRIBE:
-        return command_subscribe(t, id, params);
+        return wagw_presence_subscribe_command(t, id, params);
+
+    case WAGW_CMD_PRESENCE_GET:
+        return wagw_presence_get_command(t, id, params);
+
+    case WAGW_CMD_CALL_REJECT:
+        return wagw_call_reject_command(t, id, params);
+
+    case WAGW_CMD_PICTURE:
+        return wagw_picture_command(t, id, params);
+
+    case WAGW_CMD_PICTURE_SET:
+        return wagw_picture_set_command(t, id, params);
+
+    case WAGW_CMD_ABOUT:
+        return wagw_about_command(t, id, params);
+
+    case WAGW_CMD_ABOUT_SET:
+        return wagw_about_set_command(t, id, params);
+
+    case WAGW_CMD_BLOCK:
+        return wagw_block_command(t, id, params);
+
+    case WAGW_CMD_BLOCKLIST:
+        return wagw_blocklist_command(t, id);
+
+    case WAGW_CMD_PRIVACY:
+        return wagw_privacy_command(t, id);
+
+    case WAGW_CMD_PRIVACY_SET:
+        return wagw_privacy_set_command(t, id, params);
+
+    case WAGW_CMD_DISAPPEARING:
+        return wagw_disappearing_command(t, id);
+
+    case WAGW_CMD_QR_LINK:
+        return wagw_qr_link_command(t, id);
+
+    case WAGW_CMD_BUSINESS:
+        return wagw_business_command(t, id, params);
+
+    case WAGW_CMD_BUSINESS_SET:
+        return wagw_business_set_command(t, id, params);
 
     case WAGW_CMD_STAR:
     case WAGW_CMD_ARCHIVE:

@@ -226,6 +226,20 @@ static int members_change(wagw_turn_t *t, change_t *c, const wagw_node_t *k, int
     return WAGW_OK;
 }
 
+static int group_timer(wagw_turn_t *t, const wagw_jid_t *group, uint32_t seconds)
+{
+    int rc;
+    wagw_row_chat_t chat;
+
+    rc = wagw_turn_chat(t, text(t, group), &chat);
+    if (rc == WAGW_NOT_FOUND || (rc == WAGW_OK && chat.ephemeral == seconds)) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(rc);
+    chat.ephemeral = seconds;
+    return wagw_turn_chat_put(t, &chat);
+}
+
 /* What a change does to the record. */
 static int change_record(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
 {
@@ -258,6 +272,7 @@ static int change_record(wagw_turn_t *t, change_t *c, const wagw_node_t *k)
     } else if (wagw_node_is(k, "ephemeral") || wagw_node_is(k, "not_ephemeral")) {
         (void)wagw_node_get_u64(k, "expiration", &u);
         g->ephemeral = wagw_node_is(k, "ephemeral") ? (uint32_t)u : 0;
+        return group_timer(t, &c->group, g->ephemeral);
     } else if (wagw_node_is(k, "member_add_mode")) {
         g->admin_add = !wagw_str_is(wagw_node_data(k), "all_member_add");
     } else if (wagw_node_is(k, "membership_approval_mode")) {
@@ -362,6 +377,28 @@ bool wagw_group_is_member(wagw_turn_t *t, const wagw_group_t *g)
         }
     }
     return false;
+}
+
+int wagw_group_picture(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *group)
+{
+    uint64_t at;
+    change_t c;
+    const wagw_node_t *k = n->content == WAGW_CONTENT_NODES ? n->child : NULL;
+
+    memset(&c, 0, sizeof(c));
+    c.group = *group;
+    c.at_ms = t->now;
+    if (wagw_node_get_u64(n, "t", &at) == WAGW_OK && at && at < (1ull << 40)) {
+        c.at_ms = (int64_t)at * 1000;
+    }
+    if (wagw_node_get_jid(k, "author", &c.actor) == WAGW_OK ||
+        wagw_node_get_jid(n, "participant", &c.actor) == WAGW_OK) {
+        WAGW_TRY(wagw_chat_canonical(t, &c.actor, &c.actor));
+    } else {
+        memset(&c.actor, 0, sizeof(c.actor));
+    }
+    WAGW_TRY(wagw_group_get(t, group, &c.g));
+    return update_text(t, &c, "picture", wagw_node_is(k, "delete") ? WAGW_STR("removed") : WAGW_STR("changed"));
 }
 
 int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n)

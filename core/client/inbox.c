@@ -3,7 +3,7 @@
  * caller goes away or its time is over.
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 #include <stdlib.h>
 
@@ -118,6 +118,10 @@ static bool command_take(wagw_client_t *c, uint64_t id, bool *sent, wagw_cmd_t *
         return true;
     }
     if (wagw_media_unwait(c, id)) {
+        *sent = true;
+        return true;
+    }
+    if (wagw_presence_unwait(c, id)) {
         *sent = true;
         return true;
     }

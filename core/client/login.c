@@ -3,7 +3,7 @@
  * after it, failure, stream errors, ib (01 section 6, 03 section 11).
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +142,11 @@ static void open_then(wagw_client_t *c, void *arg)
     (void)wagw_turn_later(c, wagw_send_pending, 0, true);
     (void)wagw_turn_later(c, wagw_send_pump, 0, true);
     (void)wagw_turn_later(c, wagw_app_pump, 0, true);
+    (void)wagw_turn_later(c, wagw_account_begin, 0, true);
+    (void)wagw_turn_later(c, wagw_calls_due, 0, true);
+    if (c->presences) {
+        (void)wagw_turn_later(c, wagw_presence_again, 0, true);
+    }
     (void)wagw_turn_later(c, wagw_history_begin, 0, false);
 }
 

@@ -1,9 +1,9 @@
 /*
- * Notifications (11 section 15) and presence.  Every notification is
+ * Notifications (11 section 15).  Every notification is
  * acknowledged, understood or not.
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 static int from_user(const wagw_node_t *n, wagw_jid_t *user)
 {
@@ -144,9 +144,7 @@ static int own_devices(wagw_turn_t *t, const wagw_node_t *devices)
 
 static int notify_account(wagw_turn_t *t, const wagw_node_t *n)
 {
-    bool off;
-    wagw_creds_t *creds;
-    const wagw_node_t *k, *c;
+    const wagw_node_t *k;
 
     if (wagw_turn_me(t) == NULL || !wagw_turn_me(t)->paired) {
         return WAGW_OK;
@@ -155,19 +153,11 @@ static int notify_account(wagw_turn_t *t, const wagw_node_t *n)
     if (k) {
         WAGW_TRY(own_devices(t, k));
     }
-    k = wagw_node_find(n, "privacy");
-    for (c = wagw_node_find(k, "category"); c; c = wagw_node_find_next(c, "category")) {
-        if (wagw_node_attr_is(c, "name", "readreceipts")) {
-            off = wagw_node_attr_is(c, "value", "none");
-            if (off != wagw_turn_me(t)->read_receipts_off) {
-                creds = wagw_turn_creds(t);
-                if (creds == NULL) {
-                    return WAGW_NOMEM;
-                }
-                creds->read_receipts_off = off;
-            }
-        }
+    k = wagw_node_find(n, "blocklist");
+    if (k) {
+        WAGW_TRY(wagw_blocklist_notified(t, k));
     }
+    WAGW_TRY(wagw_privacy_seen(t, wagw_node_find(n, "privacy")));
     return WAGW_OK;
 }
 
@@ -199,6 +189,47 @@ static int notify_encrypt(wagw_turn_t *t, const wagw_node_t *n)
     return wagw_identity_changed(t, &user);
 }
 
+/* Somebody's picture: own, contact's or group's. */
+static int notify_picture(wagw_turn_t *t, const wagw_node_t *n)
+{
+    int rc;
+    wagw_jid_t from;
+    wagw_row_contact_t c;
+
+    if (wagw_node_get_jid(n, "from", &from) != WAGW_OK) {
+        return WAGW_OK;
+    }
+    if (wagw_jid_is_group(&from)) {
+        return wagw_group_picture(t, n, &from);
+    }
+    if (!wagw_jid_is_person(&from)) {
+        return WAGW_OK;
+    }
+    rc = wagw_turn_contact(t, &from, &c);
+    if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    return wagw_contact_event_text(t, &c, "picture",
+                                   wagw_node_find(n, "delete") ? WAGW_STR("removed") : WAGW_STR("changed"));
+}
+
+static int notify_about(wagw_turn_t *t, const wagw_node_t *n)
+{
+    int rc;
+    wagw_jid_t from;
+    wagw_row_contact_t c;
+    const wagw_node_t *set = wagw_node_find(n, "set");
+
+    if (set == NULL || from_user(n, &from) != WAGW_OK) {
+        return WAGW_OK;
+    }
+    rc = wagw_turn_contact(t, &from, &c);
+    if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    return wagw_contact_event_text(t, &c, "about", wagw_node_data(set));
+}
+
 int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
 {
     wagw_str_t type = wagw_node_get(n, "type");
@@ -209,6 +240,12 @@ int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
     }
     if (wagw_str_is(type, "account_sync")) {
         return notify_account(t, n);
+    }
+    if (wagw_str_is(type, "picture")) {
+        return notify_picture(t, n);
+    }
+    if (wagw_str_is(type, "status")) {
+        return notify_about(t, n);
     }
     if (wagw_str_is(type, "encrypt")) {
         return notify_encrypt(t, n);
@@ -232,48 +269,4 @@ int wagw_receive_notification(wagw_turn_t *t, const wagw_node_t *n)
         return wagw_code_primary_hello(t, n);
     }
     return WAGW_OK;
-}
-
-int wagw_receive_presence(wagw_turn_t *t, const wagw_node_t *n)
-{
-    uint64_t last = 0;
-    wagw_jid_t from;
-    wagw_buf_t b = {0};
-    wagw_str_t text;
-    wagw_json_t j = wagw_json(&b);
-    const char *presence;
-    const wagw_node_t *k;
-
-    if (wagw_node_get_jid(n, "participant", &from) != WAGW_OK && wagw_node_get_jid(n, "from", &from) != WAGW_OK) {
-        return WAGW_OK;
-    }
-    if (wagw_is_me(t->c, &from)) {
-        return WAGW_OK;
-    }
-    WAGW_TRY(wagw_chat_canonical(t, &from, &from));
-    text = wagw_jid_str(&t->arena, &from);
-
-    if (wagw_node_is(n, "presence")) {
-        presence = wagw_node_attr_is(n, "type", "unavailable") ? "unavailable" : "available";
-        if (wagw_node_get_u64(n, "last", &last) != WAGW_OK || last >= (1ull << 40)) {
-            last = 0;
-        }
-    } else {
-        k = n->content == WAGW_CONTENT_NODES ? n->child : NULL;
-        presence = k == NULL                                ? NULL
-                   : wagw_node_is(k, "paused")              ? "paused"
-                   : !wagw_node_is(k, "composing")          ? NULL
-                   : wagw_node_attr_is(k, "media", "audio") ? "recording"
-                                                            : "composing";
-        if (presence == NULL) {
-            return WAGW_OK;
-        }
-    }
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "jid", text);
-    wagw_json_kcstr(&j, "presence", presence);
-    wagw_json_kiso(&j, "lastSeen", (int64_t)last * 1000);
-    wagw_json_kiso(&j, "timestamp", t->now);
-    wagw_json_close(&j);
-    return wagw_event_emit(t, "presence.update", text, &b);
 }

@@ -4,7 +4,7 @@
  * 12).  A stanza is answered exactly once (01 section 7).
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 int wagw_ack(wagw_turn_t *t, const wagw_node_t *n, int error)
 {
@@ -127,7 +127,10 @@ int wagw_receive_node(wagw_turn_t *t, const wagw_node_t *n)
     if (wagw_node_is(n, "ack")) {
         return wagw_node_attr_is(n, "class", "message") ? wagw_send_ack(t, n) : WAGW_OK;
     }
-    if (wagw_node_is(n, "call") || wagw_node_is(n, "status")) {
+    if (wagw_node_is(n, "call")) {
+        return wagw_receive_call(t, n);
+    }
+    if (wagw_node_is(n, "status")) {
         return wagw_ack(t, n, 0);
     }
     if (wagw_node_is(n, "presence") || wagw_node_is(n, "chatstate")) {

@@ -3,7 +3,7 @@
  * driver knows (01 sections 9, 10).
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 #define DEAD_AFTER_MS 35000
 #define DEAD_LOOK_MS 10000
@@ -124,6 +124,9 @@ void wagw_client_tick(wagw_client_t *c, int64_t now)
     }
     if (DUE(WAGW_TIMER_APP) && c->conn == WAGW_CONN_OPEN) {
         (void)wagw_turn_later(c, wagw_app_pump, 0, true);
+    }
+    if (DUE(WAGW_TIMER_PRESENCE)) {
+        wagw_presence_tick(c, false);
     }
     if (DUE(WAGW_TIMER_HISTORY)) {
         wagw_history_tick(c);

@@ -4,7 +4,7 @@
  * it is known.  A token never holds up a message.
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 #define BUCKET_S 604800
 #define BUCKETS 4
@@ -149,6 +149,26 @@ int wagw_token_attach(wagw_turn_t *t, wagw_node_t *stanza, const wagw_jid_t *use
                : WAGW_NOMEM;
 }
 
+int wagw_token_node(wagw_turn_t *t, wagw_node_t *parent, const wagw_jid_t *user)
+{
+    token_t k;
+    uint64_t now = (uint64_t)(t->now / 1000);
+    wagw_str_t key;
+    wagw_node_t *n;
+
+    if (!wagw_jid_is_person(user) || wagw_is_me(t->c, user)) {
+        return WAGW_OK;
+    }
+    WAGW_TRY(token_key(t, user, &key));
+    WAGW_TRY(token_load(t, key, &k));
+    if (k.token.n == 0 || k.t < (now / BUCKET_S - (BUCKETS - 1)) * BUCKET_S) {
+        return WAGW_OK;
+    }
+    n = wagw_node_child(&t->arena, parent, "tctoken");
+    wagw_node_attr_int(&t->arena, n, "t", (int64_t)k.t);
+    return wagw_node_bytes(n, k.token) ? WAGW_OK : WAGW_NOMEM;
+}
+
 int wagw_token_received(wagw_turn_t *t, const wagw_node_t *n)
 {
     token_t k;
@@ -206,7 +226,7 @@ int wagw_token_issue(wagw_turn_t *t, const wagw_jid_t *user)
     if (k.sent_t && now / BUCKET_S <= k.sent_t / BUCKET_S) {
         return WAGW_OK;
     }
-    WAGW_TRY(wagw_lid_in(t, user, true, &j));
+    WAGW_TRY(wagw_lid_in(t, user, wagw_prop(t->c, WAGW_PROP_TOKEN_TO_LID), &j));
     j = wagw_jid_user(&j);
     iq = wagw_iq(t, "set", "privacy");
     tok = wagw_node_child(&t->arena, wagw_node_child(&t->arena, iq, "tokens"), "token");

@@ -37,6 +37,7 @@ typedef enum {
     WAGW_REC_APP_STATE,       /* app-state collections */
     WAGW_REC_APP_INDEX,       /* "<collection>|<index mac>" */
     WAGW_REC_GROUP,           /* "<group>": cached metadata */
+    WAGW_REC_CALL = 24,       /* "<call id>": a call that came in */
 
     WAGW_REC_MESSAGE = 64, /* wagw_msgkey(): "<chat>|<id>|<sender>", sender empty for own */
     WAGW_REC_CHAT,         /* "<chat>" */

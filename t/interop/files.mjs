@@ -61,7 +61,7 @@ export function raw(gw, method, where, body, headers = {}) {
 }
 
 // fields, then the file, then the fields behind it
-export function multipart(gw, where, fields, file, { name = 'file', fileName = 'x.bin', type = 'application/octet-stream', behind = {} } = {}) {
+export function multipart(gw, where, fields, file, { name = 'file', fileName = 'x.bin', type = 'application/octet-stream', behind = {}, method = 'POST' } = {}) {
   const boundary = `----b${crypto.randomBytes(8).toString('hex')}`;
   const field = ([k, v]) => Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${k}"\r\n\r\n${v}\r\n`);
   const body = Buffer.concat([
@@ -71,7 +71,7 @@ export function multipart(gw, where, fields, file, { name = 'file', fileName = '
     ...Object.entries(behind).map(field),
     Buffer.from(`--${boundary}--\r\n`),
   ]);
-  return raw(gw, 'POST', where, body, { 'Content-Type': `multipart/form-data; boundary=${boundary}` });
+  return raw(gw, method, where, body, { 'Content-Type': `multipart/form-data; boundary=${boundary}` });
 }
 
 // paths of the files below a directory of the state

@@ -484,6 +484,8 @@ static int sbx_admin_chaos_release(sbx_req_t *r)
 
 static int sbx_admin_accounts(sbx_req_t *r)
 {
+    char id[24];
+    size_t k;
     uint32_t i;
     sbx_device_t *d;
 
@@ -494,6 +496,29 @@ static int sbx_admin_accounts(sbx_req_t *r)
         wagw_json_kcstr(&r->j, "lid", sbx.accounts[i]->lid);
         wagw_json_kcstr(&r->j, "name", sbx.accounts[i]->name);
         wagw_json_kcstr(&r->j, "about", sbx.accounts[i]->about);
+        wagw_json_kcstr(&r->j, "pictureId",
+                        sbx.accounts[i]->picture.path
+                            ? (snprintf(id, sizeof(id), "%llu", (unsigned long long)sbx.accounts[i]->picture.id), id)
+                            : NULL);
+        wagw_json_kcstr(&r->j, "picturePath", sbx.accounts[i]->picture.path);
+        wagw_json_kbool(&r->j, "available", sbx.accounts[i]->available);
+        wagw_json_kint(&r->j, "disappearing", sbx.accounts[i]->disappearing);
+        wagw_json_key(&r->j, "privacy");
+        wagw_json_open(&r->j, '{');
+        for (k = 0; k < sbx.accounts[i]->privacy.cap; k++) {
+            if (sbx.accounts[i]->privacy.slots[k].value != NULL) {
+                wagw_json_kcstr(&r->j, sbx.accounts[i]->privacy.slots[k].key, sbx.accounts[i]->privacy.slots[k].value);
+            }
+        }
+        wagw_json_close(&r->j);
+        wagw_json_key(&r->j, "blocked");
+        wagw_json_open(&r->j, '[');
+        for (k = 0; k < sbx.accounts[i]->blocked.cap; k++) {
+            if (sbx.accounts[i]->blocked.slots[k].value != NULL) {
+                wagw_json_cstr(&r->j, ((sbx_account_t *)sbx.accounts[i]->blocked.slots[k].value)->pn);
+            }
+        }
+        wagw_json_close(&r->j);
         wagw_json_kbool(&r->j, "mockUser", sbx.accounts[i]->mock_user);
         wagw_json_key(&r->j, "devices");
         wagw_json_open(&r->j, '[');
@@ -583,6 +608,11 @@ static const struct {
     {"POST", "/mock-user/send", sbx_admin_user_send},
     {"POST", "/mock-user/identity-change", sbx_admin_identity_change},
     {"POST", "/mock-user/receipt", sbx_admin_user_receipt},
+    {"POST", "/mock-user/presence", sbx_admin_user_presence},
+    {"POST", "/mock-user/call", sbx_admin_user_call},
+    {"POST", "/mock-user/about", sbx_admin_user_about},
+    {"POST", "/mock-user/picture", sbx_admin_user_picture},
+    {"POST", "/mock-user/privacy", sbx_admin_user_privacy},
     {"POST", "/mock-user/group-create", sbx_admin_group_create},
     {"POST", "/mock-user/group", sbx_admin_group},
     {"POST", "/drop", sbx_admin_drop},

@@ -191,6 +191,7 @@ static void sbx_group_free(sbx_group_t *g)
     free(g->subject);
     free(g->desc);
     free(g->desc_id);
+    free(g->picture.path);
     free(g->members);
     free(g->joins);
     sbx_map_free(&g->given);

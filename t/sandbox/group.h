@@ -44,6 +44,7 @@ struct sbx_group_s {
     int64_t creation;
     sbx_account_t *creator;
     char code[24];
+    sbx_picture_t picture;
     uint64_t version; /* of the list of participants */
     sbx_member_t *members;
     uint32_t nmembers;

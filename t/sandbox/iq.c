@@ -25,163 +25,6 @@ static void sbx_iq_passive(sbx_conn_t *c, const wagw_node_t *iq)
     }
 }
 
-static const char *const sbx_privacy_defaults[][2] = {
-    {"last", "all"},     {"online", "all"},  {"profile", "all"},  {"status", "all"},  {"readreceipts", "all"},
-    {"groupadd", "all"}, {"calladd", "all"}, {"messages", "all"}, {"defense", "off"}, {"stickers", "contacts"}};
-
-#define SBX_PRIVACY (sizeof(sbx_privacy_defaults) / sizeof(sbx_privacy_defaults[0]))
-
-static void sbx_iq_privacy(sbx_conn_t *c, const wagw_node_t *iq)
-{
-    size_t i;
-    char *name, *old;
-    wagw_node_t *n, *p, *k;
-    wagw_arena_t a = {0};
-    wagw_jid_t jid;
-    const char *v;
-    sbx_account_t *acc;
-    const wagw_node_t *q, *cat;
-
-    acc = c->device->account;
-
-    q = wagw_node_find(iq, "tokens");
-    if (q != NULL) {
-        n = sbx_iq_result(&a, iq);
-        k = wagw_node_child(&a, n, "tokens");
-        for (cat = wagw_node_find(q, "token"); cat != NULL; cat = wagw_node_find_next(cat, "token")) {
-            if (wagw_node_get_jid(cat, "jid", &jid) != WAGW_OK || sbx_account_jid(&jid) == NULL) {
-                sbx_fault(c->device, "token for an unknown user");
-            }
-        }
-        sbx_send(c, n);
-        wagw_arena_free(&a);
-        return;
-    }
-
-    q = wagw_node_find(iq, "privacy");
-    if (q == NULL) {
-        sbx_unhandled(c, iq);
-        sbx_iq_error(c, iq, 400, "bad-request");
-        return;
-    }
-
-    if (wagw_node_attr_is(iq, "type", "set")) {
-        for (cat = wagw_node_find(q, "category"); cat != NULL; cat = wagw_node_find_next(cat, "category")) {
-            name = sbx_strndup(wagw_node_get(cat, "name"));
-            for (i = 0; i < SBX_PRIVACY && strcmp(name, sbx_privacy_defaults[i][0]) != 0; i++) {
-            }
-            if (i == SBX_PRIVACY || wagw_node_get(cat, "value").n == 0) {
-                free(name);
-                sbx_iq_error(c, iq, 400, "bad-request");
-                return;
-            }
-            old = sbx_map_get(&acc->privacy, name);
-            sbx_map_put(&acc->privacy, name, sbx_strndup(wagw_node_get(cat, "value")));
-            free(old);
-            free(name);
-        }
-    }
-
-    n = sbx_iq_result(&a, iq);
-    p = wagw_node_child(&a, n, "privacy");
-    for (i = 0; i < SBX_PRIVACY; i++) {
-        v = sbx_map_get(&acc->privacy, sbx_privacy_defaults[i][0]);
-        k = wagw_node_child(&a, p, "category");
-        wagw_node_attrc(&a, k, "name", sbx_privacy_defaults[i][0]);
-        wagw_node_attrc(&a, k, "value", v ? v : sbx_privacy_defaults[i][1]);
-    }
-    sbx_send(c, n);
-    wagw_arena_free(&a);
-}
-
-static void sbx_iq_blocklist(sbx_conn_t *c, const wagw_node_t *iq)
-{
-    size_t i;
-    wagw_jid_t jid;
-    wagw_node_t *n, *list, *k;
-    wagw_arena_t a = {0};
-    sbx_account_t *acc, *who;
-    const wagw_node_t *item;
-
-    acc = c->device->account;
-    item = wagw_node_find(iq, "item");
-    if (wagw_node_attr_is(iq, "type", "set")) {
-        who = item && wagw_node_get_jid(item, "jid", &jid) == WAGW_OK && wagw_jid_is_lid(&jid) ? sbx_account_jid(&jid)
-                                                                                               : NULL;
-        if (who == NULL) {
-            sbx_iq_error(c, iq, 400, "bad-request");
-            return;
-        }
-        if (wagw_node_attr_is(item, "action", "block")) {
-            sbx_map_put(&acc->blocked, who->lid, who);
-        } else {
-            sbx_map_del(&acc->blocked, who->lid);
-        }
-    }
-
-    n = sbx_iq_result(&a, iq);
-    list = wagw_node_child(&a, n, "list");
-    wagw_node_attr(&a, list, "dhash", wagw_arena_printf(&a, "%zu", acc->blocked.count));
-    for (i = 0; i < acc->blocked.cap; i++) {
-        who = acc->blocked.slots[i].value;
-        if (who != NULL) {
-            k = wagw_node_child(&a, list, "item");
-            jid = sbx_account_jid_of(who, true);
-            wagw_node_attr_jid(&a, k, "jid", &jid);
-            jid = sbx_account_jid_of(who, false);
-            wagw_node_attr_jid(&a, k, "pn_jid", &jid);
-        }
-    }
-    sbx_send(c, n);
-    wagw_arena_free(&a);
-}
-
-static void sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq)
-{
-    char *text;
-    wagw_node_t *n, *k;
-    wagw_arena_t a = {0};
-    const wagw_node_t *s;
-
-    s = wagw_node_find(iq, "status");
-    if (wagw_node_attr_is(iq, "type", "set") && s != NULL) {
-        if (wagw_node_data(s).n > 556) {
-            sbx_iq_error(c, iq, 406, "not-acceptable");
-            return;
-        }
-        text = sbx_strndup(wagw_node_data(s));
-        free(c->device->account->about);
-        c->device->account->about = text;
-        sbx_iq_ok(c, iq);
-        return;
-    }
-    if (wagw_node_find(iq, "privacy") != NULL) {
-        n = sbx_iq_result(&a, iq);
-        k = wagw_node_child(&a, wagw_node_child(&a, n, "privacy"), "list");
-        wagw_node_attrc(&a, k, "type", "contacts");
-        wagw_node_attrc(&a, k, "default", "true");
-        sbx_send(c, n);
-        wagw_arena_free(&a);
-        return;
-    }
-    sbx_unhandled(c, iq);
-    sbx_iq_error(c, iq, 400, "bad-request");
-}
-
-static void sbx_iq_picture(sbx_conn_t *c, const wagw_node_t *iq)
-{
-    wagw_jid_t jid;
-
-    if (wagw_node_attr_is(iq, "type", "get") && wagw_node_get_jid(iq, "target", &jid) == WAGW_OK) {
-        /* nobody has set one */
-        sbx_iq_error(c, iq, sbx_account_jid(&jid) != NULL ? 404 : 401,
-                     sbx_account_jid(&jid) != NULL ? "item-not-found" : "not-authorized");
-        return;
-    }
-    sbx_unhandled(c, iq);
-    sbx_iq_error(c, iq, 501, "feature-not-implemented");
-}
-
 static void sbx_iq_md(sbx_conn_t *c, const wagw_node_t *iq)
 {
     wagw_jid_t jid;
@@ -245,9 +88,11 @@ static void sbx_iq_props(sbx_conn_t *c, const wagw_node_t *iq)
     p = wagw_node_child(&a, n, "props");
     wagw_node_attrc(&a, p, "hash", "1");
     wagw_node_attrc(&a, p, "refresh", "86400");
-    p = wagw_node_child(&a, p, "prop");
-    wagw_node_attrc(&a, p, "config_code", "9435");
-    wagw_node_attrc(&a, p, "config_value", "1");
+    if (!wagw_node_attr_is(wagw_node_find(iq, "props"), "hash", "1")) {
+        p = wagw_node_child(&a, p, "prop");
+        wagw_node_attrc(&a, p, "config_code", "9435");
+        wagw_node_attrc(&a, p, "config_value", "1");
+    }
     sbx_send(c, n);
     wagw_arena_free(&a);
 }
@@ -298,8 +143,13 @@ static void sbx_iq_request(sbx_conn_t *c, const wagw_node_t *iq)
         sbx_iq_catalog(c, iq);
     } else if (wagw_str_is(ns, "w:sync:app:state")) {
         sbx_iq_app_state(c, iq);
-    } else if (wagw_str_is(ns, "urn:xmpp:whatsapp:dirty") || wagw_str_is(ns, "w:stats") ||
-               wagw_str_is(ns, "disappearing_mode")) {
+    } else if (wagw_str_is(ns, "disappearing_mode")) {
+        sbx_iq_disappearing(c, iq);
+    } else if (wagw_str_is(ns, "w:qr")) {
+        sbx_iq_qr(c, iq);
+    } else if (wagw_str_is(ns, "w:biz")) {
+        sbx_iq_business(c, iq);
+    } else if (wagw_str_is(ns, "urn:xmpp:whatsapp:dirty") || wagw_str_is(ns, "w:stats")) {
         sbx_iq_ok(c, iq);
     } else {
         sbx_unhandled(c, iq);

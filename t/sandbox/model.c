@@ -430,7 +430,7 @@ void sbx_model_reset(void)
         sbx_map_free(&a->watchers);
         sbx_map_free(&a->listeners);
         free(a->name);
-        free(a->about);
+        sbx_profile_free(a);
         wagw_wipe(&a->identity, sizeof(a->identity));
         free(a);
     }

@@ -1,5 +1,5 @@
 /*
- * Presence, chat state and calls: live only, nothing is queued.
+ * Presence and chat state: live only, nothing is queued.
  */
 
 #include "sandbox.h"
@@ -20,7 +20,11 @@ static void sbx_presence_tell(sbx_account_t *of, sbx_account_t *listener)
         wagw_node_attr_jid(&a, n, "from", &jid);
         if (!of->available) {
             wagw_node_attrc(&a, n, "type", "unavailable");
-            wagw_node_attr_int(&a, n, "last", sbx_now_s());
+            if (sbx_profile_shown(of, "last", listener)) {
+                wagw_node_attr_int(&a, n, "last", of->last_seen ? of->last_seen : sbx_now_s());
+            } else {
+                wagw_node_attrc(&a, n, "last", "deny");
+            }
         }
         sbx_deliver_live(d, n);
         wagw_arena_reset(&a);
@@ -126,21 +130,53 @@ void sbx_chatstate(sbx_conn_t *c, const wagw_node_t *n)
     wagw_arena_free(&a);
 }
 
-void sbx_call(sbx_conn_t *c, const wagw_node_t *n)
+/* POST /mock-user/presence {from, to, presence, lastSeen, participant}: to those who subscribed; typing to `to`. */
+int sbx_admin_user_presence(sbx_req_t *r)
 {
-    wagw_jid_t to;
-    wagw_node_t *k;
+    size_t i;
+    char b1[64], b2[64], b3[64];
+    wagw_jid_t jid;
+    wagw_node_t *n, *k;
     wagw_arena_t a = {0};
+    sbx_device_t *d;
+    const char *p = sbx_arg(r, "presence", b1), *t = sbx_arg(r, "to", b2), *f = sbx_arg(r, "from", b3);
+    sbx_account_t *from = f ? sbx_account_find(f) : NULL, *to = t ? sbx_account_find(t) : NULL;
 
-    k = wagw_node(&a, "ack");
-    wagw_node_attrc(&a, k, "class", "call");
-    wagw_node_attr(&a, k, "id", wagw_node_get(n, "id"));
-    if (wagw_node_get_jid(n, "to", &to) == WAGW_OK) {
-        wagw_node_attr_jid(&a, k, "from", &to);
+    if (from == NULL || (t != NULL && to == NULL)) {
+        return sbx_error(r, f ? 404 : 400, "from, to: accounts");
     }
-    if (n->child != NULL) {
-        wagw_node_attr(&a, k, "type", n->child->tag);
+    if (p == NULL) {
+        return sbx_error(r, 400, "presence: available, unavailable, composing, recording, paused");
     }
-    sbx_send(c, k);
-    wagw_arena_free(&a);
+    if (strcmp(p, "available") == 0 || strcmp(p, "unavailable") == 0) {
+        from->available = p[0] == 'a';
+        from->last_seen = sbx_arg_int(r, "lastSeen", 0);
+        for (i = 0; i < from->listeners.cap; i++) {
+            if (from->listeners.slots[i].value != NULL && (to == NULL || to == from->listeners.slots[i].value)) {
+                sbx_presence_tell(from, from->listeners.slots[i].value);
+            }
+        }
+    } else if (strcmp(p, "composing") == 0 || strcmp(p, "recording") == 0 || strcmp(p, "paused") == 0) {
+        if (to == NULL) {
+            return sbx_error(r, 400, "to: who sees it");
+        }
+        for (d = to->devices->next; d != NULL; d = d->next) {
+            n = wagw_node(&a, "chatstate");
+            jid = sbx_account_jid_of(from, true);
+            wagw_node_attr_jid(&a, n, "from", &jid);
+            k = wagw_node_child(&a, n, p[0] == 'p' ? "paused" : "composing");
+            if (p[0] == 'r') {
+                wagw_node_attrc(&a, k, "media", "audio");
+            }
+            sbx_deliver_live(d, n);
+            wagw_arena_reset(&a);
+        }
+        wagw_arena_free(&a);
+    } else {
+        return sbx_error(r, 400, "presence: available, unavailable, composing, recording, paused");
+    }
+    wagw_json_open(&r->j, '{');
+    wagw_json_kbool(&r->j, "ok", true);
+    wagw_json_close(&r->j);
+    return 200;
 }

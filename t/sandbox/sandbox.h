@@ -166,12 +166,25 @@ struct sbx_inbox_s {
     uint8_t retries;
 };
 
+typedef struct {
+    char *path; /* on the media host; NULL: none */
+    uint64_t id;
+} sbx_picture_t;
+
 struct sbx_account_s {
     uint32_t index; /* instance of the record cache */
     char pn[SBX_USER_MAX];
     char lid[SBX_USER_MAX];
     char *name;
     char *about;
+    int64_t about_t; /* s; 0: as made */
+    sbx_picture_t picture;
+    uint32_t disappearing; /* s: timer of new chats */
+    int64_t disappearing_t;
+    uint32_t block_changes;
+    int64_t last_seen;  /* s, as a mock user told it; 0: now */
+    char qr[17];        /* contact link */
+    wagw_buf_t profile; /* business profile: an encoded node */
     bool mock_user;
     bool named; /* the name was given, not made up */
 
@@ -390,6 +403,32 @@ int sbx_admin_user_products(sbx_req_t *r);
 /* Takes a bundle, and a one-time key with it.  WAGW_NOT_FOUND without keys. */
 int sbx_bundle_take(sbx_device_t *d, wagw_bundle_t *b);
 void sbx_prekeys_notify(sbx_device_t *d);
+
+/* ---- profile.c, call.c ---- */
+
+void sbx_iq_picture(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_iq_privacy(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_iq_disappearing(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_iq_blocklist(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_iq_qr(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_iq_business(sbx_conn_t *c, const wagw_node_t *iq);
+void sbx_about_usync(wagw_arena_t *a, wagw_node_t *user, const sbx_account_t *acc, const sbx_account_t *asker);
+void sbx_disappearing_usync(wagw_arena_t *a, wagw_node_t *user, const sbx_account_t *acc);
+/* May `who` see what the privacy category of `acc` is about? */
+bool sbx_profile_shown(const sbx_account_t *acc, const char *category, const sbx_account_t *who);
+/* JPEG, square, at most 640 wide. */
+bool sbx_picture_good(wagw_str_t jpeg);
+void sbx_picture_put(sbx_picture_t *p, wagw_str_t jpeg); /* empty: removes it */
+void sbx_picture_answer(sbx_conn_t *c, const wagw_node_t *iq, const sbx_picture_t *p);
+/* group_picture.c: with a group as target */
+void sbx_group_picture_iq(sbx_conn_t *c, const wagw_node_t *iq, const wagw_jid_t *group);
+void sbx_profile_free(sbx_account_t *a);
+int sbx_admin_user_about(sbx_req_t *r);
+int sbx_admin_user_picture(sbx_req_t *r);
+int sbx_admin_user_privacy(sbx_req_t *r);
+int sbx_admin_user_presence(sbx_req_t *r);
+int sbx_admin_user_call(sbx_req_t *r);
 
 /* ---- relay.c, presence.c ---- */
 

@@ -117,16 +117,18 @@ static void sbx_usync_user(wagw_arena_t *a, sbx_conn_t *c, wagw_node_t *out, con
             twin = sbx_account_jid_of(acc, true);
             wagw_node_attr_jid(a, wagw_node_child(a, user, "lid"), "val", &twin);
         } else if (wagw_node_is(q, "status")) {
-            k = wagw_node_child(a, user, "status");
-            wagw_node_attr_int(a, k, "t", sbx.started / 1000);
-            wagw_node_bytes(k, wagw_cstr(acc->about));
+            sbx_account_watch(acc, c->device->account);
+            sbx_about_usync(a, user, acc, c->device->account);
         } else if (wagw_node_is(q, "disappearing_mode")) {
-            k = wagw_node_child(a, user, "disappearing_mode");
-            wagw_node_attrc(a, k, "duration", "0");
-            wagw_node_attr_int(a, k, "t", sbx.started / 1000);
+            sbx_disappearing_usync(a, user, acc);
+        } else if (wagw_node_is(q, "picture")) {
+            k = wagw_node_child(a, user, "picture");
+            if (acc->picture.path != NULL && sbx_profile_shown(acc, "profile", c->device->account)) {
+                wagw_node_attr_int(a, k, "id", (int64_t)acc->picture.id);
+            }
         } else if (wagw_node_is(q, "business") && acc->business[0]) {
             sbx_usync_business(a, user, acc);
-        } else if (wagw_node_is(q, "business") || wagw_node_is(q, "picture") || wagw_node_is(q, "username")) {
+        } else if (wagw_node_is(q, "business") || wagw_node_is(q, "username")) {
             /* an empty element says that there is none */
             wagw_node_child(a, user, (const char *)wagw_arena_str(a, q->tag).p);
         }
