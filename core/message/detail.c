@@ -514,12 +514,13 @@ static void wagw_detail_mark(wagw_json_t *j, const wagw_open_t *o)
     wagw_json_close(j);
 }
 
-static void wagw_detail_unknown(wagw_json_t *j, const wagw_open_t *o)
+/* The content itself, for whoever knows more of it than wagw. */
+static void wagw_detail_raw(wagw_json_t *j, const char *key, const wagw_open_t *o)
 {
     size_t n = protobuf_c_message_get_packed_size(&o->message->base);
     uint8_t *p;
 
-    wagw_json_key(j, "unknown");
+    wagw_json_key(j, key);
     wagw_json_open(j, '{');
 
     if (o->unknown) {
@@ -706,8 +707,12 @@ static bool wagw_detail_content(wagw_json_t *j, const wagw_open_t *o)
     case WAGW_KIND_PROTOCOL:
         return wagw_detail_protocol(j, o);
 
+    case WAGW_KIND_NAMED:
+        wagw_detail_raw(j, "content", o);
+        return true;
+
     case WAGW_KIND_OTHER:
-        wagw_detail_unknown(j, o);
+        wagw_detail_raw(j, "unknown", o);
         return true;
 
     default:

@@ -141,6 +141,10 @@ void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_
     wagw_json_kbool(j, "isEdited", m->flags & WAGW_ROW_EDITED);
     wagw_json_kbool(j, "isRevoked", m->flags & WAGW_ROW_REVOKED);
 
+    if (m->flags & WAGW_ROW_STARRED) {
+        wagw_json_kbool(j, "isStarred", true);
+    }
+
     if (m->flags & WAGW_ROW_PINNED) {
         wagw_json_kbool(j, "isPinned", true);
     }

@@ -93,6 +93,7 @@ test('pin, mute, unread and star from the gateway', async () => {
   assert.equal(r.status, 200, JSON.stringify(r.body));
   assert.equal(r.body.message, 'Message starred successfully');
   await other.until(() => seen.messages.find(u => u.key.id === hello.key.id && u.update.starred === true), 'starred');
+  assert.equal((await gw.ok('GET', `/api/message/${me.id}/${hello.key.id}`)).isStarred, true);
   assert.equal((await gw.call('PUT', '/api/message/star', { instanceId: me.id, chatId: anna.phone, messageId: 'NOSUCH' })).status, 404);
 });
 
