@@ -415,6 +415,11 @@ static void media_send(ngx_wagw_media_t *m)
 
 /* ---- the calls ---- */
 
+void ngx_wagw_media_send_as(ngx_wagw_call_t *call, const char *kind)
+{
+    media_begin(call, kind, NULL);
+}
+
 NGX_WAGW_HANDLER(send_image)
 {
     media_begin(call, "image", NULL);

@@ -163,6 +163,8 @@ bool ngx_wagw_media_stopping(void);
 /* Notes a complaint (thread or loop); the first one counts. */
 void ngx_wagw_media_fail(ngx_wagw_media_t *m, ngx_uint_t status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Sends the call's file as one of the engine's kinds (image, video, voice ...) to params.to. */
+void ngx_wagw_media_send_as(ngx_wagw_call_t *call, const char *kind);
 /* Answers with the complaint. */
 void ngx_wagw_media_answer(ngx_wagw_media_t *m);
 

@@ -355,6 +355,39 @@ const ngx_wagw_field_t ngx_wagw_fields_bulk[] = {
     BOOL("async", "false", "answer 202 with the job at once, as with more than 20 recipients"),
     END};
 
+/* contract 3.8 */
+#define STATUS_FIELDS                                                                                           \
+    {"audience", NGX_WAGW_T_JIDS, F_OPT, NULL, 0, 4096, NULL, NULL,                                             \
+     "who gets it; default: by the status privacy"},                                                            \
+    STR("messageId", OPT, NULL, 1, 64, "use this id, from new-message-id"),                                     \
+    STR("ref", OPT, NULL, 0, 128, "your reference, echoed in answer and events"),                               \
+    INT("priority", 0, 9, "5", "in the instance's send queue"),                                                 \
+    BOOL("async", "false", "answer 202 at once")
+
+#define COLOUR(dflt)                                                                                            \
+    {"backgroundColor", NGX_WAGW_T_STR, F_OPT, NULL, 7, 9, NULL, dflt, "#RRGGBB or #RRGGBBAA"}
+
+const ngx_wagw_field_t ngx_wagw_fields_status_text[] = {
+    STR("text", REQ, "message", 1, 65536, "the text"),
+    COLOUR("#000000"),
+    INT("font", 0, 10, "0", "0 system, 1 text, 2 script, 6 bold, 7 to 10 others"),
+    STATUS_FIELDS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_status_image[] = {MEDIA_FIELDS("image"), CAPTION, STATUS_FIELDS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_status_voice[] = {MEDIA_FIELDS("audio"), COLOUR(NULL), STATUS_FIELDS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_status_video[] = {MEDIA_FIELDS("video"), CAPTION, STATUS_FIELDS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_status_delete[] = {MESSAGE_ID, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_status_list[] = {LIMIT("100"), OFFSET, CURSOR, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_status_privacy[] = {
+    ENUM("mode", REQ, "contacts|allow|deny", NULL, "all contacts, only these, or all but these"),
+    {"jids", NGX_WAGW_T_JIDS, F_OPT, NULL, 0, 4096, NULL, NULL, "who; default: the list stays when the mode does"},
+    END};
+
 #define PIN_FOR  INT("duration", 86400, 2592000, "604800", "86400, 604800 or 2592000 seconds")
 
 const ngx_wagw_field_t ngx_wagw_fields_pin[] = {

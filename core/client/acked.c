@@ -29,7 +29,7 @@ static void acked_then(wagw_client_t *c, void *arg)
     j->rebuilt = true;
     j->state = WAGW_JOB_NEW;
     j->devices_asked = j->bundles_asked = false;
-    j->asked_upto = 0;
+    j->asked_upto = j->lids_upto = 0;
     free(j->given);
     j->given = NULL;
     j->given_len = 0;
@@ -71,7 +71,7 @@ static int ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, i
             break;
         case 420:
         case 421:
-            again = wagw_jid_is_group(&to);
+            again = wagw_jid_is_group(&to) || wagw_jid_is_status(&to);
             break;
         case 400:
             again = wagw_jid_is_lid(&to) && wagw_turn_me(t)->lid_migrated == 0;
@@ -96,6 +96,9 @@ static int ack_error(wagw_turn_t *t, wagw_job_t *job, wagw_row_message_t *row, i
         memcpy(a.id, job->id, sizeof(a.id));
         WAGW_TRY(wagw_devices_forget(t, &to));
         WAGW_TRY(wagw_devices_forget(t, &own));
+        if (wagw_jid_is_status(&to)) {
+            WAGW_TRY(wagw_story_stale(t, row));
+        }
         if (wagw_jid_is_group(&to)) {
             WAGW_TRY(wagw_group_stale(t, &to));
             if (code == 421) {
@@ -207,6 +210,8 @@ int wagw_send_ack(wagw_turn_t *t, const wagw_node_t *ack)
         WAGW_TRY(wagw_devices_forget(t, &own));
         if (wagw_jid_is_group(&from)) {
             WAGW_TRY(wagw_group_stale(t, &from));
+        } else if (wagw_jid_is_status(&from)) {
+            WAGW_TRY(wagw_story_stale(t, &row));
         }
     }
     if (job && job->given_len) {

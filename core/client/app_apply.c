@@ -256,7 +256,7 @@ static int apply_chat(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const W
     wagw_row_chat_t c;
 
     rc = chat_of(a->t, m->part[1], &chat);
-    if (rc != WAGW_OK) {
+    if (rc != WAGW_OK || wagw_jid_is_status(&chat)) { /* status posts are no chat */
         return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
     }
     WAGW_TRY(chat_row(a->t, &chat, &c));
@@ -458,6 +458,23 @@ static int apply_push_name(wagw_app_apply_t *a, const char *name)
     return t->c->conn == WAGW_CONN_OPEN ? wagw_presence_send(t, t->c->available || t->c->conf.always_online) : WAGW_OK;
 }
 
+/* Close friends are a list of people who may see, too. */
+static wagw_story_mode_t status_mode(const Wa__SyncActionValue__StatusPrivacyAction *v)
+{
+    if (!v->has_mode) {
+        return WAGW_STORY_CONTACTS;
+    }
+    switch ((int)v->mode) {
+    case 0:
+    case 3:
+        return WAGW_STORY_ALLOW;
+    case 1:
+        return WAGW_STORY_DENY;
+    default:
+        return WAGW_STORY_CONTACTS;
+    }
+}
+
 static int apply_one(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa__SyncActionValue *v)
 {
     wagw_jid_t lid, pn;
@@ -497,6 +514,10 @@ static int apply_one(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa
         wagw_jid_parse(&lid, p[1]) == WAGW_OK &&
         wagw_jid_parse(&pn, wagw_cstr(v->pnforlidchataction->pnjid)) == WAGW_OK) {
         return wagw_lid_learn(a->t, &lid, &pn);
+    }
+    if (wagw_str_is(p[0], "status_privacy") && v->statusprivacy) {
+        return wagw_story_synced(a->t, status_mode(v->statusprivacy), v->statusprivacy->userjid,
+                                 v->statusprivacy->n_userjid);
     }
     return m->nparts >= 2 ? apply_chat(a, m, v) : WAGW_OK;
 }

@@ -595,6 +595,72 @@ static int push_name(wagw_turn_t *t, uint64_t command, const cJSON *params)
                           data_of(t, &b));
 }
 
+/* Who sees our status posts: without `jids` the list stays, if the mode does. */
+static int status_privacy(wagw_turn_t *t, uint64_t command, const cJSON *params)
+{
+    size_t n = 0, k = 0;
+    wagw_buf_t b = {0};
+    wagw_jid_t j;
+    wagw_str_t mode = wagw_param_str(params, "mode"), part = WAGW_STR("status_privacy");
+    wagw_json_t json = wagw_json(&b);
+    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(params, "jids");
+    wagw_app_do_t ch = {.version = 7};
+    wagw_story_mode_t m;
+    wagw_story_privacy_t old;
+    Wa__SyncActionValue v = WA__SYNC_ACTION_VALUE__INIT;
+    Wa__SyncActionValue__StatusPrivacyAction a = WA__SYNC_ACTION_VALUE__STATUS_PRIVACY_ACTION__INIT;
+
+    WAGW_TRY(wagw_story_privacy(t, &old));
+    m = wagw_str_is(mode, "allow")  ? WAGW_STORY_ALLOW
+        : wagw_str_is(mode, "deny") ? WAGW_STORY_DENY
+                                    : WAGW_STORY_CONTACTS;
+    if (m == WAGW_STORY_CONTACTS) {
+        n = 0;
+    } else if (cJSON_IsArray(list)) {
+        n = (size_t)cJSON_GetArraySize(list);
+    } else if (m == old.mode) {
+        n = old.n;
+    }
+    if (n > WAGW_GROUP_MEMBERS_MAX) {
+        return fail(t, command, 400, "VALIDATION_FAILED", "The list is too long");
+    }
+    a.userjid = wagw_arena_alloc(&t->arena, (n + 1) * sizeof(*a.userjid));
+    if (a.userjid == NULL) {
+        return WAGW_NOMEM;
+    }
+    wagw_json_open(&json, '{');
+    wagw_json_kcstr(&json, "mode", wagw_story_mode_name(m));
+    wagw_json_key(&json, "jids");
+    wagw_json_open(&json, '[');
+    item = cJSON_IsArray(list) ? list->child : NULL;
+    for (size_t i = 0; i < n; i++, item = item ? item->next : NULL) {
+        if (item == NULL) {
+            j = old.jids[i];
+        } else if (!cJSON_IsString(item) || wagw_jid_from_caller(&j, wagw_cstr(item->valuestring)) != WAGW_OK ||
+                   !wagw_jid_is_person(&j)) {
+            wagw_buf_free(&b);
+            return fail(t, command, 400, "INVALID_JID", "Only people see status posts");
+        }
+        j = wagw_jid_user(&j);
+        a.userjid[k] = dup(t, wagw_jid_str(&t->arena, &j));
+        wagw_json_cstr(&json, a.userjid[k]);
+        if (a.userjid[k++] == NULL) {
+            wagw_buf_free(&b);
+            return WAGW_NOMEM;
+        }
+    }
+    wagw_json_close(&json);
+    wagw_json_close(&json);
+    a.n_userjid = k;
+    a.has_mode = 1;
+    a.mode = m == WAGW_STORY_ALLOW ? 0 : m == WAGW_STORY_DENY ? 1 : 2;
+    v.statusprivacy = &a;
+    ch.index = index_of(t, &part, 1);
+    ch.value = wagw_app_value(t, &v);
+    return wagw_app_queue(t, command, WAGW_APP_REGULAR_HIGH, &ch, 1, "Status privacy updated successfully",
+                          data_of(t, &b));
+}
+
 int wagw_app_changed(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJSON *params)
 {
     switch (cmd) {
@@ -616,6 +682,8 @@ int wagw_app_changed(wagw_turn_t *t, uint64_t command, wagw_cmd_t cmd, const cJS
         return delete_for_me(t, command, params);
     case WAGW_CMD_CONTACT:
         return contact(t, command, params);
+    case WAGW_CMD_STORY_PUT:
+        return status_privacy(t, command, params);
     default:
         return push_name(t, command, params);
     }

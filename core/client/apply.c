@@ -124,7 +124,9 @@ static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_c
     wagw_str_t id = in->id;
     wagw_row_message_t row;
 
-    ignored = (in->status && t->c->conf.ignore_status) || (in->group && t->c->conf.ignore_groups);
+    /* own posts are kept: they can be listed and deleted; others' only while they are shown */
+    ignored = (in->status && !in->from_me && (t->c->conf.ignore_status || t->now - in->t_ms > WAGW_STORY_LIFE_MS)) ||
+              (in->group && t->c->conf.ignore_groups);
     if (ignored) {
         return WAGW_OK;
     }

@@ -154,6 +154,10 @@ typedef enum {
     WAGW_CMD_GROUP_REQUESTS,    /* groupId; [{jid, requestedAt, via}] */
     WAGW_CMD_GROUP_DECIDE,      /* groupId, participants, approve; [result] */
 
+    WAGW_CMD_STORY_SEEN, /* messageId; {marked} */
+    WAGW_CMD_STORY_GET,  /* who sees status posts: {mode, jids} */
+    WAGW_CMD_STORY_PUT,  /* mode contacts|allow|deny, jids?; {mode, jids} */
+
     WAGW_CMD_SEND_AT,      /* to | chatId, messageId, _kind of those that aim at a message: vote, answer, pin, keep */
     WAGW_CMD_PRODUCT,      /* to, businessJid, productId, body?, footer?: from the catalogue, then as a send; 404 */
     WAGW_CMD_DELETE_LOCAL, /* chatId, messageId, _last{ms, id, body, type, fromMe}: only here; {deleted{messageId,

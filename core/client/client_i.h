@@ -15,6 +15,7 @@
  *   token.c     trusted-contact tokens
  *   group_record.c  group metadata;  group.c  its changes;  group_admin.c, group_json.c  commands about groups
  *   group_key.c  our sender keys;  group_send.c  messages to groups
+ *   story.c     status posts: audience, privacy, views
  *   devices.c   device lists and bundles
  *   send.c      from a command to the stanza; jobs.c, make.c, acked.c, stanza.c
  *   rows.c      message and chat rows;  discard.c  away with one
@@ -301,6 +302,8 @@ struct wagw_job_s {
     char id[68];
     char target[68];     /* message that is edited */
     wagw_jid_t to;       /* as named by the caller, without device */
+    bool audience_asked; /* of a status post: the privacy list was asked for */
+    uint32_t lids_upto;  /* its readers whose LIDs were asked for */
     uint32_t asked_upto; /* members whose device lists were asked for */
     uint32_t key_id;     /* sender key of a group message */
     uint8_t *given;      /* devices that get it with this message, NUL-separated */
@@ -775,5 +778,7 @@ void wagw_client_state(wagw_client_t *c, wagw_conn_t s, int64_t timeout_ms); /* 
 void wagw_client_try_connect(wagw_client_t *c);
 void wagw_client_arm(wagw_client_t *c);                         /* tells the driver the earliest timer */
 void wagw_send_abort(wagw_client_t *c, const wagw_result_t *r); /* a commit failed */
+
+#include "story_i.h"
 
 #endif

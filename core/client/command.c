@@ -425,6 +425,7 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
     case WAGW_CMD_DELETE_FOR_ME:
     case WAGW_CMD_CONTACT:
     case WAGW_CMD_PUSH_NAME:
+    case WAGW_CMD_STORY_PUT:
         return wagw_app_changed(t, id, cmd, params);
 
     case WAGW_CMD_HISTORY:
@@ -441,6 +442,10 @@ int wagw_command_run(wagw_turn_t *t, uint64_t id, wagw_cmd_t cmd, const cJSON *p
 
     case WAGW_CMD_CHECK_EXISTS:
         return wagw_exists_command(t, id, params);
+
+    case WAGW_CMD_STORY_SEEN:
+    case WAGW_CMD_STORY_GET:
+        return wagw_story_command(t, id, cmd, params);
 
     default:
         return wagw_turn_fail(t, id, 501, "NOT_SUPPORTED", "Not built yet");

@@ -2,6 +2,9 @@
  * A message to a group (04 section 9): metadata, device lists of all members,
  * our sender key to those who lack it, one ciphertext for all.  In the steady
  * state nothing is asked of the server.
+ *
+ * A status post (04 section 10) is the same with its audience as members; its
+ * stanza names them, so each of their devices is given the key every time.
  */
 
 #include "send_i.h"
@@ -52,6 +55,9 @@ static int group_made(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m)
     memset(m, 0, sizeof(*m));
     m->to = m->canonical = job->to;
     m->chat = wagw_jid_str(&t->arena, &job->to);
+    if (wagw_jid_is_status(&job->to)) {
+        return m->chat.p ? WAGW_OK : WAGW_NOMEM; /* wagw_story_members() fills in */
+    }
     WAGW_TRY(wagw_group_get(t, &job->to, &m->group));
     m->lid = m->group.lid && !wagw_jid_empty(&me->lid);
     m->self = wagw_jid_user(m->lid ? &me->lid : &me->jid);
@@ -115,6 +121,8 @@ typedef struct {
     wagw_buf_t skdm;
     wagw_jid_t *need; /* devices that lack the key */
     size_t nneed;
+    wagw_jid_t *met; /* of a status post: those that have it, and get it again */
+    size_t nmet;
 } keys_t;
 
 /*
@@ -126,7 +134,7 @@ static int group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wag
 {
     int rc = WAGW_OK, r;
     char text[WAGW_KEY_MAX], *name = text, **have;
-    size_t nhave, nmet = 0;
+    size_t nhave;
     wagw_str_t given;
     wagw_signal_t *sig = wagw_turn_signal(t);
     wagw_signal_addr_t self = wagw_group_self(t), addr;
@@ -134,7 +142,7 @@ static int group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wag
     if (sig == NULL) {
         return WAGW_NOMEM;
     }
-    k->nneed = 0;
+    k->nneed = k->nmet = 0;
     wagw_buf_reset(&k->skdm);
     WAGW_TRY(wagw_signal_group_skdm(sig, m->chat, &self, &k->skdm, &k->key_id));
     WAGW_TRY(wagw_group_has(t, &s->job.to, k->key_id, &given));
@@ -147,7 +155,7 @@ static int group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wag
         if (r == WAGW_OK) {
             wagw_signal_key(text, &addr);
             if (bsearch(&name, have, nhave, sizeof(*have), compare_text)) {
-                nmet++;
+                k->met[k->nmet++] = devices[i];
             } else {
                 k->need[k->nneed++] = devices[i];
             }
@@ -157,7 +165,7 @@ static int group_need(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wag
             return r;
         }
     }
-    *gone = nmet < nhave;
+    *gone = k->nmet < nhave;
     return rc;
 }
 
@@ -170,23 +178,29 @@ static int group_keys(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const wag
     wagw_jid_t *miss;
     wagw_signal_addr_t addr;
 
-    k->need = wagw_arena_alloc(&t->arena, 2 * (n + 1) * sizeof(*k->need));
+    k->need = wagw_arena_alloc(&t->arena, 3 * (n + 1) * sizeof(*k->need));
     if (k->need == NULL) {
         return WAGW_NOMEM;
     }
-    miss = k->need + n + 1;
+    k->met = k->need + n + 1;
+    miss = k->met + n + 1;
     WAGW_TRY(group_need(t, s, m, devices, n, k, &gone));
     if (gone) {
         WAGW_TRY(wagw_group_rotate(t, &s->job.to));
         WAGW_TRY(group_need(t, s, m, devices, n, k, &gone));
     }
-    for (size_t i = 0; i < k->nneed; i++) {
-        r = wagw_lid_signal(t, &k->need[i], &addr);
+    if (!wagw_jid_is_status(&s->job.to)) {
+        k->nmet = 0;
+    }
+    for (size_t i = 0; i < k->nneed + k->nmet; i++) {
+        const wagw_jid_t *to = i < k->nneed ? &k->need[i] : &k->met[i - k->nneed];
+
+        r = wagw_lid_signal(t, to, &addr);
         if (r == WAGW_OK) {
             r = wagw_signal_has_session(wagw_turn_signal(t), &addr);
         }
         if (r == WAGW_NOT_FOUND) {
-            miss[nmiss++] = k->need[i];
+            miss[nmiss++] = *to;
         } else if (r == WAGW_AGAIN) {
             rc = r;
         } else if (r != WAGW_OK) {
@@ -214,10 +228,12 @@ static int group_distribute(wagw_turn_t *t, step_t *s, const wagw_made_t *m, con
     wagw_node_t *parts = NULL, *to;
     wagw_signal_t *sig = wagw_turn_signal(t);
     wagw_signal_addr_t addr;
+    const wagw_jid_t *device;
 
     rc = wagw_message_add_skdm(&key_message, WAGW_STR(""), m->chat, wagw_buf_view(&k->skdm));
-    for (size_t i = 0; rc == WAGW_OK && i < k->nneed; i++) {
-        rc = wagw_lid_signal(t, &k->need[i], &addr);
+    for (size_t i = 0; rc == WAGW_OK && i < k->nneed + k->nmet; i++) {
+        device = i < k->nneed ? &k->need[i] : &k->met[i - k->nneed];
+        rc = wagw_lid_signal(t, device, &addr);
         if (rc == WAGW_OK) {
             rc = wagw_signal_has_session(sig, &addr);
         }
@@ -232,10 +248,12 @@ static int group_distribute(wagw_turn_t *t, step_t *s, const wagw_made_t *m, con
             parts = wagw_node_child(&t->arena, msg, "participants");
         }
         to = wagw_node_child(&t->arena, parts, "to");
-        wagw_node_attr_jid(&t->arena, to, "jid", &k->need[i]);
-        rc = wagw_stanza_enc(t, to, &k->need[i], wagw_buf_view(&key_message), prekey, NULL);
-        len = wagw_signal_key(text, &addr);
-        wagw_buf_add(&given, text, len + 1);
+        wagw_node_attr_jid(&t->arena, to, "jid", device);
+        rc = wagw_stanza_enc(t, to, device, wagw_buf_view(&key_message), prekey, NULL);
+        if (i < k->nneed) {
+            len = wagw_signal_key(text, &addr);
+            wagw_buf_add(&given, text, len + 1);
+        }
     }
     if (rc == WAGW_OK && given.failed) {
         rc = WAGW_NOMEM;
@@ -267,7 +285,9 @@ static int group_stanza(wagw_turn_t *t, step_t *s, const wagw_made_t *m, const w
     wagw_node_attrc(&t->arena, msg, "id", s->job.id);
     wagw_node_attr_jid(&t->arena, msg, "to", &m->to);
     wagw_node_attrc(&t->arena, msg, "type", m->built.stanza_type);
-    wagw_node_attrc(&t->arena, msg, "addressing_mode", m->lid ? "lid" : "pn");
+    if (!wagw_jid_is_status(&m->to)) {
+        wagw_node_attrc(&t->arena, msg, "addressing_mode", m->lid ? "lid" : "pn");
+    }
     if (m->built.edit) {
         wagw_node_attrc(&t->arena, msg, "edit", m->built.edit);
     }
@@ -316,6 +336,7 @@ int wagw_job_group_step(wagw_turn_t *t, step_t *s)
     wagw_buf_t out = {0};
     wagw_jid_t *devices = NULL;
     wagw_job_t *job = &s->job;
+    bool status = wagw_jid_is_status(&job->to);
     wagw_made_t m;
     wagw_row_message_t old;
 
@@ -331,7 +352,12 @@ int wagw_job_group_step(wagw_turn_t *t, step_t *s)
         return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
     }
 
-    if (m.group.fetched_ms == 0) {
+    if (status) {
+        WAGW_TRY(wagw_story_members(t, s, &m, job->rebuilt ? &old : NULL));
+        if (m.refused || s->outcome == STEP_PARKED) {
+            return WAGW_OK;
+        }
+    } else if (m.group.fetched_ms == 0) {
         if (job->devices_asked) {
             return wagw_turn_fail(t, job->command, 404, "GROUP_NOT_FOUND",
                                   "WhatsApp does not tell the members of this group");
@@ -357,7 +383,7 @@ int wagw_job_group_step(wagw_turn_t *t, step_t *s)
         if (rc != WAGW_OK || m.refused) {
             goto done;
         }
-        if (!job->typed && job->params) {
+        if (!job->typed && job->params && !status) {
             rc = wagw_job_typing(t, s, &m);
             if (rc != WAGW_OK || s->outcome == STEP_PARKED) {
                 goto done;
@@ -367,6 +393,9 @@ int wagw_job_group_step(wagw_turn_t *t, step_t *s)
     rc = group_stanza(t, s, &m, devices, n, &k, &out);
     if (rc == WAGW_OK) {
         rc = wagw_job_store(t, job, &m, job->rebuilt ? &old : NULL, wagw_buf_view(&out));
+    }
+    if (rc == WAGW_OK && status && !job->rebuilt) {
+        rc = wagw_story_audience_put(t, job, &m);
     }
     if (rc == WAGW_OK) {
         rc = wagw_turn_send_bytes(t, wagw_buf_view(&out));

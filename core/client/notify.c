@@ -157,7 +157,11 @@ static int notify_account(wagw_turn_t *t, const wagw_node_t *n)
     if (k) {
         WAGW_TRY(wagw_blocklist_notified(t, k));
     }
-    WAGW_TRY(wagw_privacy_seen(t, wagw_node_find(n, "privacy")));
+    k = wagw_node_find(n, "privacy");
+    if (k) {
+        WAGW_TRY(wagw_story_doubt(t));
+    }
+    WAGW_TRY(wagw_privacy_seen(t, k));
     return WAGW_OK;
 }
 

@@ -291,6 +291,12 @@ void wagw_receive_message_scout(wagw_turn_t *t, const wagw_node_t *n)
     }
 }
 
+/* An unreadable status that nobody would be shown: its resend is not asked for. */
+static bool status_dropped(const wagw_turn_t *t, const wagw_incoming_t *in)
+{
+    return !in->from_me && (t->c->conf.ignore_status || t->now - in->t_ms > WAGW_STORY_LIFE_MS);
+}
+
 int wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
 {
     int rc, failure = WAGW_OK;
@@ -385,10 +391,13 @@ int wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n)
         WAGW_TRY(wagw_group_user_changed(t, &user));
     }
     if (!known) {
-        if (wagw_node_find(n, "unavailable")) {
+        if (wagw_node_find(n, "unavailable") && !(in.status && status_dropped(t, &in))) {
             return wagw_receive_unavailable(t, &in);
         }
-        return wagw_ack(t, n, 488);
+        return wagw_ack(t, n, wagw_node_find(n, "unavailable") ? 0 : 488);
+    }
+    if (failure != WAGW_OK && in.status && status_dropped(t, &in)) {
+        return wagw_ack(t, n, 0);
     }
     if (failure != WAGW_OK && !(decrypted && !in.group && !in.status)) {
         return wagw_retry_request(t, &in, failure, direct, (uint32_t)count, hide);

@@ -289,7 +289,7 @@ static int resend(wagw_turn_t *t, const asked_t *a, const wagw_row_message_t *ro
             return WAGW_NOMEM;
         }
     }
-    if (wagw_jid_is_group(&a->to)) {
+    if (wagw_jid_is_group(&a->to) || wagw_jid_is_status(&a->to)) {
         WAGW_TRY(wagw_lid_signal(t, &a->device, &addr));
         rc = wagw_group_resend(t, &a->to, &addr, &b, row->content);
         message = rc == WAGW_OK ? wagw_arena_str(&t->arena, wagw_buf_view(&b)) : WAGW_STR_NULL;
@@ -500,7 +500,7 @@ static int serve_session(wagw_turn_t *t, const wagw_node_t *n, const asked_t *a,
 int wagw_retry_serve(wagw_turn_t *t, const wagw_node_t *n)
 {
     int rc;
-    bool need;
+    bool need, may;
     retry_t r;
     asked_t a;
     wagw_buf_t b = {0};
@@ -519,6 +519,13 @@ int wagw_retry_serve(wagw_turn_t *t, const wagw_node_t *n)
         return WAGW_OK;
     }
     WAGW_TRY(rc);
+    if (wagw_jid_is_status(&a.chat)) {
+        WAGW_TRY(wagw_story_may_have(t, &row, &a.device, &may));
+        if (!may) {
+            wagw_client_log(t->c, WAGW_LOG_INFO, "a retry is asked for a status that is old or was not for the device");
+            return WAGW_OK;
+        }
+    }
 
     key = retry_key(t, "out", &a.chat, a.id, &a.device);
     WAGW_TRY(retry_get(t, key, &r));

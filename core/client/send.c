@@ -115,6 +115,22 @@ static int step_run(wagw_turn_t *t, step_t *s)
     return wagw_turn_then(t, step_then, &s, sizeof(s));
 }
 
+static bool status_takes(wagw_build_kind_t kind)
+{
+    switch (kind) {
+    case WAGW_BUILD_TEXT:
+    case WAGW_BUILD_LINK_PREVIEW:
+    case WAGW_BUILD_MEDIA:
+    case WAGW_BUILD_FORWARD:
+    case WAGW_BUILD_REVOKE:
+    case WAGW_BUILD_REACTION:
+    case WAGW_BUILD_RAW:
+        return true;
+    default:
+        return false;
+    }
+}
+
 int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, const cJSON *params)
 {
     char id[24];
@@ -140,8 +156,11 @@ int wagw_send_command(wagw_turn_t *t, uint64_t command, wagw_build_kind_t kind, 
     if (wagw_jid_empty(&to)) {
         return WAGW_OK; /* answered */
     }
-    if (!wagw_jid_is_person(&to) && !wagw_jid_is_group(&to)) {
-        return wagw_turn_fail(t, command, 501, "NOT_SUPPORTED", "Sending to channels and status is not built yet");
+    if (!wagw_jid_is_person(&to) && !wagw_jid_is_group(&to) && !wagw_jid_is_status(&to)) {
+        return wagw_turn_fail(t, command, 501, "NOT_SUPPORTED", "Sending to channels and lists is not built yet");
+    }
+    if (wagw_jid_is_status(&to) && !status_takes(kind)) {
+        return wagw_turn_fail(t, command, 501, "NOT_SUPPORTED", "WhatsApp knows no status of this kind");
     }
 
     s = wagw_arena_zalloc(&t->arena, sizeof(*s));
@@ -209,7 +228,7 @@ typedef struct {
     bool failed;
 } woken_t;
 
-typedef enum { ASKED_DEVICES, ASKED_BUNDLES, ASKED_GROUP } asked_for_t;
+typedef enum { ASKED_DEVICES, ASKED_BUNDLES, ASKED_GROUP, ASKED_STORY } asked_for_t;
 
 static void woken_then(wagw_client_t *c, void *arg)
 {
@@ -223,7 +242,8 @@ static void woken_then(wagw_client_t *c, void *arg)
     if (w->failed) {
         /* the connection went: asked again on the next one */
         j->devices_asked = j->bundles_asked = false;
-        j->asked_upto = 0;
+        j->audience_asked = false;
+        j->asked_upto = j->lids_upto = 0;
     }
     (void)wagw_turn_later(c, wagw_send_pump, 0, true);
 }
@@ -254,6 +274,9 @@ static int asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial
         return wagw_turn_then(t, woken_then, &w, sizeof(w));
     }
     code = node ? wagw_iq_error(node, &text) : 0;
+    if (what == ASKED_STORY && code == 404) {
+        code = 0; /* nobody ever set it */
+    }
     if (node == NULL || code) {
         wagw_iq_result(&r, &t->arena, code, text);
         if (code == 0) {
@@ -272,6 +295,9 @@ static int asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial
     case ASKED_GROUP:
         WAGW_TRY(wagw_group_answer(t, node));
         break;
+    case ASKED_STORY:
+        WAGW_TRY(wagw_story_answer(t, node));
+        break;
     }
     return wagw_turn_then(t, woken_then, &w, sizeof(w));
 }
@@ -279,6 +305,11 @@ static int asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial
 int wagw_job_group_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
 {
     return asked_answer(t, node, serial, ASKED_GROUP);
+}
+
+int wagw_job_story_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
+{
+    return asked_answer(t, node, serial, ASKED_STORY);
 }
 
 int wagw_job_devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial)
@@ -372,7 +403,7 @@ int wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const 
     row.status = WAGW_MSG_PENDING;
     row.stanza = stanza;
     WAGW_TRY(wagw_turn_message_put(t, &row));
-    if (!(row.flags & WAGW_ROW_HIDDEN) && old == NULL) {
+    if (!(row.flags & WAGW_ROW_HIDDEN) && old == NULL && !wagw_jid_is_status(&m->to)) {
         WAGW_TRY(wagw_turn_chat_touch(t, &row, &m->canonical, 0));
     }
     if (wagw_param_bool(job->params, "async", false) && !job->accepted) {
@@ -398,7 +429,7 @@ static int job_step(wagw_turn_t *t, step_t *s)
     const wagw_creds_t *me = wagw_turn_me(t);
 
     s->outcome = STEP_OVER;
-    if (wagw_jid_is_group(&job->to)) {
+    if (wagw_jid_is_group(&job->to) || wagw_jid_is_status(&job->to)) {
         return wagw_job_group_step(t, s);
     }
     memset(&m, 0, sizeof(m));

@@ -51,8 +51,16 @@ int wagw_job_build(wagw_turn_t *t, wagw_job_t *job, wagw_made_t *m);
 /* The message from its row, for a rebuild. */
 void wagw_job_from_row(wagw_arena_t *a, wagw_made_t *m, const wagw_row_message_t *row);
 
-/* One step of a message to a group (group_send.c); 04 section 9. */
+/* One step of a message to a group or of a status post (group_send.c); 04 sections 9 and 10. */
 int wagw_job_group_step(wagw_turn_t *t, step_t *s);
+/*
+ * The audience of a status post, in m->group with our own user behind it.
+ * old: its row, for a rebuild, else NULL.  PARKED while something is asked
+ * for; m->refused: answered (nobody: 422).
+ */
+int wagw_story_members(wagw_turn_t *t, step_t *s, wagw_made_t *m, const wagw_row_message_t *old);
+/* Keeps it with the post, in the turn that stores the row. */
+int wagw_story_audience_put(wagw_turn_t *t, const wagw_job_t *job, const wagw_made_t *m);
 /* Shared by both kinds: composing first, the row. */
 int wagw_job_typing(wagw_turn_t *t, step_t *s, const wagw_made_t *m);
 int wagw_job_store(wagw_turn_t *t, wagw_job_t *job, const wagw_made_t *m, const wagw_row_message_t *old,
@@ -61,5 +69,6 @@ int wagw_job_resume(wagw_turn_t *t, step_t *s, const wagw_row_message_t *row);
 int wagw_job_devices_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
 int wagw_job_bundles_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
 int wagw_job_group_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
+int wagw_job_story_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial);
 
 #endif

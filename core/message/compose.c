@@ -55,20 +55,21 @@ static int wagw_compose_preview(wagw_draft_t *d, const cJSON *p, Wa__Message__Ex
     return rc == WAGW_OK && p ? wagw_compose_thumbnail(d, p, x) : rc;
 }
 
-/* "#RRGGBB" as 0xFFRRGGBB. */
-static int wagw_compose_colour(const wagw_draft_t *d, const char *s, uint32_t *argb)
+int wagw_compose_colour(const wagw_draft_t *d, const char *s, uint32_t *argb)
 {
-    uint8_t rgb[3];
+    uint8_t c[4] = {0, 0, 0, 255};
+    size_t n;
 
     if (*s == '#') {
         s++;
     }
 
-    if (wagw_hex_fixed(rgb, 3, wagw_cstr(s)) != WAGW_OK) {
+    n = strlen(s) == 8 ? 4 : 3;
+    if (wagw_hex_fixed(c, n, wagw_cstr(s)) != WAGW_OK) {
         return wagw_draft_bad(d, "backgroundColor");
     }
 
-    *argb = 0xff000000u | (uint32_t)rgb[0] << 16 | (uint32_t)rgb[1] << 8 | rgb[2];
+    *argb = (uint32_t)c[3] << 24 | (uint32_t)c[0] << 16 | (uint32_t)c[1] << 8 | c[2];
 
     return WAGW_OK;
 }

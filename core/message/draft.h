@@ -56,6 +56,8 @@ int wagw_compose(wagw_draft_t *d);
 int wagw_compose_special(wagw_draft_t *d);
 /* media.c */
 int wagw_compose_media(wagw_draft_t *d);
+/* "#RRGGBB" or "#RRGGBBAA" as 0xAARRGGBB. */
+int wagw_compose_colour(const wagw_draft_t *d, const char *s, uint32_t *argb);
 int wagw_compose_album(wagw_draft_t *d);
 int wagw_compose_thumbnail(const wagw_draft_t *d, const cJSON *from, Wa__Message__ExtendedTextMessage *x);
 /* response.c: the answer to an event; its cancellation. */

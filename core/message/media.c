@@ -126,6 +126,18 @@ static int media_caption(const wagw_draft_t *d, ProtobufCMessage *m)
     return slot ? wagw_draft_text(d, s, slot) : WAGW_OK;
 }
 
+/* Of a voice note among the status posts. */
+static int media_colour(const wagw_draft_t *d, Wa__Message__AudioMessage *m)
+{
+    const char *s = wagw_draft_str(d, "backgroundColor", NULL);
+
+    if (s == NULL) {
+        return WAGW_OK;
+    }
+    m->has_backgroundargb = 1;
+    return wagw_compose_colour(d, s, &m->backgroundargb);
+}
+
 /* A picture of an album names the message that opened it. */
 static int media_album(wagw_draft_t *d)
 {
@@ -190,6 +202,10 @@ int wagw_compose_media(wagw_draft_t *d)
         WAGW_DRAFT_NEW(d, in->audiomessage, message__audio_message);
         sub = &in->audiomessage->base;
         media_flag(sub, "ptt", type[0] == 'v');
+        rc = media_colour(d, in->audiomessage);
+        if (rc != WAGW_OK) {
+            return rc;
+        }
     } else if (strcmp(type, "document") == 0) {
         WAGW_DRAFT_NEW(d, in->documentmessage, message__document_message);
         sub = &in->documentmessage->base;

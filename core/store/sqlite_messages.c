@@ -204,7 +204,8 @@ static void where_indexed(wagw_query_t *q, uint32_t num, int64_t chat, const wag
 
 static bool is_filtered(const wagw_message_filter_t *f)
 {
-    return f->type.n != 0 || f->status.n != 0 || f->from_me >= 0 || f->flags != 0 || f->media || f->q.n != 0;
+    return f->type.n != 0 || f->status.n != 0 || f->from_me >= 0 || f->flags != 0 || f->not_revoked || f->media ||
+           f->q.n != 0;
 }
 
 /* What only the rows answer. */
@@ -228,6 +229,10 @@ static void where_filtered(wagw_query_t *q, const wagw_message_filter_t *f, wagw
 
     if (f->media) {
         wagw_query_int(q, " AND m.media <> '' AND ?", 1);
+    }
+
+    if (f->not_revoked) {
+        wagw_query_int(q, " AND (m.flags & ?) = 0", WAGW_ROW_REVOKED);
     }
 
     if (f->q.n != 0) {

@@ -125,3 +125,45 @@ int wagw_store_message_votes(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_
 
     return rc == WAGW_OK && json->failed ? WAGW_NOMEM : rc;
 }
+
+/* ---- views of a status post ---- */
+
+int wagw_store_message_views(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *json,
+                             uint32_t *count)
+{
+    wagw_json_t j = wagw_json(json);
+    sqlite3_stmt *st;
+    int64_t own;
+    int rc;
+
+    *count = 0;
+
+    st = wagw_sql(s, "SELECT m.num FROM messages m JOIN chats c ON c.num = m.chat"
+                     " WHERE m.inst = ?1 AND m.id = ?2 AND c.chat = ?3 AND m.from_me = 1 AND m.hidden = 0");
+    wagw_sql_bind(st, "uss", num, id, chat);
+
+    rc = wagw_sql_step(s, st);
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
+    own = sqlite3_column_int64(st, 0);
+    wagw_sql_done(st);
+
+    st = wagw_sql(s, "SELECT user, read FROM receipts WHERE msg = ?1 AND read > 0 ORDER BY read, user");
+    wagw_sql_bind(st, "i", own);
+
+    wagw_json_open(&j, '[');
+
+    while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
+        wagw_json_open(&j, '{');
+        wagw_json_kstr(&j, "jid", wagw_sql_str(st, 0));
+        wagw_json_kiso(&j, "viewedAt", sqlite3_column_int64(st, 1));
+        wagw_json_close(&j);
+        (*count)++;
+    }
+
+    wagw_json_close(&j);
+
+    return rc != WAGW_NOT_FOUND ? rc : json->failed ? WAGW_NOMEM : WAGW_OK;
+}

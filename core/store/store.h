@@ -89,6 +89,7 @@ typedef struct {
     wagw_str_t before, after;   /* message ids */
     wagw_str_t cursor;          /* opaque, from next_cursor */
     uint32_t limit, offset;
+    bool not_revoked;
     bool with_chat; /* message + chat{chatId,name,isGroup} */
 } wagw_message_filter_t;
 
@@ -110,6 +111,9 @@ int wagw_store_message_place(wagw_store_t *s, uint32_t num, wagw_str_t chat, wag
 int wagw_store_message_receipts(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 /* [{option, votes, voters}] of a poll or an event; WAGW_STATE: the message is neither. */
 int wagw_store_message_votes(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
+/* [{jid, viewedAt}] of an own message, in the order of the views; WAGW_NOT_FOUND: there is no such one. */
+int wagw_store_message_views(wagw_store_t *s, uint32_t num, wagw_str_t chat, wagw_str_t id, wagw_buf_t *json,
+                             uint32_t *count);
 int wagw_store_message_reactions(wagw_store_t *s, uint32_t num, wagw_str_t id, wagw_buf_t *json, uint32_t *count);
 
 typedef struct {

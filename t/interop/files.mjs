@@ -180,3 +180,52 @@ export function pdf(pages) {
   out += `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${at.map(a => `${String(a).padStart(10, '0')} 00000 n \n`).join('')}`;
   return Buffer.from(`${out}trailer\n<< /Size ${objects.length + 1} /Root 1 0 R >>\nstartxref\n${xref}\n%%EOF\n`);
 }
+
+// ftyp, moov with mvhd (and tkhd when it has a picture), some bytes
+export function mp4(seconds, width, height, size = 3000) {
+  const box = (type, ...parts) => {
+    const b = Buffer.concat(parts);
+    const head = Buffer.alloc(8);
+    head.writeUInt32BE(b.length + 8, 0);
+    head.write(type, 4);
+    return Buffer.concat([head, b]);
+  };
+  const mvhd = Buffer.alloc(100);
+  mvhd.writeUInt32BE(1000, 12);
+  mvhd.writeUInt32BE(seconds * 1000, 16);
+  const tkhd = Buffer.alloc(84);
+  tkhd.writeUInt16BE(width, 76);
+  tkhd.writeUInt16BE(height, 80);
+  return Buffer.concat([box('ftyp', Buffer.from('isom\0\0\0\0isommp42')),
+    box('moov', box('mvhd', mvhd), box('trak', box('tkhd', tkhd))), box('mdat', crypto.randomBytes(size))]);
+}
+
+// Ogg pages with Opus packets of 20 ms of silence
+export function opus(packets) {
+  const table = Array.from({ length: 256 }, (_, i) => {
+    let r = i << 24;
+    for (let k = 0; k < 8; k++) r = r & 0x80000000 ? (r << 1) ^ 0x04c11db7 : r << 1;
+    return r >>> 0;
+  });
+  let seq = 0;
+  const page = (flags, granule, data) => {
+    const b = Buffer.alloc(28 + data.length);
+    b.write('OggS', 0);
+    b[5] = flags;
+    b.writeBigUInt64LE(BigInt(granule), 6);
+    b.writeUInt32LE(7, 14);
+    b.writeUInt32LE(seq++, 18);
+    b[26] = 1;
+    b[27] = data.length;
+    data.copy(b, 28);
+    let crc = 0;
+    for (const x of b) crc = ((crc << 8) ^ table[((crc >>> 24) ^ x) & 255]) >>> 0;
+    b.writeUInt32LE(crc, 22);
+    return b;
+  };
+  const head = Buffer.concat([Buffer.from('OpusHead'), Buffer.from([1, 1, 0x38, 1]), Buffer.from([0x80, 0xbb, 0, 0, 0, 0, 0])]);
+  const tags = Buffer.concat([Buffer.from('OpusTags'), Buffer.from([4, 0, 0, 0]), Buffer.from('wagw'), Buffer.alloc(4)]);
+  const out = [page(2, 0, head), page(0, 0, tags)];
+  for (let i = 1; i <= packets; i++) out.push(page(i === packets ? 4 : 0, i * 960, Buffer.from([0xf8, 0xff, 0xfe])));
+  return Buffer.concat(out);
+}

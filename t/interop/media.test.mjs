@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import http from 'node:http';
-import zlib from 'node:zlib';
 import { downloadMediaMessage, generateMessageIDV2 } from '@whiskeysockets/baileys';
 import { Sandbox, Client } from './lib.mjs';
 import { Gateway } from './gateway.mjs';
+import { png, mp4, opus } from './files.mjs';
 
 // the sandbox's media host has a certificate of its own
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
@@ -36,85 +36,6 @@ after(async () => {
 const pn = phone => `${phone}@s.whatsapp.net`;
 
 // ---- files ----
-
-function png(width, height) {
-  const chunk = (type, data) => {
-    const b = Buffer.concat([Buffer.from(type), data]);
-    const out = Buffer.alloc(b.length + 8);
-    out.writeUInt32BE(data.length, 0);
-    b.copy(out, 4);
-    out.writeUInt32BE(zlib.crc32 ? zlib.crc32(b) : crc32(b), b.length + 4);
-    return out;
-  };
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(width, 0);
-  head.writeUInt32BE(height, 4);
-  head.set([8, 2, 0, 0, 0], 8);
-  const rows = Buffer.alloc((width * 3 + 1) * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) rows.set([x & 255, y & 255, (x * y) & 255], y * (width * 3 + 1) + 1 + x * 3);
-  }
-  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head),
-    chunk('IDAT', zlib.deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
-}
-
-function crc32(b) {
-  let c = ~0;
-  for (const x of b) {
-    c ^= x;
-    for (let k = 0; k < 8; k++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1;
-  }
-  return ~c >>> 0;
-}
-
-// ftyp, moov with mvhd (and tkhd when it has a picture), some bytes
-function mp4(seconds, width, height, size = 3000) {
-  const box = (type, ...parts) => {
-    const b = Buffer.concat(parts);
-    const head = Buffer.alloc(8);
-    head.writeUInt32BE(b.length + 8, 0);
-    head.write(type, 4);
-    return Buffer.concat([head, b]);
-  };
-  const mvhd = Buffer.alloc(100);
-  mvhd.writeUInt32BE(1000, 12);
-  mvhd.writeUInt32BE(seconds * 1000, 16);
-  const tkhd = Buffer.alloc(84);
-  tkhd.writeUInt16BE(width, 76);
-  tkhd.writeUInt16BE(height, 80);
-  return Buffer.concat([box('ftyp', Buffer.from('isom\0\0\0\0isommp42')),
-    box('moov', box('mvhd', mvhd), box('trak', box('tkhd', tkhd))), box('mdat', crypto.randomBytes(size))]);
-}
-
-// Ogg pages with Opus packets of 20 ms of silence
-function opus(packets) {
-  const table = Array.from({ length: 256 }, (_, i) => {
-    let r = i << 24;
-    for (let k = 0; k < 8; k++) r = r & 0x80000000 ? (r << 1) ^ 0x04c11db7 : r << 1;
-    return r >>> 0;
-  });
-  let seq = 0;
-  const page = (flags, granule, data) => {
-    const b = Buffer.alloc(28 + data.length);
-    b.write('OggS', 0);
-    b[5] = flags;
-    b.writeBigUInt64LE(BigInt(granule), 6);
-    b.writeUInt32LE(7, 14);
-    b.writeUInt32LE(seq++, 18);
-    b[26] = 1;
-    b[27] = data.length;
-    data.copy(b, 28);
-    let crc = 0;
-    for (const x of b) crc = ((crc << 8) ^ table[((crc >>> 24) ^ x) & 255]) >>> 0;
-    b.writeUInt32LE(crc, 22);
-    return b;
-  };
-  const head = Buffer.concat([Buffer.from('OpusHead'), Buffer.from([1, 1, 0x38, 1]), Buffer.from([0x80, 0xbb, 0, 0, 0, 0, 0])]);
-  const tags = Buffer.concat([Buffer.from('OpusTags'), Buffer.from([4, 0, 0, 0]), Buffer.from('wagw'), Buffer.alloc(4)]);
-  const out = [page(2, 0, head), page(0, 0, tags)];
-  for (let i = 1; i <= packets; i++) out.push(page(i === packets ? 4 : 0, i * 960, Buffer.from([0xf8, 0xff, 0xfe])));
-  return Buffer.concat(out);
-}
 
 const WEBP = Buffer.from('UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA', 'base64');
 const mp3 = frames => Buffer.concat(Array.from({ length: frames }, () => {

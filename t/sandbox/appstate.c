@@ -163,6 +163,7 @@ static void sbx_phone_reads(sbx_account_t *a, const sbx_device_t *by, const char
                             wagw_str_t patch)
 {
     int rc;
+    const cJSON *record;
     sbx_reader_t r = {.col = col, .patch = patch};
 
     if (col->records == NULL) {
@@ -176,6 +177,10 @@ static void sbx_phone_reads(sbx_account_t *a, const sbx_device_t *by, const char
         col->broken = true;
         sbx_fault((sbx_device_t *)by, "app state %s: the phone cannot read the patch: %s", name,
                   r.err.why ? r.err.why : wagw_rc_name(rc));
+    } else if (strcmp(name, "regular_high") == 0) {
+        record = cJSON_GetObjectItemCaseSensitive(col->records, "[\"status_privacy\"]");
+        sbx_status_app_state(
+            a, cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(record, "value"), "statusPrivacy"));
     }
     wagw_arena_free(&r.arena);
 }

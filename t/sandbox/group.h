@@ -107,9 +107,28 @@ void sbx_group_fanout(sbx_group_t *g, sbx_device_t *from, const wagw_node_t *n);
 void sbx_group_copy(sbx_group_t *g, sbx_device_t *from, sbx_device_t *to, const wagw_node_t *n, const wagw_node_t *encs,
                     const wagw_node_t *all);
 
+/* A message in a chat of several, where authors are named by LID or by number:
+ * what one device gets, and what all do (either may be NULL); mode: with addressing_mode. */
+void sbx_shared_copy(const wagw_jid_t *chat, bool lid, bool mode, sbx_device_t *from, sbx_device_t *to,
+                     const wagw_node_t *n, const wagw_node_t *encs, const wagw_node_t *all);
+
 /* ---- group_phone.c ---- */
+
+/* Message{senderKeyDistributionMessage}, or `message` with it; the chat as text. */
+int sbx_phone_with_skdm(sbx_account_t *from, const char *group, wagw_str_t message, wagw_buf_t *out, uint32_t *id);
+/* An skmsg of the padded message. */
+int sbx_phone_seal(sbx_account_t *from, const char *group, wagw_str_t message, wagw_buf_t *out);
 
 int sbx_group_phone_send(sbx_account_t *from, sbx_group_t *g, wagw_str_t message, const sbx_send_how_t *how,
                          char id[64]);
+
+/* ---- status.c ---- */
+
+/* To the devices of the audience (names; NULL: everybody who is linked), and to
+ * the own companions; chat may also be a broadcast list. */
+int sbx_status_send(sbx_account_t *from, const char *chat, const cJSON *audience, wagw_str_t message,
+                    const sbx_send_how_t *how, char id[64]);
+int sbx_status_resend(sbx_account_t *from, const char *chat, const char *type, const char *id, wagw_str_t message,
+                      sbx_device_t *d, const wagw_bundle_t *given, unsigned count);
 
 #endif

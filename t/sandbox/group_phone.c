@@ -97,17 +97,12 @@ int sbx_phone_skmsg(sbx_account_t *a, const char *group, const sbx_account_t *se
     return sbx_turn(a, sbx_turn_group_decrypt, &k);
 }
 
-/* Message{senderKeyDistributionMessage}, or `message` with it. */
-static int sbx_with_skdm(sbx_account_t *from, const sbx_group_t *g, wagw_str_t message, wagw_buf_t *out, uint32_t *id)
+int sbx_phone_with_skdm(sbx_account_t *from, const char *group, wagw_str_t message, wagw_buf_t *out, uint32_t *id)
 {
     int rc;
-    char group[WAGW_JID_TEXT_MAX];
-    wagw_jid_t jid;
     wagw_buf_t skdm = {0};
     sbx_sender_key_t k;
 
-    jid = sbx_group_jid(g);
-    wagw_jid_text(&jid, group);
     sbx_sender_key(&k, group, from, 0);
     k.out = &skdm;
     rc = sbx_turn(from, sbx_turn_skdm, &k);
@@ -123,7 +118,7 @@ static int sbx_with_skdm(sbx_account_t *from, const sbx_group_t *g, wagw_str_t m
 static int sbx_group_distribute(sbx_account_t *from, sbx_group_t *g, wagw_arena_t *a, wagw_node_t *n)
 {
     int rc;
-    char pair[2 * WAGW_KEY_MAX];
+    char pair[2 * WAGW_KEY_MAX], group[WAGW_JID_TEXT_MAX];
     uint32_t i, id;
     wagw_buf_t message = {0}, sealed = {0};
     wagw_jid_t jid;
@@ -131,7 +126,9 @@ static int sbx_group_distribute(sbx_account_t *from, sbx_group_t *g, wagw_arena_
     sbx_device_t *d;
 
     parts = NULL;
-    rc = sbx_with_skdm(from, g, WAGW_STR(""), &message, &id);
+    jid = sbx_group_jid(g);
+    wagw_jid_text(&jid, group);
+    rc = sbx_phone_with_skdm(from, group, WAGW_STR(""), &message, &id);
     for (i = 0; rc == WAGW_OK && i < g->nmembers; i++) {
         for (d = g->members[i].account->devices; d != NULL; d = d->next) {
             bool prekey;
@@ -159,17 +156,13 @@ static int sbx_group_distribute(sbx_account_t *from, sbx_group_t *g, wagw_arena_
     return rc;
 }
 
-static int sbx_group_seal(sbx_account_t *from, const sbx_group_t *g, wagw_str_t message, wagw_buf_t *out)
+int sbx_phone_seal(sbx_account_t *from, const char *group, wagw_str_t message, wagw_buf_t *out)
 {
     int rc;
-    char group[WAGW_JID_TEXT_MAX];
     uint8_t r;
-    wagw_jid_t jid;
     wagw_buf_t plain = {0};
     sbx_sender_key_t k;
 
-    jid = sbx_group_jid(g);
-    wagw_jid_text(&jid, group);
     sbx_sender_key(&k, group, from, 0);
     sbx_random(NULL, &r, 1);
     wagw_buf_str(&plain, message);
@@ -215,7 +208,7 @@ int sbx_group_phone_send(sbx_account_t *from, sbx_group_t *g, wagw_str_t message
         rc = sbx_group_distribute(from, g, &a, n);
     }
     if (rc == WAGW_OK) {
-        rc = sbx_group_seal(from, g, message, &sealed);
+        rc = sbx_phone_seal(from, group, message, &sealed);
     }
     if (rc != WAGW_OK) {
         goto done;
@@ -249,11 +242,14 @@ int sbx_group_phone_resend(sbx_account_t *from, const char *group, const char *t
     wagw_arena_t a = {0};
     sbx_group_t *g;
 
+    if (strstr(group, "@broadcast") != NULL) {
+        return sbx_status_resend(from, group, type, id, message, d, given, count);
+    }
     g = sbx_group_find(group);
     if (g == NULL || sbx_group_member(g, d->account) == NULL || sbx_group_member(g, from) == NULL) {
         return WAGW_STATE;
     }
-    rc = sbx_with_skdm(from, g, message, &whole, &key);
+    rc = sbx_phone_with_skdm(from, group, message, &whole, &key);
     if (rc == WAGW_OK) {
         rc = sbx_phone_encrypt(from, d, wagw_buf_view(&whole), given, &sealed, &prekey);
     }

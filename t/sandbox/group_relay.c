@@ -127,9 +127,8 @@ static const wagw_node_t *sbx_group_skmsg(const wagw_node_t *n)
     return e;
 }
 
-/* In a chat of several, where authors are named by LID or by number. */
-static void sbx_shared_copy(const wagw_jid_t *chat, bool lid, bool mode, sbx_device_t *from, sbx_device_t *to,
-                            const wagw_node_t *n, const wagw_node_t *encs, const wagw_node_t *all)
+void sbx_shared_copy(const wagw_jid_t *chat, bool lid, bool mode, sbx_device_t *from, sbx_device_t *to,
+                     const wagw_node_t *n, const wagw_node_t *encs, const wagw_node_t *all)
 {
     bool pkmsg;
     wagw_jid_t jid;
@@ -363,6 +362,7 @@ void sbx_group_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to
 void sbx_status_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *to)
 {
     bool one;
+    size_t lids = 0, pns = 0;
     wagw_jid_t jid;
     sbx_device_t *d;
     sbx_account_t *acc;
@@ -372,6 +372,17 @@ void sbx_status_message(sbx_conn_t *c, const wagw_node_t *n, const wagw_jid_t *t
     p = wagw_node_find(n, "participants");
     if (!one && (p == NULL || sbx_group_skmsg(n) == NULL)) {
         sbx_fault(c->device, "status %.*s for nobody", (int)wagw_node_get(n, "id").n,
+                  (const char *)wagw_node_get(n, "id").p);
+        sbx_message_ack(c, n, 479, NULL);
+        return;
+    }
+    for (k = one ? NULL : p->child; k != NULL; k = k->next) {
+        if (wagw_node_get_jid(k, "jid", &jid) == WAGW_OK) {
+            (*(wagw_jid_is_lid(&jid) ? &lids : &pns))++;
+        }
+    }
+    if (lids != 0 && pns != 0) {
+        sbx_fault(c->device, "status %.*s mixes LID and phone number addresses", (int)wagw_node_get(n, "id").n,
                   (const char *)wagw_node_get(n, "id").p);
         sbx_message_ack(c, n, 479, NULL);
         return;

@@ -427,6 +427,7 @@ void sbx_model_reset(void)
         }
         sbx_map_free(&a->privacy);
         sbx_map_free(&a->blocked);
+        sbx_map_free(&a->status_list);
         sbx_map_free(&a->watchers);
         sbx_map_free(&a->listeners);
         free(a->name);

@@ -216,8 +216,6 @@ static void sbx_about_set(sbx_account_t *acc, const sbx_device_t *by, wagw_str_t
 
 void sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq)
 {
-    wagw_node_t *n, *k;
-    wagw_arena_t a = {0};
     const wagw_node_t *s = wagw_node_find(iq, "status");
 
     if (wagw_node_attr_is(iq, "type", "set") && s != NULL) {
@@ -230,12 +228,7 @@ void sbx_iq_status(sbx_conn_t *c, const wagw_node_t *iq)
         return;
     }
     if (wagw_node_find(iq, "privacy") != NULL) {
-        n = sbx_iq_result(&a, iq);
-        k = wagw_node_child(&a, wagw_node_child(&a, n, "privacy"), "list");
-        wagw_node_attrc(&a, k, "type", "contacts");
-        wagw_node_attrc(&a, k, "default", "true");
-        sbx_send(c, n);
-        wagw_arena_free(&a);
+        sbx_iq_status_privacy(c, iq);
         return;
     }
     sbx_unhandled(c, iq);

@@ -375,7 +375,7 @@ void sbx_relay_receipt(sbx_device_t *from, const wagw_node_t *n)
     if (wagw_node_get_jid(n, "to", &to) != WAGW_OK) {
         return;
     }
-    if (wagw_jid_is_group(&to) || wagw_jid_is_status(&to)) {
+    if (wagw_jid_is_group(&to) || to.server == WAGW_SRV_BROADCAST) {
         sbx_group_receipt(from, n, &to);
         return;
     }

@@ -203,10 +203,12 @@ struct sbx_account_s {
     bool keeps_history; /* sends no history (option historySync false) */
     bool available;
 
-    sbx_map_t privacy;   /* category -> malloc'ed value */
-    sbx_map_t blocked;   /* lid user -> account */
-    sbx_map_t watchers;  /* lid user -> account: who must hear of our devices */
-    sbx_map_t listeners; /* lid user -> account: who subscribed to our presence */
+    sbx_map_t privacy;       /* category -> malloc'ed value */
+    sbx_map_t blocked;       /* lid user -> account */
+    const char *status_mode; /* of <list type=>, static; NULL: contacts */
+    sbx_map_t status_list;   /* lid user -> account: may see our status posts, or not */
+    sbx_map_t watchers;      /* lid user -> account: who must hear of our devices */
+    sbx_map_t listeners;     /* lid user -> account: who subscribed to our presence */
 
     /* the phone as Signal endpoint (phone.c) */
     uint32_t next_prekey;
@@ -474,6 +476,10 @@ int sbx_phone_skmsg(sbx_account_t *a, const char *group, const sbx_account_t *se
 int sbx_group_phone_answer(sbx_account_t *from, const char *group, wagw_str_t message);
 int sbx_group_phone_resend(sbx_account_t *from, const char *group, const char *type, const char *id, wagw_str_t message,
                            sbx_device_t *d, const wagw_bundle_t *given, unsigned count);
+/* status.c: who may see status posts, as app state, an admin call and clients say it. */
+void sbx_status_app_state(sbx_account_t *a, const cJSON *action);
+void sbx_status_options(sbx_account_t *a, const cJSON *privacy);
+void sbx_iq_status_privacy(sbx_conn_t *c, const wagw_node_t *iq);
 int sbx_admin_groups(sbx_req_t *r);
 int sbx_admin_group_create(sbx_req_t *r);
 int sbx_admin_group(sbx_req_t *r);

@@ -114,6 +114,7 @@ static void sbx_account_options(sbx_req_t *r, sbx_account_t *a)
     a->auto_read = sbx_arg_bool(r, "autoRead", a->auto_read);
     a->echo = sbx_arg_bool(r, "echo", a->echo);
     a->eager = sbx_arg_bool(r, "eager", a->eager);
+    sbx_status_options(a, sbx_arg_json(r, "statusPrivacy"));
     a->keeps_keys = !sbx_arg_bool(r, "shareKeys", !a->keeps_keys);
     a->keeps_history = !sbx_arg_bool(r, "historySync", !a->keeps_history);
     if (business != NULL) {
@@ -224,23 +225,40 @@ static sbx_group_t *sbx_user_group(sbx_req_t *r, sbx_account_t **from)
     return to != NULL && strstr(to, "@g.us") != NULL && *from != NULL ? sbx_group_find(to) : NULL;
 }
 
+/* `to` is status@broadcast or a broadcast list: its text, or NULL. */
+static const char *sbx_user_broadcast(sbx_req_t *r, char buf[64], sbx_account_t **from)
+{
+    char b[64];
+    wagw_jid_t jid;
+    const char *to;
+
+    to = sbx_arg(r, "to", buf);
+    if (to == NULL || strstr(to, "@broadcast") == NULL || wagw_jid_parse(&jid, wagw_cstr(to)) != WAGW_OK) {
+        return NULL;
+    }
+    *from = sbx_account_find(sbx_arg(r, "from", b));
+    return *from != NULL ? to : NULL;
+}
+
 int sbx_admin_user_send(sbx_req_t *r)
 {
     int rc, status;
     bool lid;
-    char id[64], buf[64];
+    char id[64], buf[64], b2[64], b3[64];
     cJSON *made;
     wagw_buf_t message = {0};
-    const char *field;
+    const char *field, *list, *form;
     const cJSON *json, *text;
     sbx_group_t *group;
     sbx_account_t *from, *to;
     sbx_send_how_t how;
 
     group = sbx_user_group(r, &from);
+    list = sbx_user_broadcast(r, b2, &from);
     to = NULL;
-    lid = group != NULL && group->lid;
-    status = group ? 0 : sbx_user_ends(r, &from, &to, &lid);
+    form = sbx_arg(r, "addressing", b3);
+    lid = group != NULL ? group->lid : form == NULL || strcmp(form, "pn") != 0;
+    status = group || list ? 0 : sbx_user_ends(r, &from, &to, &lid);
     if (status != 0) {
         return status;
     }
@@ -269,7 +287,9 @@ int sbx_admin_user_send(sbx_req_t *r)
     how.id = sbx_arg(r, "id", buf);
     how.lid = lid;
     how.bad_enc = sbx_arg_bool(r, "badEnc", false);
-    if (group != NULL) {
+    if (list != NULL) {
+        rc = sbx_status_send(from, list, sbx_arg_json(r, "audience"), wagw_buf_view(&message), &how, id);
+    } else if (group != NULL) {
         rc = sbx_group_phone_send(from, group, wagw_buf_view(&message), &how, id);
     } else {
         rc = sbx_phone_send(from, to, wagw_buf_view(&message), &how, id);
@@ -306,19 +326,20 @@ int sbx_admin_user_receipt(sbx_req_t *r)
 {
     int i, status;
     bool lid;
-    char b1[64], b2[64], b3[64];
+    char b1[64], b2[64], b3[64], b4[64];
     wagw_jid_t jid;
     wagw_node_t *n, *list;
     wagw_arena_t a = {0};
-    const char *type, *id;
+    const char *type, *id, *chat;
     const cJSON *ids, *item;
     sbx_group_t *group;
     sbx_account_t *from, *to;
 
     group = sbx_user_group(r, &from);
+    chat = sbx_user_broadcast(r, b4, &from);
     to = NULL;
     lid = group != NULL && group->lid;
-    status = group ? 0 : sbx_user_ends(r, &from, &to, &lid);
+    status = group || chat ? 0 : sbx_user_ends(r, &from, &to, &lid);
     if (status != 0) {
         return status;
     }
@@ -334,15 +355,19 @@ int sbx_admin_user_receipt(sbx_req_t *r)
     sbx_phone_read(from);
     n = wagw_node(&a, "receipt");
     wagw_node_attr(&a, n, "id", wagw_cstr(id));
-    if (group != NULL) {
-        jid = sbx_group_jid(group);
+    if (group != NULL || chat != NULL) {
+        if (group != NULL) {
+            jid = sbx_group_jid(group);
+        } else {
+            wagw_jid_parse(&jid, wagw_cstr(chat));
+        }
         wagw_node_attr_jid(&a, n, "to", &jid);
         to = sbx_account_find(sbx_arg(r, "participant", b3));
         if (to == NULL) {
             wagw_arena_free(&a);
             return sbx_error(r, 404, "participant: the author of the message");
         }
-        jid = sbx_account_jid_of(to, group->lid);
+        jid = sbx_account_jid_of(to, group ? group->lid : sbx_user_arrived(from, id, true));
         wagw_node_attr_jid(&a, n, "participant", &jid);
     } else {
         lid = sbx_user_arrived(from, id, lid);

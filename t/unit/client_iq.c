@@ -258,6 +258,18 @@ void sim_received_iq(sim_conn_t *c, const wagw_node_t *n)
         iq_usync(c, n);
         return;
     }
+    if (wagw_str_is(ns, "status")) {
+        r = sim_node(&a, "iq", "from", "@s.whatsapp.net", "type", o->story ? "result" : "error", "id",
+                     sim_attr(n, "id"), NULL);
+        if (o->story) {
+            wagw_node_append(r, wagw_node_clone(&a, o->story));
+        } else {
+            sim_add(&a, r, "error", "code", "404", "text", "item-not-found", NULL);
+        }
+        sim_send(c, r);
+        wagw_arena_free(&a);
+        return;
+    }
     sim_send(c, result(&a, n));
     if (wagw_str_is(ns, "passive") && c->dev && wagw_node_find(n, "active")) {
         if (o->preview) {

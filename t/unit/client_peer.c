@@ -366,6 +366,12 @@ static void take_key(sim_peer_t *p, call_t *c, const cJSON *message)
     wagw_buf_free(&b);
 }
 
+/* A chat of several. */
+static bool shared(const wagw_jid_t *chat)
+{
+    return wagw_jid_is_group(chat) || wagw_jid_is_status(chat);
+}
+
 /* A phone takes what comes: messages are read (one sim_got_t for each
  * ciphertext) and receipted, the rest is kept as it is. */
 void sim_peer_receive(sim_peer_t *p, const wagw_node_t *n)
@@ -387,7 +393,7 @@ void sim_peer_receive(sim_peer_t *p, const wagw_node_t *n)
     }
     assert_int_equal(wagw_node_get_jid(n, "from", &from), WAGW_OK);
     author = from;
-    if (wagw_jid_is_group(&from)) {
+    if (shared(&from)) {
         assert_int_equal(wagw_node_get_jid(n, "participant", &author), WAGW_OK);
     }
     sender = sim_find(p->w, &author);
@@ -417,13 +423,13 @@ void sim_peer_receive(sim_peer_t *p, const wagw_node_t *n)
         sim_jid_of(p->dev, wagw_jid_is_lid(&author), &user);
         r = sim_node(&a, "receipt", "id", sim_attr(n, "id"), "t",
                      (const char *)wagw_arena_printf(&a, "%lld", (long long)(p->w->now / 1000)).p, NULL);
-        if (wagw_jid_is_group(&from)) {
+        if (shared(&from)) {
             wagw_node_attr_jid(&a, r, "from", &from);
             wagw_node_attr_jid(&a, r, "participant", &user);
         } else {
             wagw_node_attr_jid(&a, r, "from", &user);
         }
-        if (sender->acc == p->dev->acc && !wagw_jid_is_group(&from)) {
+        if (sender->acc == p->dev->acc && !shared(&from)) {
             wagw_node_attrc(&a, r, "type", "sender");
             wagw_node_attr(&a, r, "recipient", wagw_node_get(n, "recipient"));
         }

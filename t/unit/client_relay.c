@@ -344,6 +344,48 @@ void sim_relay_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *grou
     wagw_arena_free(&a);
 }
 
+/* To whom its author names, all in one namespace: the key and the post. */
+static void relay_status(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *chat)
+{
+    bool damage, lid = false;
+    wagw_jid_t device, j;
+    wagw_arena_t a = {0};
+    sim_t *w = c->e->w;
+    sim_device_t *d;
+    wagw_node_t *m;
+    const wagw_node_t *k, *common = wagw_node_find(n, "enc"), *parts = wagw_node_find(n, "participants");
+
+    assert_non_null(common);
+    assert_true(wagw_node_attr_is(common, "type", "skmsg"));
+    assert_false(wagw_node_has(n, "addressing_mode"));
+    group_ratchet(c->dev, common);
+    for (k = wagw_node_find(parts, "to"); k; k = wagw_node_find_next(k, "to")) {
+        assert_int_equal(wagw_node_get_jid(k, "jid", &device), WAGW_OK);
+        if (k == wagw_node_find(parts, "to")) {
+            lid = wagw_jid_is_lid(&device);
+        }
+        assert_int_equal(wagw_jid_is_lid(&device), lid);
+        d = sim_find(w, &device);
+        assert_true(d != c->dev);
+        if (d == NULL) {
+            continue;
+        }
+        ratchet(c->dev, d, wagw_node_find(k, "enc"));
+        sim_jid_of(c->dev, lid, &j);
+        m = sim_node(&a, "message", "id", sim_attr(n, "id"), "from", text(&a, chat), "participant", text(&a, &j),
+                     "type", sim_attr(n, "type"), "t", stamp(&a, w), "edit", sim_attr(n, "edit"), "notify",
+                     c->dev->acc->name ? c->dev->acc->name : "", NULL);
+        j = wagw_jid_make(lid ? c->dev->acc->pn : c->dev->acc->lid, lid ? WAGW_SRV_USER : WAGW_SRV_LID, c->dev->id);
+        wagw_node_attr_jid(&a, m, lid ? "participant_pn" : "participant_lid", &j);
+        copy_enc(&a, m, wagw_node_find(k, "enc"), false);
+        damage = w->orders.damage > 0 && w->orders.damage_to && strcmp(text(&a, &device), w->orders.damage_to) == 0;
+        w->orders.damage -= damage;
+        copy_enc(&a, m, common, damage);
+        sim_queue(d, m);
+    }
+    wagw_arena_free(&a);
+}
+
 static void resent_in_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_t *group, const wagw_jid_t *device,
                             const wagw_node_t *enc)
 {
@@ -368,7 +410,7 @@ static void resent_in_group(sim_conn_t *c, const wagw_node_t *n, const wagw_jid_
 
 void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
 {
-    bool whole; /* not a resend for one device */
+    bool shared, whole; /* whole: not a resend for one device */
     wagw_jid_t to, device, chat;
     wagw_arena_t a = {0};
     sim_t *w = c->e->w;
@@ -376,7 +418,8 @@ void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
     const wagw_node_t *k, *enc, *parts = wagw_node_find(n, "participants");
 
     assert_int_equal(wagw_node_get_jid(n, "to", &to), WAGW_OK);
-    whole = parts || (wagw_jid_is_group(&to) && !wagw_node_has(n, "participant"));
+    shared = wagw_jid_is_group(&to) || wagw_jid_is_status(&to);
+    whole = parts || (shared && !wagw_node_has(n, "participant"));
     if (w->orders.lose_messages && whole) {
         w->orders.lose_messages--;
         return;
@@ -395,7 +438,11 @@ void sim_relay_message(sim_conn_t *c, const wagw_node_t *n)
             assert_true(wagw_node_has(n, "phash"));
             sim_relay_group(c, n, &to);
         }
-    } else if (wagw_jid_is_group(&to)) {
+    } else if (wagw_jid_is_status(&to) && !wagw_node_has(n, "participant")) {
+        if (!seen(c, wagw_node_get(n, "id"))) {
+            relay_status(c, n, &to);
+        }
+    } else if (shared) {
         /* a resend for one member */
         enc = wagw_node_find(n, "enc");
         assert_int_equal(wagw_node_get_jid(n, "participant", &device), WAGW_OK);
@@ -455,7 +502,7 @@ void sim_relay_receipt(sim_conn_t *c, const wagw_node_t *n)
     if (!retry) {
         sim_acknowledged(c->dev, "message", wagw_node_get(n, "id"));
     }
-    group = wagw_jid_is_group(&to);
+    group = wagw_jid_is_group(&to) || wagw_jid_is_status(&to);
     if (group && wagw_node_get_jid(n, "participant", &to) != WAGW_OK) {
         wagw_arena_free(&a);
         return;

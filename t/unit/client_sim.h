@@ -264,6 +264,7 @@ typedef struct {         /* what the server is told to do; counts are used up */
     const char *routing; /* ib edge_routing after login */
     bool preview;        /* ib offline_preview after active */
     bool dirty;
+    const wagw_node_t *story; /* <privacy> of status posts; NULL: 404 */
     const wagw_node_t *group; /* <group> that is answered for metadata */
 } sim_orders_t;
 
