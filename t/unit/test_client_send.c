@@ -493,10 +493,110 @@ static void slow_store(void **state)
     two_end(&p);
 }
 
+static void timelock(sim_two_t *p, const char *json)
+{
+    wagw_arena_t a = {0};
+    wagw_node_t *n =
+        sim_node(&a, "notification", "from", "@s.whatsapp.net", "type", "mex", "id", "lock", "t", "1", NULL);
+
+    wagw_node_bytes(sim_add(&a, n, "update", "op_name", "NotificationUserReachoutTimelockUpdate", NULL),
+                    wagw_cstr(json));
+    sim_push(p->a, n);
+    sim_run(p->w);
+    wagw_arena_free(&a);
+}
+
+/* While it lasts nobody new is tried, also after a restart; it ends by itself. */
+static void reachout_timelock(void **state)
+{
+#define LOCK(members) "{\"data\":{\"xwa2_notify_account_reachout_timelock\":{" members "}}}"
+    sim_two_t p = sim_two(66);
+    sim_reply_t *r;
+    sim_event_t *ev;
+    char json[256];
+    int64_t ends;
+
+    (void)state;
+    ends = p.w->now / 1000 + 3600;
+    snprintf(json, sizeof(json),
+             LOCK("\"is_active\":true,\"enforcement_type\":\"BIZ\",\"time_enforcement_ends\":\"%lld\""),
+             (long long)ends);
+    timelock(&p, "not json");
+    timelock(&p, "{\"data\":{}}");
+    timelock(&p, LOCK("\"is_active\":false"));
+    assert_int_equal(sim_events(p.a, "account.restricted"), 0);
+    timelock(&p, json);
+    timelock(&p, json); /* told twice, one event */
+    assert_int_equal(sim_events(p.a, "account.restricted"), 1);
+    ev = sim_last_event(p.a, "account.restricted");
+    assert_string_equal(sim_str(ev->data, "type"), "BIZ");
+
+    sim_crash(p.a, false);
+    sim_run(p.w);
+    sim_revive(p.a);
+    sim_advance(p.w, 5);
+    sim_expect_status(p.a, WAGW_STATUS_CONNECTED);
+    {
+        sim_log_t *mark = sim_mark(p.w);
+
+        r = sim_do(p.a, WAGW_CMD_SEND, TEXT("49200", "new"), 429);
+        assert_string_equal(r->code, "WA_ACCOUNT_RESTRICTED");
+        assert_string_equal(sim_str(r->details, "type"), "BIZ");
+        assert_true(r->retry_after > 3500 && r->retry_after <= 3600);
+        assert_int_equal(sim_sent_count(p.a, mark, "message"), 0);
+    }
+    /* whoever wrote to us is no stranger */
+    sim_do(p.b, WAGW_CMD_SEND, TEXT("49100", "hello"), 200);
+    sim_do(p.a, WAGW_CMD_SEND, TEXT("49200", "answer"), 200);
+    timelock(&p, LOCK("\"is_active\":false"));
+    assert_int_equal(sim_events(p.a, "account.restricted"), 2);
+    assert_int_equal(sim_mem_count(&p.a->mem, WAGW_REC_META, "timelock"), 0);
+    two_end(&p);
+#undef LOCK
+}
+
+/* Away with all that belongs to it; what comes late finds nothing. */
+static void deleted_here(void **state)
+{
+    sim_two_t p = sim_two(67);
+    sim_reply_t *r;
+    char json[256], id[80];
+    wagw_row_message_t m;
+    wagw_row_chat_t c;
+
+    (void)state;
+    r = sim_do(p.a, WAGW_CMD_SEND, TEXT("49200", "stays"), 200);
+    r = sim_do(p.a, WAGW_CMD_SEND, TEXT("49200", "goes"), 200);
+    snprintf(id, sizeof(id), "%s", r->message_id);
+    snprintf(json, sizeof(json), "{\"chatId\":\"49100\",\"messageId\":\"%s\",\"emoji\":\"x\"}", id);
+    sim_do(p.b, WAGW_CMD_REACTION, json, 200);
+    assert_int_equal(sim_mem_count(&p.a->mem, WAGW_REC_REACTION, ""), 1);
+    snprintf(json, sizeof(json),
+             "{\"chatId\":\"49200\",\"messageId\":\"%s\",\"_last\":{\"ms\":1,\"id\":\"L\",\"body\":\"stays\",\"type\":"
+             "\"text\","
+             "\"fromMe\":true}}",
+             id);
+    r = sim_do(p.a, WAGW_CMD_DELETE_LOCAL, json, 200);
+    assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(r->data, "deleted"), "count")->valueint, 1);
+    assert_false(sim_message(p.a, SIM_B, id, "", &m));
+    assert_int_equal(sim_mem_count(&p.a->mem, WAGW_REC_REACTION, ""), 0);
+    assert_true(sim_chat(p.a, SIM_B, &c));
+    assert_true(wagw_str_is(c.last_body, "stays") && wagw_str_is(c.last_id, "L"));
+
+    snprintf(json, sizeof(json), "{\"chatId\":\"49100\",\"messageId\":\"%s\"}", id);
+    sim_do(p.b, WAGW_CMD_SEEN, json, 200); /* a late receipt */
+    assert_false(sim_message(p.a, SIM_B, id, "", &m));
+    snprintf(json, sizeof(json), "{\"chatId\":\"49200\",\"messageId\":\"%s\"}", id);
+    sim_do(p.a, WAGW_CMD_DELETE_LOCAL, json, 404);
+    two_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ack_errors),
+        cmocka_unit_test(reachout_timelock),
+        cmocka_unit_test(deleted_here),
         cmocka_unit_test(rebuilt),
         cmocka_unit_test(namespace_learnt),
         cmocka_unit_test(phash_differs),
