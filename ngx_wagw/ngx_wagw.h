@@ -66,7 +66,7 @@ typedef struct {
     ngx_array_t *outbound_allow;   /* of ngx_cidr_t, NULL: public only */
     ngx_uint_t owner_connections;
     ngx_flag_t process_control;
-    ngx_flag_t raw_messages; /* /api/message/send/raw */
+    ngx_flag_t raw_messages;                                            /* /api/message/send/raw */
     ngx_uint_t webhook_signature;                                       /* bits: 1 v1, 2 hub, 4 waha */
     ngx_uint_t event_names;                                             /* 0 canonical, 1 doc */
     ngx_uint_t compat;                                                  /* 0 off, 1 seed */

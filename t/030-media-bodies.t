@@ -241,3 +241,39 @@ __DATA__
 $r
 --- error_code: 415
 --- response_body_like: UNSUPPORTED_MEDIA
+
+
+
+=== TEST 26: an upload to an instance that is not there
+--- raw_request eval
+(my $r = ::post(::part('type', 'image') . "--xx--\r\n")) =~ s{/api/message/send/image}{/api/media/none};
+$r
+--- error_code: 404
+--- response_body_like: INSTANCE_NOT_FOUND
+
+
+
+=== TEST 27: an upload of a body of another type
+--- raw_request eval
+(my $r = ::post('abc', 'text/plain')) =~ s{/api/message/send/image}{/api/media/none};
+$r
+--- error_code: 415
+--- response_body_like: UNSUPPORTED_MEDIA
+
+
+
+=== TEST 28: an upload that is cut off
+--- raw_request eval
+(my $r = ::post("--xx\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nabc")) =~ s{/api/message/send/image}{/api/media/none};
+$r
+--- error_code: 400
+--- response_body_like: is not well-formed multipart
+
+
+
+=== TEST 29: a download with JSON that is none
+--- raw_request eval
+(my $r = ::post('{"type":', 'application/json')) =~ s{/api/message/send/image}{/api/media/none/download};
+$r
+--- error_code: 400
+--- response_body_like: INVALID_JSON
