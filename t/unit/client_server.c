@@ -462,7 +462,8 @@ static void received_node(sim_conn_t *c, wagw_str_t plain)
         if (c->dev && !w->orders.eat_receipts) {
             sim_acknowledged(c->dev, sim_attr(n, "class"), wagw_node_get(n, "id"));
         }
-    } else if (!wagw_node_is(n, "ib") && !wagw_node_is(n, "presence") && !wagw_node_is(n, "chatstate")) {
+    } else if (!wagw_node_is(n, "ib") && !wagw_node_is(n, "presence") && !wagw_node_is(n, "chatstate") &&
+               !wagw_node_is(n, "call")) {
         fail_msg("%s sends <%.*s>", c->e->name, (int)n->tag.n, (const char *)n->tag.p);
     }
 }
