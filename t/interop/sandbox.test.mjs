@@ -186,13 +186,28 @@ test('identity-change: everybody who knows the person is told, and messages go o
   const before = await sandbox.post('/mock-user', { name: 'Bea' });
   const after = await sandbox.post('/mock-user/identity-change', { from: 'Bea' });
   assert.equal(after.jid, before.jid);
-  await sandbox.nodes(anna.jid, { dir: 'out', tag: 'notification', type: 'encrypt', child: 'identity' });
+  const [told] = await sandbox.nodes(anna.jid, { dir: 'out', tag: 'notification', type: 'encrypt', child: 'identity' });
+  await sandbox.nodes(anna.jid, { dir: 'in', tag: 'ack', id: told.node.attrs.id }); // it has a new session by then
   const m = await anna.send(before.jid, 'to the new phone');
   const [got] = await sandbox.inbox('Bea', { id: m.key.id });
   assert.equal(textOf({ message: got.message }), 'to the new phone');
   await sandbox.post('/mock-user/send', { from: 'Bea', to: 'Anna', text: 'from the new phone' });
   await anna.message('from the new phone');
   assert.equal(await status('POST', '/mock-user/identity-change', { from: 'nobody at all' }), 404);
+});
+
+test('presence, call, about and picture of a mock user', async () => {
+  const bea = await sandbox.post('/mock-user', { name: 'Bea' });
+  await anna.sock.sendPresenceUpdate('available');
+  await anna.sock.presenceSubscribe(bea.jid);
+  await sandbox.post('/mock-user/presence', { from: 'Bea', to: 'Anna', presence: 'composing' });
+  await sandbox.nodes(anna.jid, { dir: 'out', tag: 'chatstate', child: 'composing' });
+  await sandbox.post('/mock-user/call', { from: 'Bea', to: 'Anna' });
+  await sandbox.nodes(anna.jid, { dir: 'out', tag: 'call', child: 'offer' });
+  await sandbox.post('/mock-user/about', { from: 'Bea', about: 'away' });
+  assert.equal((await sandbox.get('/accounts')).find(x => x.name === 'Bea').about, 'away');
+  await sandbox.post('/mock-user/picture', { from: 'Bea', picture: { $hex: 'ffd8ffe000104a46494600010100000100010000ffd9' } });
+  assert.ok(await anna.sock.profilePictureUrl(bea.jid, 'preview'));
 });
 
 test('groups of mock users', async () => {
