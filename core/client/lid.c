@@ -4,7 +4,7 @@
  * phone form as soon as that is known.
  */
 
-#include "client_i.h"
+#include "account_i.h"
 
 static wagw_str_t user(const wagw_jid_t *j)
 {
@@ -176,6 +176,7 @@ int wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *
 int wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_name)
 {
     int rc;
+    bool renamed = false;
     wagw_buf_t b = {0};
     wagw_str_t v, key, copy;
     wagw_jid_t canon, twin;
@@ -215,6 +216,7 @@ int wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_nam
         }
     }
     if (push_name.n) {
+        renamed = c.push_name.n != 0 && !wagw_str_eq(c.push_name, push_name);
         c.push_name = push_name;
     }
     rc = wagw_row_contact_encode(&b, &c);
@@ -222,5 +224,6 @@ int wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_nam
         rc = wagw_txn_put(&t->txn, WAGW_REC_CONTACT, key, wagw_buf_view(&b));
     }
     wagw_buf_free(&b);
-    return rc;
+    /* the first name is no news */
+    return rc == WAGW_OK && renamed ? wagw_contact_event_text(t, &c, "pushName", push_name) : rc;
 }
