@@ -143,11 +143,13 @@ struct ngx_wagw_call_s {
     void (*taken)(void *maker, ngx_uint_t status, wagw_str_t body);
     void *maker;
     const char *send_id;
-    ngx_queue_t queue;      /* the owner's list of open calls */
-    void *owner;            /* the owner's: idempotency, open jobs */
-    ngx_str_t message_id;   /* for $wagw_message_id, set by whoever answers */
-    ngx_uint_t retry_after; /* s, 0 none: Retry-After */
-    unsigned replayed : 1;  /* Idempotent-Replayed: true */
+    void *queued;               /* the queue's, of a send that it holds */
+    ngx_queue_t queue;          /* the owner's list of open calls */
+    void *owner;                /* the owner's: idempotency, open jobs */
+    ngx_str_t message_id;       /* for $wagw_message_id, set by whoever answers */
+    ngx_uint_t retry_after;     /* s, 0 none: Retry-After */
+    unsigned settings_only : 1; /* the body is settings */
+    unsigned replayed : 1;      /* Idempotent-Replayed: true */
 };
 
 /* Exactly one of these ends a call; it is freed. */
@@ -378,6 +380,13 @@ NGX_WAGW_HANDLER(send_live_location);
 NGX_WAGW_HANDLER(send_contact);
 NGX_WAGW_HANDLER(send_event);
 NGX_WAGW_HANDLER(send_bulk);
+NGX_WAGW_HANDLER(settings_get);
+NGX_WAGW_HANDLER(settings_put);
+NGX_WAGW_HANDLER(rate_limit_get);
+NGX_WAGW_HANDLER(rate_limit_put);
+NGX_WAGW_HANDLER(rate_limit_reset);
+NGX_WAGW_HANDLER(instance_stats);
+NGX_WAGW_HANDLER(instance_webhook_delete);
 NGX_WAGW_HANDLER(queue_get);
 NGX_WAGW_HANDLER(queue_pause);
 NGX_WAGW_HANDLER(queue_resume);

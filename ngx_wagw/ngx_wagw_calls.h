@@ -95,6 +95,10 @@ void ngx_wagw_call_instance_view(ngx_wagw_call_t *call, ngx_wagw_instance_t *in,
 ngx_uint_t ngx_wagw_instance_linked(ngx_wagw_instance_t *in);
 /* Settings with the defaults filled in. */
 void ngx_wagw_settings_json(wagw_json_t *j, const char *key, const cJSON *settings);
+void ngx_wagw_settings_members(wagw_json_t *j, const cJSON *settings);
+/* Answers with the instance's settings, or with its rate limits. */
+void ngx_wagw_settings_answer(ngx_wagw_call_t *call, const char *message);
+void ngx_wagw_rate_limit_answer(ngx_wagw_call_t *call, const char *message);
 /* Changes `settings` by the parameters settings, browser, syncHistory.  Answers
  * 400 (or 501) and returns NGX_DECLINED when one of them is wrong. */
 ngx_int_t ngx_wagw_settings_apply(ngx_wagw_call_t *call, cJSON *settings);

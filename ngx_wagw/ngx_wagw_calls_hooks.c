@@ -463,3 +463,71 @@ NGX_WAGW_HANDLER(instance_webhook_put)
 
     ngx_wagw_call_store(call, 1, hook_put_run, hook_put_done);
 }
+
+/* ---- delete: one, or all of the instance ------------------------------------------- */
+
+static int hook_delete_run(wagw_store_t *s, ngx_wagw_job_t *job)
+{
+    int rc = WAGW_OK;
+    cJSON *one;
+    ngx_wagw_call_t *call = job->data;
+
+    cJSON_ArrayForEach(one, ngx_wagw_param(call, "_ids"))
+    {
+        rc = wagw_store_webhook_delete(s, wagw_cstr(one->valuestring));
+
+        if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
+            return rc;
+        }
+    }
+
+    return WAGW_OK;
+}
+
+static void hook_delete_done(ngx_wagw_job_t *job)
+{
+    cJSON *one;
+    ngx_wagw_call_t *call = job->data;
+
+    if (job->rc != WAGW_OK) {
+        ngx_wagw_call_store_failed(call);
+        return;
+    }
+
+    cJSON_ArrayForEach(one, ngx_wagw_param(call, "_ids"))
+    {
+        ngx_wagw_webhook_remove(wagw_cstr(one->valuestring));
+    }
+
+    ngx_wagw_call_ok(call, 200, WAGW_STR_NULL, "Webhook deleted successfully", WAGW_STR_NULL);
+}
+
+NGX_WAGW_HANDLER(instance_webhook_delete)
+{
+    char id[65];
+    cJSON *ids;
+    ngx_queue_t *q;
+    ngx_wagw_hook_t *hook;
+    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
+    wagw_str_t given = ngx_wagw_param_str(call, "id");
+
+    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_ids");
+    ids = cJSON_AddArrayToObject(call->params, "_ids");
+
+    for (q = ngx_queue_head(&in->webhooks); q != ngx_queue_sentinel(&in->webhooks); q = ngx_queue_next(q)) {
+        hook = ngx_queue_data(q, ngx_wagw_hook_t, queue);
+
+        if ((given.n == 0 || wagw_str_eq(hook->w.id, given)) && hook->w.id.n < sizeof(id)) {
+            ngx_memcpy(id, hook->w.id.p, hook->w.id.n);
+            id[hook->w.id.n] = '\0';
+            cJSON_AddItemToArray(ids, cJSON_CreateString(id));
+        }
+    }
+
+    if (cJSON_GetArraySize(ids) == 0) {
+        ngx_wagw_call_fail(call, 404, "WEBHOOK_NOT_FOUND", "Webhook not found", WAGW_STR_NULL);
+        return;
+    }
+
+    ngx_wagw_call_store(call, 1, hook_delete_run, hook_delete_done);
+}

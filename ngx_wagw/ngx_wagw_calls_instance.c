@@ -10,7 +10,8 @@ typedef struct {
     char id[37];
     cJSON *settings; /* update: what the instance gets once it is stored */
     cJSON *metadata;
-    wagw_str_t drop_hook; /* update: webhookUrl null */
+    wagw_str_t drop_hook;                                       /* update: webhookUrl null */
+    void (*answer)(ngx_wagw_call_t *call, const char *message); /* update: NULL: the instance */
     unsigned has_hook : 1;
     unsigned auto_connect : 1;
     unsigned keep_messages : 1;
@@ -403,6 +404,12 @@ static void update_done(ngx_wagw_job_t *job)
     }
 
     ngx_wagw_instance_conf(in);
+
+    if (ctx->answer) {
+        ctx->answer(call, "Settings updated successfully");
+        return;
+    }
+
     ngx_wagw_call_instance_view(call, in, 200, "Instance updated successfully");
 }
 
@@ -442,7 +449,7 @@ static ngx_int_t update_hook(ngx_wagw_call_t *call, instance_ctx_t *ctx, ngx_wag
                              "webhookHeaders");
 }
 
-NGX_WAGW_HANDLER(instance_update)
+static void instance_change(ngx_wagw_call_t *call, void (*answer)(ngx_wagw_call_t *call, const char *message))
 {
     int flag;
     const cJSON *v;
@@ -454,6 +461,7 @@ NGX_WAGW_HANDLER(instance_update)
         return;
     }
 
+    ctx->answer = answer;
     in = ngx_wagw_call_instance(call);
     ctx->settings = cJSON_Duplicate(in->settings, 1);
 
@@ -508,6 +516,61 @@ NGX_WAGW_HANDLER(instance_update)
     }
 
     ngx_wagw_call_store(call, 1, update_run, update_done);
+}
+
+NGX_WAGW_HANDLER(instance_update)
+{
+    instance_change(call, NULL);
+}
+
+/* The body becomes `settings` of an update; nothing else of it counts. */
+static ngx_int_t settings_body(ngx_wagw_call_t *call, const char *name)
+{
+    cJSON *body = call->params, *all = cJSON_CreateObject(), *s = all;
+
+    cJSON_DeleteItemFromObjectCaseSensitive(body, "instanceId");
+
+    if (all && name) {
+        s = cJSON_AddObjectToObject(all, "settings");
+        name = s ? name : "settings";
+    }
+
+    if (s == NULL || !cJSON_AddItemToObject(s, name ? name : "settings", body)) {
+        cJSON_Delete(all);
+        instance_no_memory(call);
+        return NGX_ERROR;
+    }
+
+    call->params = all;
+    call->settings_only = 1;
+
+    return NGX_OK;
+}
+
+NGX_WAGW_HANDLER(settings_put)
+{
+    if (settings_body(call, NULL) == NGX_OK) {
+        instance_change(call, ngx_wagw_settings_answer);
+    }
+}
+
+NGX_WAGW_HANDLER(rate_limit_put)
+{
+    cJSON *one, *copy;
+    const cJSON *old = cJSON_GetObjectItemCaseSensitive(ngx_wagw_call_instance(call)->settings, "pacing");
+
+    /* what is not named stays */
+    cJSON_ArrayForEach(one, old)
+    {
+        if (!cJSON_HasObjectItem(call->params, one->string)) {
+            copy = cJSON_Duplicate(one, 1);
+            cJSON_AddItemToObject(call->params, one->string, copy);
+        }
+    }
+
+    if (settings_body(call, "pacing") == NGX_OK) {
+        instance_change(call, ngx_wagw_rate_limit_answer);
+    }
 }
 
 /* ---- delete ------------------------------------------------------------------------ */

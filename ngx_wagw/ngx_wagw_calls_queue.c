@@ -18,19 +18,28 @@ NGX_WAGW_HANDLER(queue_get)
 
 /* ---- pause, resume: kept over a restart -------------------------------------------- */
 
+typedef struct {
+    wagw_queue_row_t row;
+    wagw_buf_t used;
+} queue_state_t;
+
 static int queue_state_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
     ngx_wagw_call_t *call = job->data;
+    queue_state_t *st = call->data;
 
-    return wagw_store_queue_put(s, call->data);
+    return wagw_store_queue_put(s, &st->row);
 }
 
 static void queue_state_done(ngx_wagw_job_t *job)
 {
     ngx_wagw_call_t *call = job->data;
-    wagw_queue_row_t *row = call->data;
+    queue_state_t *st = call->data;
+    bool paused = st->row.paused;
     ngx_wagw_sendq_t *q;
     ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
+
+    wagw_buf_free(&st->used);
 
     if (in == NULL || job->rc == WAGW_STATE) {
         ngx_wagw_call_fail(call, 404, "INSTANCE_NOT_FOUND", "Instance not found", WAGW_STR_NULL);
@@ -44,19 +53,29 @@ static void queue_state_done(ngx_wagw_job_t *job)
         return;
     }
 
-    ngx_wagw_queue_pause(q, row->paused);
-    queue_answer(call, row->paused ? "Queue paused" : "Queue resumed");
+    ngx_wagw_queue_pause(q, paused);
+    queue_answer(call, paused ? "Queue paused" : "Queue resumed");
 }
 
 static void queue_state(ngx_wagw_call_t *call, bool paused)
 {
-    wagw_queue_row_t *row = ngx_wagw_call_ctx(call, sizeof(wagw_queue_row_t));
+    queue_state_t *st = ngx_wagw_call_ctx(call, sizeof(queue_state_t));
+    ngx_wagw_sendq_t *q = st ? ngx_wagw_queue_of(ngx_wagw_call_instance(call)) : NULL;
 
-    if (row) {
-        row->instance = ngx_wagw_call_instance(call)->num;
-        row->paused = paused;
-        ngx_wagw_call_store(call, 1, queue_state_run, queue_state_done);
+    if (st == NULL) {
+        return;
     }
+
+    if (q == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return;
+    }
+
+    ngx_wagw_pacing_save(&q->pacing, &st->used);
+    st->row.instance = q->in->num;
+    st->row.paused = paused;
+    st->row.used = wagw_buf_view(&st->used);
+    ngx_wagw_call_store(call, 1, queue_state_run, queue_state_done);
 }
 
 NGX_WAGW_HANDLER(queue_pause)
@@ -190,4 +209,45 @@ NGX_WAGW_HANDLER(queue_job_get)
 NGX_WAGW_HANDLER(queue_job_cancel)
 {
     queue_job(call, true);
+}
+
+/* ---- figures of an instance (contract 3.2) --------------------------------------------- */
+
+/* Of the owner's process: instances share it. */
+static int64_t stats_memory(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f) {
+        if (fscanf(f, "%*s %ld", &pages) != 1) {
+            pages = 0;
+        }
+        fclose(f);
+    }
+
+    return (int64_t)pages * (int64_t)ngx_pagesize;
+}
+
+NGX_WAGW_HANDLER(instance_stats)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    wagw_client_info_t info;
+    ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
+    int64_t up;
+
+    wagw_client_info(in->client, &info);
+    up = info.status == WAGW_STATUS_CONNECTED && info.connected_ms ? ngx_wagw_now_ms() - info.connected_ms : 0;
+
+    wagw_json_open(&j, '{');
+    wagw_json_kint(&j, "sent", (int64_t)info.sent);
+    wagw_json_kint(&j, "received", (int64_t)info.received);
+    wagw_json_kint(&j, "failed", (int64_t)info.failed);
+    wagw_json_kint(&j, "queueDepth", (int64_t)ngx_wagw_queue_depth(in) + info.queue);
+    wagw_json_kint(&j, "reconnects", (int64_t)info.reconnects);
+    wagw_json_kint(&j, "uptime", up > 0 ? up / 1000 : 0);
+    wagw_json_kint(&j, "memoryBytes", stats_memory());
+    wagw_json_close(&j);
+    ngx_wagw_call_data(call, 200, &b, NULL);
 }

@@ -1,4 +1,4 @@
-#include "ngx_wagw_calls.h"
+#include "ngx_wagw_queue.h"
 
 /* The settings of an instance (contract 3.2): one table for types, defaults and the answer. */
 
@@ -30,12 +30,17 @@ static const struct {
 
 void ngx_wagw_settings_json(wagw_json_t *j, const char *key, const cJSON *settings)
 {
+    wagw_json_key(j, key);
+    wagw_json_open(j, '{');
+    ngx_wagw_settings_members(j, settings);
+    wagw_json_close(j);
+}
+
+void ngx_wagw_settings_members(wagw_json_t *j, const cJSON *settings)
+{
     char *text;
     ngx_uint_t i;
     const cJSON *v;
-
-    wagw_json_key(j, key);
-    wagw_json_open(j, '{');
 
     for (i = 0; settings_table[i].name; i++) {
         v = cJSON_GetObjectItemCaseSensitive(settings, settings_table[i].name);
@@ -43,8 +48,6 @@ void ngx_wagw_settings_json(wagw_json_t *j, const char *key, const cJSON *settin
         wagw_json_kraw(j, settings_table[i].name, wagw_cstr(text ? text : settings_table[i].dflt));
         cJSON_free(text);
     }
-
-    wagw_json_close(j);
 }
 
 static ngx_uint_t settings_choice(const char *choices, const char *value)
@@ -103,11 +106,27 @@ static const char *settings_browser_wrong(const cJSON *b)
     return NULL;
 }
 
+/* A warm-up counts from the day that it was switched on. */
+static void settings_warmup(cJSON *pacing, const cJSON *old)
+{
+    cJSON *w = cJSON_GetObjectItemCaseSensitive(pacing, "warmup");
+    const cJSON *since = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(old, "warmup"), "since");
+    bool on = cJSON_IsTrue(w) || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(w, "enabled"));
+
+    cJSON_DeleteItemFromObjectCaseSensitive(pacing, "warmup");
+
+    if (on) {
+        w = cJSON_AddObjectToObject(pacing, "warmup");
+        cJSON_AddTrueToObject(w, "enabled");
+        cJSON_AddNumberToObject(w, "since", cJSON_IsNumber(since) ? since->valuedouble : (double)ngx_wagw_now_ms());
+    }
+}
+
 static ngx_int_t settings_put(ngx_wagw_call_t *call, cJSON *settings, const char *where, ngx_uint_t i, const cJSON *v)
 {
     char field[96];
     cJSON *copy;
-    const char *wrong;
+    const char *wrong, *part = NULL;
 
     /* null takes a setting back to its default */
     if (cJSON_IsNull(v)) {
@@ -121,13 +140,20 @@ static ngx_int_t settings_put(ngx_wagw_call_t *call, cJSON *settings, const char
         wrong = settings_browser_wrong(v);
     }
 
+    if (wrong == NULL && ngx_strcmp(settings_table[i].name, "pacing") == 0) {
+        wrong = ngx_wagw_pacing_wrong(v, &part);
+    }
+
     if (wrong) {
-        snprintf(field, sizeof(field), "%s%s", where, settings_table[i].name);
+        snprintf(field, sizeof(field), "%s%s%s%s", where, settings_table[i].name, part ? "." : "", part ? part : "");
         ngx_wagw_call_invalid(call, field, wrong);
         return NGX_DECLINED;
     }
 
     copy = cJSON_Duplicate(v, 1);
+    if (copy && ngx_strcmp(settings_table[i].name, "pacing") == 0) {
+        settings_warmup(copy, cJSON_GetObjectItemCaseSensitive(settings, "pacing"));
+    }
     cJSON_DeleteItemFromObjectCaseSensitive(settings, settings_table[i].name);
 
     if (copy == NULL || !cJSON_AddItemToObject(settings, settings_table[i].name, copy)) {
@@ -143,6 +169,7 @@ ngx_int_t ngx_wagw_settings_apply(ngx_wagw_call_t *call, cJSON *settings)
 {
     ngx_uint_t i;
     const cJSON *v, *given;
+    const char *where = call->settings_only ? "" : "settings.";
 
     /* traffic that was meant for a proxy must not go out without it */
     if (ngx_wagw_param_str(call, "proxy").n) {
@@ -155,7 +182,7 @@ ngx_int_t ngx_wagw_settings_apply(ngx_wagw_call_t *call, cJSON *settings)
     for (i = 0; settings_table[i].name; i++) {
         v = cJSON_GetObjectItemCaseSensitive(given, settings_table[i].name);
 
-        if (v && settings_put(call, settings, "settings.", i, v) != NGX_OK) {
+        if (v && settings_put(call, settings, where, i, v) != NGX_OK) {
             return NGX_DECLINED;
         }
 
@@ -173,4 +200,55 @@ ngx_int_t ngx_wagw_settings_apply(ngx_wagw_call_t *call, cJSON *settings)
     }
 
     return NGX_OK;
+}
+
+NGX_WAGW_HANDLER(settings_get)
+{
+    ngx_wagw_settings_answer(call, NULL);
+}
+
+void ngx_wagw_settings_answer(ngx_wagw_call_t *call, const char *message)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    wagw_json_open(&j, '{');
+    ngx_wagw_settings_members(&j, ngx_wagw_call_instance(call)->settings);
+    wagw_json_close(&j);
+    ngx_wagw_call_data(call, 200, &b, message);
+}
+
+/* ---- rate limits (contract 3.17): the setting `pacing`, and what it has counted ---------- */
+
+void ngx_wagw_rate_limit_answer(ngx_wagw_call_t *call, const char *message)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    ngx_wagw_sendq_t *q = ngx_wagw_queue_of(ngx_wagw_call_instance(call));
+
+    if (q == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return;
+    }
+
+    ngx_wagw_pacing_json(&q->pacing, ngx_wagw_now_ms(), &j);
+    ngx_wagw_call_data(call, 200, &b, message);
+}
+
+NGX_WAGW_HANDLER(rate_limit_get)
+{
+    ngx_wagw_rate_limit_answer(call, NULL);
+}
+
+NGX_WAGW_HANDLER(rate_limit_reset)
+{
+    ngx_wagw_sendq_t *q = ngx_wagw_queue_of(ngx_wagw_call_instance(call));
+
+    if (q) {
+        ngx_wagw_pacing_reset(&q->pacing);
+        ngx_wagw_queue_save(q);
+        ngx_wagw_queue_wake(q->in);
+    }
+
+    ngx_wagw_rate_limit_answer(call, "Rate limits reset");
 }

@@ -353,6 +353,7 @@ static int state_sends(void *data, const wagw_sends_t *j)
     e->j = *j;
     e->j.id = state_str(st, j->id);
     e->j.to = state_str(st, j->to);
+    e->j.message_id = state_str(st, j->message_id);
     e->next = NULL;
     *st->sends_last = e;
     st->sends_last = &e->next;
@@ -502,6 +503,7 @@ static void state_done(ngx_wagw_job_t *job)
     ngx_wagw_registry_ready(1);
     ngx_wagw_webhook_kick();
 
+    ngx_wagw_retention_start();
     ow.prune.handler = owner_prune;
     ow.prune.data = &ngx_wagw_no_connection;
     ow.prune.log = ow.cycle->log;
@@ -609,6 +611,7 @@ void ngx_wagw_owner_stop(ngx_cycle_t *cycle)
     ow.stopping = 1;
 
     ngx_wagw_queue_stop();
+    ngx_wagw_retention_stop();
     ngx_wagw_calls_drain(0);
     owner_flush(cycle);
     ngx_wagw_calls_drain(1);

@@ -92,6 +92,13 @@ void ngx_wagw_key_used(ngx_str_t *id);
 /* Forgets day-old idempotency keys. */
 void ngx_wagw_calls_prune(void);
 
+/* ---- old messages (ngx_wagw_retention.c) ------------------------------------ */
+
+void ngx_wagw_retention_start(void);
+void ngx_wagw_retention_stop(void);
+/* Its settings changed: does not wait for the next round. */
+void ngx_wagw_retention_kick(ngx_wagw_instance_t *in);
+
 /* ---- WhatsApp's client version (ngx_wagw_owner_version.c) ----------------- */
 
 /* META record of instance 0 that keeps it. */

@@ -9,6 +9,7 @@
 
 #include "ngx_wagw_owner.h"
 #include "ngx_wagw_calls.h"
+#include "ngx_wagw_queue.h"
 
 #include <openssl/rand.h>
 
@@ -606,6 +607,11 @@ void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
     } else if (call->send_id) {
         cJSON_AddStringToObject(params, "_id", call->send_id);
         cJSON_AddTrueToObject(params, "_resume");
+    }
+
+    if (ngx_wagw_queue_gate(call, in, cmd, params)) {
+        cJSON_Delete(params);
+        return;
     }
 
     o->command = 1;

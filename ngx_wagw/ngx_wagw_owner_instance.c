@@ -205,6 +205,8 @@ static void instance_settings(ngx_wagw_instance_t *in, wagw_client_conf_t *conf)
     conf->full_history = ngx_strcmp(conf_text(s, "syncHistory", "recent"), "full") == 0;
     conf->no_history = ngx_strcmp(conf_text(s, "syncHistory", "recent"), "none") == 0;
     conf->check_number = conf_flag(s, "checkNumberBeforeSend", false);
+    conf->no_messages = !conf_flag(s, "storeMessages", true);
+    conf->no_read_receipts = !conf_flag(s, "readReceipts", true);
     conf->link_preview = conf_flag(s, "linkPreview", true);
     conf->reject_calls = conf_flag(s, "rejectCalls", false);
     conf->reject_call_message = conf_text(s, "rejectCallMessage", NULL);
@@ -311,6 +313,7 @@ ngx_wagw_instance_t *ngx_wagw_instance_make(const wagw_instance_t *row)
     in->node.node.key = ngx_crc32_long(in->id.data, in->id.len);
     ngx_rbtree_insert(&ins.tree, &in->node.node);
     ngx_queue_insert_tail(&ins.list, &in->queue);
+    ngx_wagw_queue_conf(in);
 
     status = instance_status(row);
 
@@ -385,6 +388,8 @@ void ngx_wagw_instance_conf(ngx_wagw_instance_t *in)
 
     instance_settings(in, &conf);
     wagw_client_configure(in->client, &conf);
+    ngx_wagw_queue_conf(in);
+    ngx_wagw_retention_kick(in);
     instance_publish(in);
 }
 

@@ -34,8 +34,31 @@ ngx_wagw_sendq_t *ngx_wagw_queue_of(ngx_wagw_instance_t *in)
     q->timer.log = ngx_cycle->log;
     q->timer.cancelable = 1;
     in->sends = q;
+    ngx_wagw_pacing_conf(&q->pacing, cJSON_GetObjectItemCaseSensitive(in->settings, "pacing"));
 
     return q;
+}
+
+void ngx_wagw_queue_conf(ngx_wagw_instance_t *in)
+{
+    const cJSON *settings = cJSON_GetObjectItemCaseSensitive(in->settings, "pacing");
+    ngx_wagw_sendq_t *q = in->sends;
+
+    if (q == NULL && settings && settings->child) {
+        q = ngx_wagw_queue_of(in);
+    }
+
+    if (q) {
+        ngx_wagw_pacing_conf(&q->pacing, settings);
+        ngx_wagw_queue_wake(in);
+    }
+}
+
+bool ngx_wagw_queue_holds(ngx_wagw_instance_t *in)
+{
+    ngx_wagw_sendq_t *q = in->sends;
+
+    return q && (q->paused || ngx_wagw_pacing_on(&q->pacing));
 }
 
 static void queue_arm(ngx_wagw_sendq_t *q, int64_t at_ms)
@@ -71,6 +94,7 @@ void ngx_wagw_queue_stop(void)
 static void sends_free(ngx_wagw_sends_t *j)
 {
     ngx_queue_remove(&j->queue);
+    cJSON_Delete(j->answer);
     free(j->to);
     free(j);
 }
@@ -135,6 +159,8 @@ ngx_wagw_sends_t *ngx_wagw_queue_add(ngx_wagw_instance_t *in, const wagw_sends_t
 
     if (j->kind == WAGW_SENDS_ONE && row->to.n) {
         j->to = strndup((const char *)row->to.p, row->to.n);
+        snprintf(j->message_id, sizeof(j->message_id), "%.*s", (int)row->message_id.n,
+                 row->message_id.n ? (const char *)row->message_id.p : "");
     }
 
     ngx_queue_insert_tail(&q->jobs, &j->queue);
@@ -155,7 +181,11 @@ void ngx_wagw_queue_load_state(ngx_wagw_instance_t *in, const wagw_queue_row_t *
     ngx_wagw_sendq_t *q = ngx_wagw_queue_of(in);
 
     if (q) {
+        cJSON *used = cJSON_ParseWithLength((const char *)row->used.p, row->used.n);
+
         q->paused = row->paused;
+        ngx_wagw_pacing_load(&q->pacing, used);
+        cJSON_Delete(used);
     }
 }
 
@@ -243,6 +273,111 @@ void ngx_wagw_queue_cancel(ngx_wagw_sendq_t *q, ngx_wagw_sends_t *j)
 {
     j->cancel = 1;
     queue_arm(q, 0);
+}
+
+/* ---- pacing ----------------------------------------------------------------------- */
+
+int64_t ngx_wagw_queue_when(ngx_wagw_instance_t *in)
+{
+    int64_t now = ngx_wagw_now_ms(), at, each;
+    uint32_t limit;
+    ngx_wagw_sendq_t *q = in->sends;
+
+    at = ngx_wagw_pacing_at(&q->pacing, now);
+    limit = ngx_wagw_pacing_limit(&q->pacing, NGX_WAGW_PACE_MINUTE, now);
+    each = limit ? 60000 / limit : 0;
+    each = each > q->pacing.min_delay_ms ? each : q->pacing.min_delay_ms;
+
+    return at + each * (int64_t)ngx_wagw_queue_depth(in);
+}
+
+typedef struct {
+    ngx_wagw_job_t job;
+    wagw_queue_row_t row;
+    wagw_buf_t used;
+} queue_save_t;
+
+static int save_run(wagw_store_t *s, ngx_wagw_job_t *job)
+{
+    queue_save_t *v = job->data;
+    int rc = wagw_store_queue_put(s, &v->row);
+
+    /* the instance has gone meanwhile */
+    return rc == WAGW_STATE ? WAGW_OK : rc;
+}
+
+static void save_done(ngx_wagw_job_t *job)
+{
+    queue_save_t *v = job->data;
+
+    wagw_buf_free(&v->used);
+    free(v);
+}
+
+void ngx_wagw_queue_save(ngx_wagw_sendq_t *q)
+{
+    queue_save_t *v = calloc(1, sizeof(*v));
+
+    if (v == NULL) {
+        return;
+    }
+
+    ngx_wagw_pacing_save(&q->pacing, &v->used);
+    v->row.instance = q->in->num;
+    v->row.paused = q->paused;
+    v->row.used = wagw_buf_view(&v->used);
+    v->job.data = v;
+    v->job.run = save_run;
+    v->job.done = save_done;
+    v->job.write = 1;
+    v->job.lazy = 1;
+    ngx_wagw_store_post(&v->job);
+}
+
+static void queue_warn(ngx_wagw_sendq_t *q, unsigned windows)
+{
+    char text[32];
+    cJSON *params, *d;
+    int64_t now = ngx_wagw_now_ms();
+
+    for (int w = 0; w < NGX_WAGW_PACE_N; w++) {
+        if (!(windows & 1u << w)) {
+            continue;
+        }
+
+        params = cJSON_CreateObject();
+        cJSON_AddStringToObject(params, "_event", "limit.warning");
+        d = cJSON_AddObjectToObject(params, "_data");
+        cJSON_AddStringToObject(d, "kind", "pacing");
+        cJSON_AddStringToObject(d, "window", ngx_wagw_pacing_name(w));
+        cJSON_AddNumberToObject(d, "used", q->pacing.used[w]);
+        cJSON_AddNumberToObject(d, "limit", ngx_wagw_pacing_limit(&q->pacing, w, now));
+        wagw_iso_text(ngx_wagw_pacing_ends(&q->pacing, w), text);
+        cJSON_AddStringToObject(d, "resetAt", text);
+        wagw_client_command(q->in->client, NGX_WAGW_QUEUE_SERIAL, WAGW_CMD_EVENT, params, now);
+        cJSON_Delete(params);
+    }
+}
+
+static void queue_take(ngx_wagw_sendq_t *q, bool new_chat)
+{
+    queue_warn(q, ngx_wagw_pacing_take(&q->pacing, ngx_wagw_now_ms(), new_chat, (uint32_t)ngx_random()));
+    ngx_wagw_queue_save(q);
+}
+
+bool ngx_wagw_queue_new_chat(ngx_wagw_sendq_t *q, int64_t *at_ms)
+{
+    int64_t now = ngx_wagw_now_ms();
+
+    *at_ms = ngx_wagw_pacing_chat_at(&q->pacing, now);
+
+    if (*at_ms > now) {
+        return false;
+    }
+
+    queue_take(q, true);
+
+    return true;
 }
 
 /* ---- choice ----------------------------------------------------------------------- */
@@ -336,10 +471,24 @@ static void queue_run(ngx_event_t *ev)
 
     /* connecting wakes us, and so does resuming */
     if (!q->paused && info.status == WAGW_STATUS_CONNECTED) {
-        while (q->in_flight < QUEUE_PARALLEL && (j = queue_next(q, now)) != NULL) {
+        bool paced = ngx_wagw_pacing_on(&q->pacing);
+
+        /* paced ones leave one after the other */
+        while (q->in_flight < (paced ? 1 : QUEUE_PARALLEL) && (j = queue_next(q, now)) != NULL) {
+            int64_t turn = paced && j->tries == 0 ? ngx_wagw_pacing_at(&q->pacing, now) : now;
+
+            if (turn > now) {
+                at_ms = turn < at_ms ? turn : at_ms;
+                break;
+            }
+
             if (ngx_wagw_work_begin(q, j) != NGX_OK) {
                 at_ms = now + QUEUE_AGAIN_MS;
                 break;
+            }
+
+            if (paced && j->tries == 0) {
+                queue_take(q, false);
             }
         }
 

@@ -4,6 +4,8 @@
  *
  *   ngx_wagw_queue.c        which one is next, and when
  *   ngx_wagw_queue_work.c   one item: read -> send -> tell
+ *   ngx_wagw_queue_one.c    single messages that have to wait
+ *   ngx_wagw_pacing.c       limits
  *   ngx_wagw_calls_queue.c, ngx_wagw_calls_bulk.c   the calls
  *
  * An item is sent by a call of the owner's own to the row of its kind, so it
@@ -17,6 +19,7 @@
 
 #include "ngx_wagw_owner.h"
 #include "ngx_wagw_calls.h"
+#include "ngx_wagw_pacing.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -44,8 +47,11 @@ struct ngx_wagw_sends_s {
     uint32_t total, pending, sent, failed;
     uint32_t tries; /* of the present item, in this process */
     char *to;       /* of a single message; malloc'ed */
+    char message_id[68];
     ngx_wagw_work_t *work;
     ngx_wagw_sends_wait_t wait, cancel_wait;
+    cJSON *answer; /* to a single message: the envelope */
+    ngx_uint_t answer_status;
     unsigned cancel : 1; /* what is left is to be cancelled */
     unsigned over : 1;
 };
@@ -58,6 +64,7 @@ struct ngx_wagw_sendq_s {
     ngx_event_t timer;
     int64_t minute_ms; /* of the count of the present minute */
     uint32_t minute, minute_before;
+    ngx_wagw_pacing_t pacing;
     unsigned paused : 1;
 };
 
@@ -77,6 +84,19 @@ void ngx_wagw_queue_drop(ngx_wagw_instance_t *in);
 void ngx_wagw_queue_stop(void);
 /* Forgets jobs that ended a week ago. */
 void ngx_wagw_queue_prune(void);
+
+/* The pacing settings changed. */
+void ngx_wagw_queue_conf(ngx_wagw_instance_t *in);
+/* A single message must wait its turn here. */
+bool ngx_wagw_queue_holds(ngx_wagw_instance_t *in);
+/* When (ms) one that is queued now is likely to leave. */
+int64_t ngx_wagw_queue_when(ngx_wagw_instance_t *in);
+/* A send of a caller: true: the queue has it, and answers the call. */
+bool ngx_wagw_queue_gate(ngx_wagw_call_t *call, ngx_wagw_instance_t *in, wagw_cmd_t cmd, cJSON *params);
+/* What pacing has counted, to the store. */
+void ngx_wagw_queue_save(ngx_wagw_sendq_t *q);
+/* A message that begins a chat is about to leave; false: not today, *at_ms says when. */
+bool ngx_wagw_queue_new_chat(ngx_wagw_sendq_t *q, int64_t *at_ms);
 
 /* What is pending. */
 ngx_uint_t ngx_wagw_queue_depth(ngx_wagw_instance_t *in);

@@ -33,6 +33,8 @@ struct ngx_wagw_work_s {
     unsigned again : 1;  /* no result: another try */
     unsigned pauses : 1; /* WhatsApp was asked: the job's delay follows */
     unsigned in_flight : 1;
+    unsigned looks : 1;    /* whether it begins a chat */
+    unsigned new_chat : 1; /* it does */
     uint8_t status;
     char code[40];
     char error[200];
@@ -136,15 +138,31 @@ static ngx_wagw_work_t *work_make(ngx_wagw_sendq_t *q, ngx_wagw_sends_t *j)
 static int work_read_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
     ngx_wagw_work_t *w = job->data;
+    bool exists = true;
+    wagw_buf_t chat = {0};
+    int rc = wagw_store_sends_next(s, w->sends->num, &w->arena, &w->row, &w->item);
 
-    return wagw_store_sends_next(s, w->sends->num, &w->arena, &w->row, &w->item);
+    if (rc == WAGW_OK && w->looks && w->item.known < 0) {
+        rc = wagw_store_chat_resolve(s, w->row.instance, w->item.to, &chat, &exists);
+        w->new_chat = !exists;
+        wagw_buf_free(&chat);
+    }
+
+    return rc;
 }
 
 static void work_read_done(ngx_wagw_job_t *job)
 {
     ngx_wagw_work_t *w = job->data;
 
+    int64_t at_ms;
+
     if (w->q->in && job->rc == WAGW_OK) {
+        if (w->new_chat && !ngx_wagw_queue_new_chat(w->q, &at_ms)) {
+            w->sends->tries = 1; /* its place in the other windows is taken */
+            work_end(w, at_ms);
+            return;
+        }
         work_send(w);
         return;
     }
@@ -168,6 +186,7 @@ ngx_int_t ngx_wagw_work_begin(ngx_wagw_sendq_t *q, ngx_wagw_sends_t *j)
     }
 
     w->in_flight = 1;
+    w->looks = q->pacing.limit[NGX_WAGW_PACE_CHATS] != 0;
     q->in_flight++;
     w->n = 1;
     w->job.data = w;
@@ -311,7 +330,14 @@ static void work_taken(void *maker, ngx_uint_t status, wagw_str_t body)
     }
 
     w->pauses = status < 400 || status >= 402;
-    cJSON_Delete(o);
+
+    if (w->sends->kind == WAGW_SENDS_ONE && !w->again) {
+        cJSON_Delete(w->sends->answer);
+        w->sends->answer = o;
+        w->sends->answer_status = status;
+    } else {
+        cJSON_Delete(o);
+    }
     work_later(w);
 }
 
@@ -327,6 +353,24 @@ static const ngx_wagw_route_t work_route = {
     .group = "message",
     .perm = NGX_WAGW_PERM_SEND,
     .handler = work_go_on,
+    .flags = NGX_WAGW_R_INSTANCE | NGX_WAGW_R_CONNECTED,
+};
+
+/* The command of a single message, as it was when it was queued. */
+static void work_command(ngx_wagw_call_t *call)
+{
+    wagw_cmd_t cmd = (wagw_cmd_t)ngx_wagw_param_int(call, "_cmd", WAGW_CMD_SEND);
+
+    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_cmd");
+    ngx_wagw_call_command(call, cmd);
+}
+
+static const ngx_wagw_route_t work_command_route = {
+    .method = "POST",
+    .path = "",
+    .group = "message",
+    .perm = NGX_WAGW_PERM_SEND,
+    .handler = work_command,
     .flags = NGX_WAGW_R_INSTANCE | NGX_WAGW_R_CONNECTED,
 };
 
@@ -350,6 +394,13 @@ static void work_send(ngx_wagw_work_t *w)
         route = &work_route;
         params = cJSON_CreateObject();
         rc = params && cJSON_AddStringToObject(params, "to", (const char *)w->item.to.p) ? WAGW_OK : WAGW_NOMEM;
+    } else if (w->row.kind == WAGW_SENDS_ONE) {
+        route = &work_command_route;
+        params = cJSON_DetachItemFromObjectCaseSensitive(content, "params");
+        rc = params && cJSON_AddNumberToObject(params, "_cmd",
+                                               cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(content, "cmd")))
+                 ? WAGW_OK
+                 : WAGW_MALFORMED;
     } else if (route) {
         rc = ngx_wagw_queue_params(route, content, variables, (const char *)w->item.to.p, &w->q->in->id, &params, &code,
                                    &details);
@@ -388,8 +439,9 @@ static const char *work_event_name(ngx_wagw_work_t *w)
     ngx_wagw_sends_t *j = w->sends;
     uint32_t done = j->total - j->pending + w->n, step = j->total / 20 ? j->total / 20 : 1;
 
+    /* of what the engine has had it tells itself */
     if (j->kind == WAGW_SENDS_ONE) {
-        return NULL;
+        return w->rest ? "message.failed" : NULL;
     }
 
     return done >= j->total ? "job.done" : done % step == 0 ? "job.progress" : NULL;
@@ -402,6 +454,15 @@ static cJSON *work_event_data(ngx_wagw_work_t *w)
     cJSON *d = cJSON_CreateObject();
 
     cJSON_AddStringToObject(d, "jobId", j->id);
+
+    if (j->kind == WAGW_SENDS_ONE) {
+        cJSON_AddStringToObject(d, "messageId", j->message_id);
+        cJSON_AddStringToObject(d, "to", j->to ? j->to : "");
+        cJSON_AddStringToObject(d, "error", w->error);
+        cJSON_AddStringToObject(d, "code", w->code);
+        return d;
+    }
+
     cJSON_AddStringToObject(d, "status",
                             pending                            ? "running"
                             : !w->rest                         ? "done"

@@ -60,6 +60,8 @@ typedef struct {
     bool full_history;
     bool no_history;   /* neither RECENT nor FULL chunks are taken over */
     bool check_number; /* checkNumberBeforeSend */
+    bool no_messages;  /* storeMessages is off */
+    bool no_read_receipts;
     bool link_preview;
     bool reject_calls;               /* rejectCalls */
     const char *reject_call_message; /* rejectCallMessage; NULL, empty: none */

@@ -156,8 +156,8 @@ int wagw_event_ack(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t
 
 static const char *event_owner_name(wagw_str_t name)
 {
-    static const char *const names[] = {"job.progress", "job.done", "limit.warning", "schedule.sent",
-                                        "schedule.failed"};
+    static const char *const names[] = {"job.progress",  "job.done",        "limit.warning",
+                                        "schedule.sent", "schedule.failed", "message.failed"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (wagw_str_eq(name, wagw_cstr(names[i]))) {

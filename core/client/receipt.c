@@ -59,7 +59,8 @@ int wagw_receipt_read(wagw_turn_t *t, const wagw_jid_t *chat, const wagw_jid_t *
         return WAGW_OK;
     }
     r = receipt(t, ids[0], chat);
-    wagw_node_attrc(&t->arena, r, "type", wagw_turn_me(t)->read_receipts_off ? "read-self" : "read");
+    wagw_node_attrc(&t->arena, r, "type",
+                    wagw_turn_me(t)->read_receipts_off || t->c->conf.no_read_receipts ? "read-self" : "read");
     wagw_node_attr_int(&t->arena, r, "t", t->now / 1000);
     if (participant) {
         wagw_node_attr_jid(&t->arena, r, "participant", participant);

@@ -67,9 +67,11 @@ int wagw_turn_message_put(wagw_turn_t *t, const wagw_row_message_t *m)
     int rc;
     wagw_buf_t b = {0};
     wagw_str_t key;
+    wagw_row_message_t row = *m;
 
+    row.flags |= t->c->conf.no_messages ? WAGW_ROW_UNLISTED : 0;
     WAGW_TRY(key_of(t, m->chat, m->id, m->from_me ? WAGW_STR("") : m->sender, &key));
-    rc = wagw_row_message_encode(&b, m);
+    rc = wagw_row_message_encode(&b, &row);
     if (rc == WAGW_OK) {
         rc = wagw_txn_put(&t->txn, WAGW_REC_MESSAGE, key, wagw_buf_view(&b));
     }
@@ -204,7 +206,7 @@ int wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw
         c.last_ms = m->t_ms;
         c.last_id = m->id;
         c.last_type = m->type;
-        c.last_body = wagw_str(m->body.p, n);
+        c.last_body = wagw_str(m->body.p, t->c->conf.no_messages ? 0 : n);
         c.last_from_me = m->from_me;
     }
     if (m->expiration) {

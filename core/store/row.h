@@ -31,9 +31,10 @@ typedef enum {
     WAGW_ROW_HIDDEN = 1 << 6,      /* kept for retries only, not in listings: edits, revokes, reactions, protocol */
     WAGW_ROW_PLACEHOLDER = 1 << 7, /* could not be decrypted yet */
     WAGW_ROW_STARRED = 1 << 8,
-    WAGW_ROW_HISTORY = 1 << 9, /* came with the phone's history */
-    WAGW_ROW_PINNED = 1 << 10, /* in its chat */
-    WAGW_ROW_KEPT = 1 << 11    /* in a disappearing chat */
+    WAGW_ROW_HISTORY = 1 << 9,  /* came with the phone's history */
+    WAGW_ROW_PINNED = 1 << 10,  /* in its chat */
+    WAGW_ROW_KEPT = 1 << 11,    /* in a disappearing chat */
+    WAGW_ROW_UNLISTED = 1 << 12 /* storeMessages is off: kept as long as peers may ask for it, not in listings */
 } wagw_row_flag_t;
 
 typedef struct {

@@ -117,11 +117,14 @@ int wagw_store_sends_each(wagw_store_t *s, wagw_sends_pt cb, void *data)
     int rc;
 
     st = wagw_sql(s, "SELECT " SENDS_COLUMNS ", (SELECT i.recipient FROM job_items i WHERE i.job = j.num AND"
-                     " i.status = 0 ORDER BY i.at LIMIT 1) FROM jobs j WHERE j.status = 0 ORDER BY j.num");
+                     " i.status = 0 ORDER BY i.at LIMIT 1), (SELECT i.message_id FROM job_items i WHERE i.job = j.num "
+                     "AND i.status = 0"
+                     " ORDER BY i.at LIMIT 1) FROM jobs j WHERE j.status = 0 ORDER BY j.num");
 
     while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
         sends_row(st, &j);
         j.to = wagw_sql_str(st, 15);
+        j.message_id = wagw_sql_str(st, 16);
 
         rc = cb(data, &j);
         if (rc != WAGW_OK) {

@@ -363,7 +363,7 @@ int wagw_message_put(wagw_store_t *s, uint32_t inst, const wagw_key3_t *key, con
     message_t w = {.inst = inst,
                    .key = key,
                    .m = m,
-                   .hidden = (m->flags & WAGW_ROW_HIDDEN) != 0,
+                   .hidden = (m->flags & (WAGW_ROW_HIDDEN | WAGW_ROW_UNLISTED)) != 0,
                    .content = m->content,
                    .secret = m->secret,
                    .stanza = m->stanza};

@@ -269,8 +269,8 @@ typedef struct {
     uint32_t delay_ms, jitter_ms;
     int64_t created_ms, next_ms, expires_ms;
     uint32_t total, pending, sent, failed;
-    wagw_str_t content; /* JSON; sealed at rest */
-    wagw_str_t to;      /* recipient of the first one that is pending; read only */
+    wagw_str_t content;        /* JSON; sealed at rest */
+    wagw_str_t to, message_id; /* of the first one that is pending; read only */
 } wagw_sends_t;
 
 typedef int (*wagw_sends_pt)(void *data, const wagw_sends_t *j);
@@ -298,6 +298,13 @@ typedef struct {
 typedef int (*wagw_queue_pt)(void *data, const wagw_queue_row_t *q);
 int wagw_store_queue_put(wagw_store_t *s, const wagw_queue_row_t *q);
 int wagw_store_queue_each(wagw_store_t *s, wagw_queue_pt cb, void *data);
+
+/*
+ * Deletes at most `limit` messages of before, with what hangs on them; not what is starred, kept or still to be sent.
+ * unlisted: only rows that are not to be stored for good.  deleted == limit: there may be more.
+ */
+int wagw_store_retention(wagw_store_t *s, uint32_t num, int64_t before_ms, bool unlisted, uint32_t limit,
+                         uint32_t *deleted);
 
 /* Maintenance numbers for health. */
 int wagw_store_ping(wagw_store_t *s);
