@@ -7,7 +7,6 @@
 static int retention_one(wagw_store_t *s, int64_t num, int64_t chat, wagw_str_t id)
 {
     static const char *const rest[] = {
-        "DELETE FROM receipts WHERE chat = ?1 AND id = ?2",
         "DELETE FROM reactions WHERE chat = ?1 AND id = ?2",
         "DELETE FROM votes WHERE chat = ?1 AND id = ?2",
     };
