@@ -403,11 +403,12 @@ static ngx_wagw_sends_t *queue_next(ngx_wagw_sendq_t *q, int64_t now)
 {
     ngx_queue_t *at;
     ngx_wagw_sends_t *j, *head, *best = NULL;
+    int priority = -1; /* that best was chosen for */
 
     for (at = ngx_queue_head(&q->jobs); at != ngx_queue_sentinel(&q->jobs); at = ngx_queue_next(at)) {
         j = ngx_queue_data(at, ngx_wagw_sends_t, queue);
 
-        if (j->work || j->over || j->cancel || (best && best->priority >= j->priority)) {
+        if (j->work || j->over || j->cancel || priority >= j->priority) {
             continue;
         }
 
@@ -416,6 +417,7 @@ static ngx_wagw_sends_t *queue_next(ngx_wagw_sendq_t *q, int64_t now)
         if (head->work == NULL && !head->cancel && head->next_ms <= now) {
             /* the place of j, but the turn of its chat's first */
             best = head;
+            priority = j->priority;
         }
     }
 

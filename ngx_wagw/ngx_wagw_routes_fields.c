@@ -341,6 +341,8 @@ const ngx_wagw_field_t ngx_wagw_fields_chat_pinned[] = {CHAT, LIMIT("50"), CURSO
 const ngx_wagw_field_t ngx_wagw_fields_chat_media[] = {
     CHAT, LIMIT("50"), OFFSET, CURSOR,
     ENUM("type", OPT, "image|video|audio|voice|document|sticker", NULL, "only of this type"),
+    END};
+
 #define NINT(n, min, max, help)    {n, NGX_WAGW_T_INT, F_NULLABLE, NULL, min, max, NULL, NULL, help}
 #define NBOOL(n, dflt, help)       {n, NGX_WAGW_T_BOOL, F_NULLABLE, NULL, 0, 0, NULL, NULL, help ", default " dflt}
 #define NENUM(n, choices, help)    {n, NGX_WAGW_T_ENUM, F_NULLABLE, NULL, 0, 0, choices, NULL, help}
