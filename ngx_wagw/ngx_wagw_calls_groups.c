@@ -531,3 +531,24 @@ NGX_WAGW_HANDLER(group_reject)
     group_clean(call, "approve");
     group_command(call, WAGW_CMD_GROUP_DECIDE, results_reply);
 }
+
+/* ---- messages ------------------------------------------------------------------------------------ */
+
+NGX_WAGW_HANDLER(group_send)
+{
+    char *group = strdup((const char *)ngx_wagw_param_str(call, "groupId").p);
+
+    if (group == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Internal error", WAGW_STR_NULL);
+        return;
+    }
+
+    ngx_wagw_param_set(call, "chatId", group);
+    free(group);
+
+    if (ngx_wagw_param_str(call, "type").n == 0) {
+        ngx_wagw_param_set(call, "type", "text");
+    }
+
+    ngx_wagw_call_chat_send(call);
+}

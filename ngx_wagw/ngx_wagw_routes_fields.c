@@ -781,3 +781,9 @@ const ngx_wagw_field_t ngx_wagw_fields_group_announce[] = {
 
 const ngx_wagw_field_t ngx_wagw_fields_group_export[] = {GROUP_ID,
                                                          ENUM("format", OPT, "csv|json", "csv", "csv or json"), END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_send[] = {
+    GROUP_ID,
+    {"type", NGX_WAGW_T_STR, F_OPT, NULL, 1, 32, NULL, "text",
+     "last word of a send call: text, image, live_location ...; its fields beside, message for a text"},
+    END};

@@ -349,7 +349,7 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Makes a new invite code"},
     {"POST", "/api/groups/:instanceId/:groupId/invite", "groups", P_WRITE, 3, NOT_YET, I | K, "3.6",
      "Sends invites to persons"},
-    {"POST", "/api/groups/:instanceId/:groupId/message", "groups", P_SEND, 1, NOT_YET, I | K, "3.6",
+    {"POST", "/api/groups/:instanceId/:groupId/message", "groups", P_SEND, 1, B(group_send, group_send), I | C | K | M, "3.6",
      "Sends a message to a group"},
     {"GET", "/api/groups/:instanceId/:groupId/requests", "groups", P_READ, 2, B(group, group_requests), I | C, "3.6",
      "Lists the join requests"},

@@ -223,6 +223,19 @@ test('leaving and ending', async () => {
   assert.ok(!(await gw.ok('GET', `/api/groups/${me.id}`)).some(x => x.id === theirs.id));
 });
 
+test('messages below the group', async () => {
+  const g = await made([a.phone]);
+  const r = await gw.ok('POST', at(g.split('@')[0], '/message'), { message: 'below the group', ref: 'r1' });
+  assert.equal(r.status, 'sent');
+  assert.equal(r.chatId, g);
+  assert.equal(r.ref, 'r1');
+  assert.equal((await a.message('below the group')).key.remoteJid, g);
+  const at2 = await gw.ok('POST', at(g, '/message'), { type: 'location', latitude: 0, longitude: 12.5, name: 'Somewhere' });
+  const got = await a.message(m => m.message?.locationMessage && m.key.id === at2.messageId, 'location');
+  assert.equal(got.message.locationMessage.degreesLongitude, 12.5);
+  await fails(400, 'VALIDATION_FAILED', 'POST', at(g, '/message'), {});
+});
+
 test('bad input', async () => {
   const g = await made([]);
   await fails(400, 'VALIDATION_FAILED', 'POST', `/api/groups/${me.id}`, { participants: [] });
