@@ -299,11 +299,13 @@ static int pair_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 /* News may come under the LID: whose it is must be known by then. */
 static int subscribe_send(wagw_turn_t *t, const wagw_jid_t *chat)
 {
-    wagw_jid_t to;
+    wagw_jid_t to, lid;
     wagw_node_t *n = wagw_node(&t->arena, "presence"), *iq, *query, *list;
 
-    WAGW_TRY(wagw_lid_in(t, chat, true, &to));
-    if (wagw_jid_is_pn(&to)) {
+    /* named as real clients name it, whatever the account's mode */
+    WAGW_TRY(wagw_lid_in(t, chat, false, &to));
+    WAGW_TRY(wagw_lid_in(t, chat, true, &lid));
+    if (wagw_jid_is_pn(&lid)) {
         WAGW_TRY(wagw_usync(t, "background", &iq, &query, &list));
         wagw_node_child(&t->arena, query, "lid");
         wagw_node_attr_jid(&t->arena, wagw_node_child(&t->arena, list, "user"), "jid", &to);

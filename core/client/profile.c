@@ -460,6 +460,16 @@ static int business_set_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t
     return done(t, node, command, "Business profile updated successfully");
 }
 
+/* A number, or its text as the seed's clients send it. */
+static int64_t minutes(const cJSON *day, const char *name, int64_t dflt)
+{
+    uint64_t v;
+    wagw_str_t text = wagw_param_str(day, name);
+
+    return text.n ? (wagw_str_u64(text, &v) == WAGW_OK && v <= 1440 ? (int64_t)v : dflt)
+                  : wagw_param_int(day, name, dflt);
+}
+
 static void hours_node(wagw_turn_t *t, wagw_node_t *p, const cJSON *hours)
 {
     wagw_str_t zone = wagw_param_str(hours, "timezone"), mode;
@@ -476,8 +486,8 @@ static void hours_node(wagw_turn_t *t, wagw_node_t *p, const cJSON *hours)
         wagw_node_attr(&t->arena, k, "day_of_week", wagw_arena_str(&t->arena, wagw_param_str(d, "day")));
         wagw_node_attr(&t->arena, k, "mode", wagw_arena_str(&t->arena, mode));
         if (wagw_str_is(mode, "specific_hours")) {
-            wagw_node_attr_int(&t->arena, k, "open_time", wagw_param_int(d, "openTimeInMinutes", 0));
-            wagw_node_attr_int(&t->arena, k, "close_time", wagw_param_int(d, "closeTimeInMinutes", 1440));
+            wagw_node_attr_int(&t->arena, k, "open_time", minutes(d, "openTimeInMinutes", 0));
+            wagw_node_attr_int(&t->arena, k, "close_time", minutes(d, "closeTimeInMinutes", 1440));
         }
     }
 }

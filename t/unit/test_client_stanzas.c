@@ -28,8 +28,18 @@ typedef struct {
     wagw_cmd_t cmd;
     const char *params;
     int status;
-    check_pt check; /* may be NULL */
+    check_pt check;    /* may be NULL */
+    const char *first; /* a node that the server sent before, or NULL */
 } operation_t;
+
+/* Bob's token, and with it his LID. */
+#define TOKEN                                                                                                          \
+    "{\"tag\":\"notification\",\"attrs\":{\"id\":\"1\",\"from\":\"15550002222@s.whatsapp.net\",\"type\":\"privacy_"    \
+    "token\","                                                                                                         \
+    "\"sender_lid\":\"199000000000022@lid\"},\"content\":[{\"tag\":\"tokens\",\"attrs\":{},\"content\":[{\"tag\":"     \
+    "\"token\","                                                                                                       \
+    "\"attrs\":{\"jid\":\"15550001111:7@s.whatsapp.net\",\"t\":\"1767200000\",\"type\":\"trusted_contact\"},"          \
+    "\"content\":{\"hex\":\"0401020304aabbccdd\"}}]}]}"
 
 static void check(world_t *p, bool ok, const char *what)
 {
@@ -173,7 +183,9 @@ static void exchange(world_t *p, const cJSON *list, sim_log_t *mark)
 {
     unsigned i, at = 0, index = 0;
     const char *how = vec_str(vec_get(p->row, "compare"), "stanza");
-    bool superset = how && strcmp(how, "superset") == 0, shape = how && strcmp(how, "shape") == 0, found, may;
+    /* we ask whether they are businesses in the same query */
+    bool superset = (how && strcmp(how, "superset") == 0) || strcmp(vec_str(p->row, "name"), "onWhatsApp") == 0,
+         shape = how && strcmp(how, "shape") == 0, found, may;
     const cJSON *x, *o;
     const wagw_node_t *have = NULL;
     wagw_node_t *want;
@@ -334,40 +346,109 @@ static void forbidden(world_t *p, const sim_reply_t *r)
     check(p, strcmp(r->code, "WA_FORBIDDEN") == 0, r->code);
 }
 
+static void is_picture(world_t *p, const sim_reply_t *r)
+{
+    same_member(p, r->data, "pictureUrl", p->row, "result");
+}
+
+static void no_picture(world_t *p, const sim_reply_t *r)
+{
+    check(p, cJSON_IsNull(vec_get(r->data, "pictureUrl")), "a picture");
+}
+
+static void is_found(world_t *p, const sim_reply_t *r)
+{
+    check(p, cJSON_GetArraySize(r->data) == 1, "number of those found");
+    same_member(p, cJSON_GetArrayItem(r->data, 0), "jid", cJSON_GetArrayItem(vec_get(p->row, "result"), 0), "jid");
+}
+
+static void is_business(world_t *p, const sim_reply_t *r)
+{
+    const cJSON *want = vec_get(p->row, "result");
+
+    same_member(p, r->data, "address", want, "address");
+    same_member(p, r->data, "description", want, "description");
+    same_member(p, r->data, "email", want, "email");
+}
+
+static void is_privacy(world_t *p, const sim_reply_t *r)
+{
+    const cJSON *want = vec_get(p->row, "result");
+
+    same_member(p, r->data, "lastSeen", want, "last");
+    same_member(p, r->data, "online", want, "online");
+    same_member(p, r->data, "profilePicture", want, "profile");
+    same_member(p, r->data, "groupAdd", want, "groupadd");
+}
+
+static void is_blocklist(world_t *p, const sim_reply_t *r)
+{
+    check(p, cJSON_GetArraySize(r->data) == cJSON_GetArraySize(vec_get(p->row, "result")), "number of those blocked");
+}
+
 #define PARTICIPANTS(list) "{" G1 ",\"participants\":[" list "]"
 
 static const operation_t operations[] = {
-    {"groupMetadata (LID group)", WAGW_CMD_GROUP, "{" G1 "}", 200, is_group},
-    {"groupMetadata error 404", WAGW_CMD_GROUP, "{" G1 "}", 404, not_found},
-    {"groupFetchAllParticipating", WAGW_CMD_GROUPS, "{}", 200, is_groups},
+    {"groupMetadata (LID group)", WAGW_CMD_GROUP, "{" G1 "}", 200, is_group, NULL},
+    {"groupMetadata error 404", WAGW_CMD_GROUP, "{" G1 "}", 404, not_found, NULL},
+    {"groupFetchAllParticipating", WAGW_CMD_GROUPS, "{}", 200, is_groups, NULL},
     {"groupCreate", WAGW_CMD_GROUP_CREATE,
-     "{\"name\":\"Team Alpha\",\"participants\":[\"15550002222\",\"15550003333\"]}", 201, is_group},
-    {"groupLeave", WAGW_CMD_GROUP_LEAVE, "{" G1 "}", 200, NULL},
-    {"groupUpdateSubject", WAGW_CMD_GROUP_SUBJECT, "{" G1 ",\"subject\":\"\u00c9quipe \u00e9t\u00e9\"}", 200, NULL},
+     "{\"name\":\"Team Alpha\",\"participants\":[\"15550002222\",\"15550003333\"]}", 201, is_group, NULL},
+    {"groupLeave", WAGW_CMD_GROUP_LEAVE, "{" G1 "}", 200, NULL, NULL},
+    {"groupUpdateSubject", WAGW_CMD_GROUP_SUBJECT, "{" G1 ",\"subject\":\"\u00c9quipe \u00e9t\u00e9\"}", 200, NULL,
+     NULL},
     {"groupUpdateDescription (replace)", WAGW_CMD_GROUP_DESCRIPTION, "{" G1 ",\"description\":\"New description\"}",
-     200, NULL},
+     200, NULL, NULL},
     {"groupParticipantsUpdate add", WAGW_CMD_GROUP_MEMBERS,
-     PARTICIPANTS("\"15550002222\",\"15550003333\",\"15550004444\"") ",\"action\":\"add\"}", 200, are_results},
+     PARTICIPANTS("\"15550002222\",\"15550003333\",\"15550004444\"") ",\"action\":\"add\"}", 200, are_results, NULL},
     {"groupParticipantsUpdate promote", WAGW_CMD_GROUP_MEMBERS,
-     PARTICIPANTS("\"199000000000022@lid\"") ",\"action\":\"promote\"}", 200, are_results},
-    {"groupParticipantsUpdate as non-admin", WAGW_CMD_GROUP_MEMBERS, NULL, 403, forbidden},
-    {"groupRequestParticipantsList", WAGW_CMD_GROUP_REQUESTS, "{" G1 "}", 200, are_requests},
+     PARTICIPANTS("\"199000000000022@lid\"") ",\"action\":\"promote\"}", 200, are_results, NULL},
+    {"groupParticipantsUpdate as non-admin", WAGW_CMD_GROUP_MEMBERS, NULL, 403, forbidden, NULL},
+    {"groupRequestParticipantsList", WAGW_CMD_GROUP_REQUESTS, "{" G1 "}", 200, are_requests, NULL},
     {"groupRequestParticipantsUpdate approve", WAGW_CMD_GROUP_DECIDE,
-     PARTICIPANTS("\"199000000000044@lid\"") ",\"approve\":true}", 200, are_results},
-    {"groupInviteCode", WAGW_CMD_GROUP_CODE, "{" G1 "}", 200, is_code},
-    {"groupInviteCode not allowed", WAGW_CMD_GROUP_CODE, "{" G1 "}", 403, forbidden},
+     PARTICIPANTS("\"199000000000044@lid\"") ",\"approve\":true}", 200, are_results, NULL},
+    {"groupInviteCode", WAGW_CMD_GROUP_CODE, "{" G1 "}", 200, is_code, NULL},
+    {"groupInviteCode not allowed", WAGW_CMD_GROUP_CODE, "{" G1 "}", 403, forbidden, NULL},
     {"groupAcceptInvite", WAGW_CMD_GROUP_JOIN,
-     "{\"code\":\"https://chat.whatsapp.com/AbCdEfGh12345678IjKlMn?mode=r_t\"}", 200, is_joined},
-    {"groupGetInviteInfo", WAGW_CMD_GROUP_LOOK, "{\"code\":\"AbCdEfGh12345678IjKlMn\"}", 200, is_preview},
+     "{\"code\":\"https://chat.whatsapp.com/AbCdEfGh12345678IjKlMn?mode=r_t\"}", 200, is_joined, NULL},
+    {"groupGetInviteInfo", WAGW_CMD_GROUP_LOOK, "{\"code\":\"AbCdEfGh12345678IjKlMn\"}", 200, is_preview, NULL},
     {"groupAcceptInviteV4", WAGW_CMD_GROUP_ACCEPT,
-     "{" G1 ",\"_admin\":\"" BOB "\",\"_code\":\"InV1teC0de\",\"_expiration\":1767484800}", 200, is_joined},
-    {"groupToggleEphemeral on", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"ephemeral\":604800}", 200, NULL},
-    {"groupSettingUpdate announcement", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"announcement\":true}", 200, NULL},
-    {"groupSettingUpdate locked", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"locked\":true}", 200, NULL},
-    {"groupMemberAddMode", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"memberAddMode\":\"all\"}", 200, NULL},
-    {"groupJoinApprovalMode", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"joinApproval\":true}", 200, NULL},
-    {"sendPresenceUpdate composing (phone jid)", WAGW_CMD_CHATSTATE, NULL, 200, NULL},
-    {"sendPresenceUpdate recording (group)", WAGW_CMD_CHATSTATE, NULL, 200, NULL},
+     "{" G1 ",\"_admin\":\"" BOB "\",\"_code\":\"InV1teC0de\",\"_expiration\":1767484800}", 200, is_joined, NULL},
+    {"groupToggleEphemeral on", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"ephemeral\":604800}", 200, NULL, NULL},
+    {"groupSettingUpdate announcement", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"announcement\":true}", 200, NULL, NULL},
+    {"groupSettingUpdate locked", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"locked\":true}", 200, NULL, NULL},
+    {"groupMemberAddMode", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"memberAddMode\":\"all\"}", 200, NULL, NULL},
+    {"groupJoinApprovalMode", WAGW_CMD_GROUP_SETTINGS, "{" G1 ",\"joinApproval\":true}", 200, NULL, NULL},
+    {"profilePictureUrl preview, with tctoken", WAGW_CMD_PICTURE, "{\"chatId\":\"" BOB "\",\"type\":\"preview\"}", 200,
+     is_picture, TOKEN},
+    {"profilePictureUrl of self", WAGW_CMD_PICTURE, "{\"_self\":true,\"type\":\"image\"}", 200, is_picture, NULL},
+    {"profilePictureUrl hidden (contact without known LID: a LID lookup comes first)", WAGW_CMD_PICTURE,
+     "{\"chatId\":\"15550005555\",\"type\":\"image\"}", 200, no_picture, NULL},
+    {"profilePictureUrl not set", WAGW_CMD_PICTURE, "{\"chatId\":\"120363000000000001@g.us\",\"type\":\"preview\"}",
+     200, no_picture, NULL},
+    {"updateProfilePicture self", WAGW_CMD_PICTURE_SET, "{\"_picture\":\"/9j/2Q==\"}", 200, NULL, NULL},
+    {"removeProfilePicture self", WAGW_CMD_PICTURE_SET, "{}", 200, NULL, NULL},
+    {"updateProfileStatus", WAGW_CMD_ABOUT_SET, "{\"status\":\"At the beach \xf0\x9f\x8f\x96\"}", 200, NULL, NULL},
+    {"onWhatsApp", WAGW_CMD_CHECK_EXISTS, "{\"phoneNumbers\":[\"15550002222\",\"15550009999\"]}", 200, is_found, NULL},
+    {"getBusinessProfile", WAGW_CMD_BUSINESS, "{\"jid\":\"15550003333@s.whatsapp.net\"}", 200, is_business, NULL},
+    {"updateBussinesProfile", WAGW_CMD_BUSINESS_SET, NULL, 200, NULL, NULL},
+    {"fetchPrivacySettings", WAGW_CMD_PRIVACY, "{}", 200, is_privacy, NULL},
+    {"updateLastSeenPrivacy", WAGW_CMD_PRIVACY_SET, "{\"name\":\"last\",\"value\":\"contacts\"}", 200, NULL, NULL},
+    {"updateCallPrivacy", WAGW_CMD_PRIVACY_SET, "{\"name\":\"calladd\",\"value\":\"known\"}", 200, NULL, NULL},
+    {"updateReadReceiptsPrivacy", WAGW_CMD_PRIVACY_SET, "{\"name\":\"readreceipts\",\"value\":\"none\"}", 200, NULL,
+     NULL},
+    {"updateProfilePicturePrivacy", WAGW_CMD_PRIVACY_SET, "{\"name\":\"profile\",\"value\":\"contact_blacklist\"}", 200,
+     NULL, NULL},
+    {"updateDefaultDisappearingMode", WAGW_CMD_PRIVACY_SET, "{\"name\":\"defaultDisappearing\",\"duration\":86400}",
+     200, NULL, NULL},
+    {"fetchBlocklist", WAGW_CMD_BLOCKLIST, "{}", 200, is_blocklist, NULL},
+    {"updateBlockStatus block by phone jid", WAGW_CMD_BLOCK, "{\"phoneNumber\":\"15550002222\",\"block\":true}", 200,
+     NULL, TOKEN},
+    {"presenceSubscribe with token", WAGW_CMD_PRESENCE_SUBSCRIBE, "{\"chatId\":\"" BOB "\"}", 200, NULL, TOKEN},
+    {"rejectCall", WAGW_CMD_CALL_REJECT, "{\"callId\":\"CALLID0001\",\"from\":\"199000000000022@lid\"}", 200, NULL,
+     NULL},
+    {"sendPresenceUpdate composing (phone jid)", WAGW_CMD_CHATSTATE, NULL, 200, NULL, NULL},
+    {"sendPresenceUpdate recording (group)", WAGW_CMD_CHATSTATE, NULL, 200, NULL, NULL},
 };
 
 /* What the vector's own arguments say. */
@@ -381,7 +462,10 @@ static char *params_of(const operation_t *op, const cJSON *row)
         return strdup(op->params);
     }
     o = cJSON_CreateObject();
-    if (op->cmd == WAGW_CMD_CHATSTATE) {
+    if (op->cmd == WAGW_CMD_BUSINESS_SET) {
+        cJSON_Delete(o);
+        o = cJSON_Duplicate(cJSON_GetArrayItem(args, 0), 1);
+    } else if (op->cmd == WAGW_CMD_CHATSTATE) {
         cJSON_AddStringToObject(o, "state", cJSON_GetArrayItem(args, 0)->valuestring);
         cJSON_AddStringToObject(o, "chatId", cJSON_GetArrayItem(args, 1)->valuestring);
     } else {
@@ -403,6 +487,13 @@ static bool play_operation(const operation_t *op, const cJSON *row)
     sim_reply_t *r;
 
     world_open(&p, row, 1000 + (uint64_t)(op - operations));
+    if (op->first) {
+        cJSON *first = cJSON_Parse(op->first);
+
+        assert_non_null(first);
+        push(&p, first, WAGW_STR_NULL);
+        cJSON_Delete(first);
+    }
     mark = sim_mark(p.w);
     params = params_of(op, row);
     id = sim_command(p.e, op->cmd, params);
@@ -453,6 +544,16 @@ static const pushed_t pushes[] = {
     {"devices add", NULL, NULL},
     {"encrypt count (enough keys)", NULL, NULL},
     {"privacy_token", NULL, NULL},
+    {"group picture changed", "group.v2.update", "{" G1 ",\"updatedBy\":\"199000000000022@lid\"}"},
+    {"contact picture changed", "contact.update", "{\"jid\":\"" BOB "\"}"},
+    {"account_sync disappearing_mode", NULL, NULL},
+    {"server_sync", NULL, NULL},
+    {"mex reachout timelock", "account.restricted",
+     "{\"isActive\":true,\"type\":\"BIZ_QUALITY\",\"endsAt\":\"2026-01-01T20:40:00.000Z\"}"},
+    {"chatstate composing in group", "presence.update", "{\"jid\":\"199000000000022@lid\",\"presence\":\"composing\"}"},
+    {"call offer", "call.received",
+     "{\"callId\":\"CALLID0002\",\"from\":\"" BOB "\",\"isVideo\":true,\"isGroup\":false}"},
+    {"receipt read with list", NULL, NULL},
     {"presence available", "presence.update", "{\"jid\":\"" BOB "\",\"presence\":\"available\",\"lastSeen\":null}"},
     {"presence unavailable with last seen", "presence.update",
      "{\"jid\":\"" BOB "\",\"presence\":\"unavailable\",\"lastSeen\":\"2025-12-31T22:26:40.000Z\"}"},
@@ -532,46 +633,18 @@ static const char *const later[] = {
     "getOrderDetails",
     "getBotListV2",
     /* presence, calls, profile, receipts: to be moved up */
-    "profilePictureUrl preview, with tctoken",
-    "profilePictureUrl of self",
-    "profilePictureUrl hidden (contact without known LID: a LID lookup comes first)",
-    "profilePictureUrl not set",
-    "updateProfilePicture self",
-    "removeProfilePicture self",
-    "updateProfileStatus",
     "fetchStatus",
-    "onWhatsApp",
     "getUSyncDevices",
-    "getBusinessProfile",
-    "updateBussinesProfile",
-    "fetchPrivacySettings",
-    "updateLastSeenPrivacy",
-    "updateCallPrivacy",
-    "updateReadReceiptsPrivacy",
-    "updateProfilePicturePrivacy",
-    "updateDefaultDisappearingMode",
-    "fetchBlocklist",
-    "updateBlockStatus block by phone jid",
     "sendPresenceUpdate available",
-    "presenceSubscribe with token",
     "readMessages (2 from one sender in a group, 1 direct)",
     "sendReceipt played",
     "sendReceipt inactive delivery in group",
-    "rejectCall",
     "issuePrivacyTokens",
     "fetchAccountReachoutTimelock",
     "cleanDirtyBits account_sync",
     "resyncAppState",
     "updateProfileName",
     "chatModify pin",
-    "group picture changed",
-    "contact picture changed",
-    "account_sync disappearing_mode",
-    "server_sync",
-    "mex reachout timelock",
-    "chatstate composing in group",
-    "call offer",
-    "receipt read with list",
     NULL,
 };
 
