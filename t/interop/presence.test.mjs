@@ -97,7 +97,7 @@ test('subscriptions come back after a reconnect', async () => {
   const before = (await sandbox.get(`/nodes?device=${me.phone}&dir=in&tag=presence&type=subscribe`)).length;
   await sandbox.post('/drop', { device: me.phone });
   const again = await sandbox.get(`/nodes?device=${me.phone}&dir=in&tag=presence&type=subscribe&min=${before + 3}&wait=20000`);
-  assert.ok(again.slice(before).some(n => n.node.attrs.to === bea.jid));
+  assert.ok(again.slice(before).some(n => n.node.attrs.to === `${bea.phone}@s.whatsapp.net`));
 });
 
 test('bad input', async () => {
