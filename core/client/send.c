@@ -281,6 +281,9 @@ static int asked_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t serial
         wagw_iq_result(&r, &t->arena, code, text);
         if (code == 0) {
             r.details = WAGW_STR("{\"sent\":false}");
+        } else if (code == 404 && what == ASKED_GROUP) {
+            r.code = "GROUP_NOT_FOUND";
+            r.error = "Group not found";
         }
         WAGW_TRY(wagw_turn_reply(t, j->command, &r));
         return wagw_turn_then(t, drop_then, &serial, sizeof(serial));

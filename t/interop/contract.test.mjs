@@ -123,3 +123,8 @@ test('pages of messages: before and after take a message or a time; a wrong type
     assert.deepEqual([r.status, r.body.code], [400, 'VALIDATION_FAILED']);
   }
 });
+
+test('a group that does not exist is named as such', async () => {
+  const r = await gw.call('POST', '/api/message/send/text', { instanceId: me.id, to: '120363999999999999@g.us', message: 'anybody?' });
+  assert.deepEqual([r.status, r.body.code], [404, 'GROUP_NOT_FOUND']);
+});
