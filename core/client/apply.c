@@ -120,6 +120,7 @@ int wagw_apply_content(wagw_turn_t *t, wagw_incoming_t *given, wagw_str_t plain)
 static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_content_t *m)
 {
     bool ignored;
+    bool seen;
     unsigned unread;
     wagw_str_t id = in->id;
     wagw_row_message_t row;
@@ -155,7 +156,8 @@ static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_c
     row.expiration = m->expiration;
     WAGW_TRY(wagw_turn_message_put(t, &row));
 
-    unread = in->from_me ? 0 : 1;
+    seen = t->c->conf.mark_read && !in->from_me && !in->status && in->node;
+    unread = in->from_me || seen ? 0 : 1;
     if (!in->status) {
         WAGW_TRY(wagw_turn_chat_touch(t, &row, &in->chat, unread));
     }
@@ -168,7 +170,7 @@ static int apply_message(wagw_turn_t *t, const wagw_incoming_t *in, const wagw_c
     if (in->from_me) {
         return wagw_event_message(t, "message.sent", &row, "app");
     }
-    if (t->c->conf.mark_read && !in->status && in->node) {
+    if (seen) {
         wagw_jid_t participant = wagw_jid_user(&in->sender);
 
         WAGW_TRY(wagw_receipt_read(t, &in->wire_chat, in->group ? &participant : NULL, &id, 1));

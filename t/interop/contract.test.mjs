@@ -128,3 +128,15 @@ test('a group that does not exist is named as such', async () => {
   const r = await gw.call('POST', '/api/message/send/text', { instanceId: me.id, to: '120363999999999999@g.us', message: 'anybody?' });
   assert.deepEqual([r.status, r.body.code], [404, 'GROUP_NOT_FOUND']);
 });
+
+test('markReadOnReceive: what was marked read does not count as unread', async () => {
+  await incoming('first');
+  await gw.ok('POST', `/api/message/read/${me.id}/${a.phone}`);
+  await gw.ok('PUT', `/api/instance/${me.id}/settings`, { markReadOnReceive: true });
+  const m = await a.send(pn(me.phone), 'read at once');
+  await sandbox.nodes(me.phone, { dir: 'in', tag: 'receipt', id: m.key.id, type: 'read' });
+  assert.equal((await gw.ok('GET', `/api/chats/${me.id}/${a.phone}`)).unreadCount, 0);
+  await gw.ok('PUT', `/api/instance/${me.id}/settings`, { markReadOnReceive: false });
+  await incoming('not yet');
+  assert.equal((await gw.ok('GET', `/api/chats/${me.id}/${a.phone}`)).unreadCount, 1);
+});
