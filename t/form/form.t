@@ -27,6 +27,24 @@ my @table = text('ngx_wagw/ngx_http_wagw_module.c') =~ /\{ngx_string\("(wagw\w*)
 my @page  = map { split /,\s*/ } text('docs/directives.md') =~ /^## ((?:wagw\w*)(?:, wagw\w+)*)$/mg;
 is_deeply(\@page, \@table, 'docs/directives.md has the directives of the module');
 
+# and the section says where the directive may stand
+my %where = text('ngx_wagw/ngx_http_wagw_module.c') =~ /\{ngx_string\("(wagw\w*)"\),\s*([A-Z_]+)/g;
+my %context = (ANYWHERE => 'http, server, location', NGX_HTTP_MAIN_CONF => 'http', NGX_HTTP_LOC_CONF => 'location');
+my @wrong;
+for my $section (split /^(?=## )/m, text('docs/directives.md')) {
+    my ($names) = $section =~ /^## (wagw.*)$/m or next;
+    my ($said) = $section =~ /Context: (.*)$/m;
+    push @wrong, grep { ($said // '') ne $context{$where{$_}} || $section !~ /^Syntax: .* Default: \S/m } split /,\s*/, $names;
+}
+is_deeply(\@wrong, [], 'every directive says syntax, default and its context');
+
+# every admin call of the sandbox is on its page
+my $sandbox = text('docs/sandbox.md');
+is_deeply([grep { $sandbox !~ /`$_[?&` {]|`$_\[/ } map { "$_->[0] $_->[1]" } map { [split] }
+    map { s/[",]//gr } text('t/sandbox/admin.c') =~ /^\s+\{("(?:GET|POST|DELETE)", "[^"]+")/mg], [], 'admin calls without a line in docs/sandbox.md');
+my @options = text('t/sandbox/main.c') =~ /\{"([a-z-]+)", (?:required|no)_argument/g;
+is_deeply([grep { $_ ne "help" && $sandbox !~ /`--$_\b/ } @options], [], 'options of the sandbox without a line in docs/sandbox.md');
+
 # every directive is in a test
 my $tests = join '', map { text($_) } glob('t/*.t');
 is_deeply([grep { $tests !~ /\b$_ / } grep { !/_(?:dashboard|metrics|events|password_file|certificate)$/ } @table], [], 'directives without a test in t/*.t');
