@@ -494,6 +494,7 @@ NGX_WAGW_HANDLER(group_requests);
 NGX_WAGW_HANDLER(group_approve);
 NGX_WAGW_HANDLER(group_reject);
 NGX_WAGW_HANDLER(group_send);
+NGX_WAGW_HANDLER(group_invite);
 NGX_WAGW_HANDLER(labels);
 NGX_WAGW_HANDLER(label_create);
 NGX_WAGW_HANDLER(label_update);

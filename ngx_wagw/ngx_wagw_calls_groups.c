@@ -1,4 +1,5 @@
 #include "ngx_wagw_calls.h"
+#include "../core/message/message.h"
 
 /* Groups (contract 3.6).  The engine answers with whole objects; what a row
  * wants only a part of is cut out here. */
@@ -489,10 +490,16 @@ static void results_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
     wagw_buf_free(&extra);
 }
 
-static void members_command(ngx_wagw_call_t *call, const char *action)
+static void members_command_with(ngx_wagw_call_t *call, const char *action,
+                                 void (*reply)(ngx_wagw_call_t *call, const wagw_result_t *r))
 {
     ngx_wagw_param_set(call, "action", action);
-    group_command(call, WAGW_CMD_GROUP_MEMBERS, results_reply);
+    group_command(call, WAGW_CMD_GROUP_MEMBERS, reply);
+}
+
+static void members_command(ngx_wagw_call_t *call, const char *action)
+{
+    members_command_with(call, action, results_reply);
 }
 
 NGX_WAGW_HANDLER(group_add)
@@ -513,6 +520,143 @@ NGX_WAGW_HANDLER(group_promote)
 NGX_WAGW_HANDLER(group_demote)
 {
     members_command(call, "demote");
+}
+
+/*
+ * Invites: who may be added is added; to whom that is refused, WhatsApp gives a
+ * code for, and it goes to the person as a message (09 section 5).
+ */
+
+typedef struct {
+    ngx_wagw_call_t *call;
+    cJSON *results;
+    int at;
+    ngx_event_t next; /* the engine is still in its own call */
+} invite_t;
+
+static void invite_cleanup(void *data)
+{
+    invite_t *v = data;
+
+    if (v->next.posted) {
+        ngx_delete_posted_event(&v->next);
+    }
+
+    cJSON_Delete(v->results);
+}
+
+/* The message's own answer: WhatsApp's result of adding stays what it is. */
+static void invite_sent(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    invite_t *v = call->data;
+    cJSON *item = cJSON_GetArrayItem(v->results, v->at), *sent;
+
+    cJSON_AddBoolToObject(item, "invited", r->code == NULL);
+    sent = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
+
+    if (r->code == NULL && cJSON_GetObjectItemCaseSensitive(sent, "messageId")) {
+        cJSON_AddItemToObject(item, "messageId", cJSON_DetachItemFromObjectCaseSensitive(sent, "messageId"));
+    } else if (r->code) {
+        cJSON_AddStringToObject(item, "code", r->code);
+    }
+
+    cJSON_Delete(sent);
+    v->at++;
+    ngx_post_event(&v->next, &ngx_posted_events);
+}
+
+static void invite_next(ngx_event_t *ev)
+{
+    char *text;
+    cJSON *item, *code;
+    ngx_wagw_list_t list;
+    invite_t *v = (invite_t *)((u_char *)ev - offsetof(invite_t, next));
+    ngx_wagw_call_t *call = v->call;
+
+    for (; v->at < cJSON_GetArraySize(v->results); v->at++) {
+        item = cJSON_GetArrayItem(v->results, v->at);
+        code = cJSON_GetObjectItemCaseSensitive(item, "inviteCode");
+
+        if (!cJSON_IsString(code)) {
+            continue;
+        }
+
+        ngx_wagw_param_set(call, "to", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "jid")));
+        ngx_wagw_param_set(call, "code", code->valuestring);
+        cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_part");
+        cJSON_AddNumberToObject(call->params, "_part", v->at);
+        cJSON_DeleteItemFromObjectCaseSensitive(call->params, "inviteExpiration");
+        cJSON_AddNumberToObject(call->params, "inviteExpiration",
+                                cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(item, "inviteExpiration")));
+        group_command(call, WAGW_CMD_SEND, invite_sent);
+        return;
+    }
+
+    ngx_memzero(&list, sizeof(list));
+    text = cJSON_PrintUnformatted(v->results);
+    wagw_buf_cstr(&list.json, text ? text : "[]");
+    list.json.failed = list.json.failed || text == NULL;
+    cJSON_free(text);
+    list.count = (uint32_t)v->at;
+    list.total = UINT64_MAX;
+    ngx_wagw_call_list(call, &list, NULL);
+}
+
+static void invite_added(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    invite_t *v = call->data;
+
+    if (r->status >= 300) {
+        ngx_wagw_call_result(call, r);
+        return;
+    }
+
+    v->results = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
+    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_kind");
+    cJSON_AddNumberToObject(call->params, "_kind", WAGW_BUILD_GROUP_INVITE);
+    ngx_post_event(&v->next, &ngx_posted_events);
+}
+
+static void invite_named(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    cJSON *g = group_object(call, r);
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g, "subject"));
+
+    if (g == NULL) {
+        return;
+    }
+
+    ngx_wagw_param_set(call, "name", name ? name : "");
+    cJSON_Delete(g);
+    members_command_with(call, "add", invite_added);
+}
+
+NGX_WAGW_HANDLER(group_invite)
+{
+    invite_t *v = ngx_wagw_call_ctx(call, sizeof(invite_t));
+    ngx_pool_cleanup_t *cln = v ? ngx_pool_cleanup_add(call->pool, 0) : NULL;
+
+    if (v == NULL) {
+        return;
+    }
+
+    if (cln == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return;
+    }
+
+    cln->handler = invite_cleanup;
+    cln->data = v;
+    v->call = call;
+    v->next.handler = invite_next;
+    v->next.data = v;
+    v->next.log = ngx_cycle->log;
+
+    if (ngx_wagw_param_str(call, "message").n) {
+        ngx_wagw_param_set(call, "caption", cJSON_GetStringValue(ngx_wagw_param(call, "message")));
+    }
+
+    group_command(call, WAGW_CMD_GROUP, invite_named);
 }
 
 NGX_WAGW_HANDLER(group_requests)

@@ -194,6 +194,7 @@ extern const ngx_wagw_field_t ngx_wagw_fields_group_restrict[];
 extern const ngx_wagw_field_t ngx_wagw_fields_group_announce[];
 extern const ngx_wagw_field_t ngx_wagw_fields_group_export[];
 extern const ngx_wagw_field_t ngx_wagw_fields_group_send[];
+extern const ngx_wagw_field_t ngx_wagw_fields_group_invite[];
 extern const ngx_wagw_field_t ngx_wagw_fields_webhook_test[];
 extern const ngx_wagw_field_t ngx_wagw_fields_webhook_logs[];
 extern const ngx_wagw_field_t ngx_wagw_fields_webhook_stats[];

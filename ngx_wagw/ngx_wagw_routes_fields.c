@@ -787,3 +787,7 @@ const ngx_wagw_field_t ngx_wagw_fields_group_send[] = {
     {"type", NGX_WAGW_T_STR, F_OPT, NULL, 1, 32, NULL, "text",
      "last word of a send call: text, image, live_location ...; its fields beside, message for a text"},
     END};
+
+const ngx_wagw_field_t ngx_wagw_fields_group_invite[] = {
+    GROUP_ID, JIDS("participants", REQ, 1, 100, "who is invited"),
+    STR("message", OPT, NULL, 1, 1024, "goes with the invite"), END};

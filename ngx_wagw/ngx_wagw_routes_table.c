@@ -347,7 +347,7 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
      "Makes a new invite code"},
     {"POST", "/api/groups/:instanceId/:groupId/invite-code/revoke", "groups", P_WRITE, 1, B(group, group_code_reset), I | C | K, "3.6",
      "Makes a new invite code"},
-    {"POST", "/api/groups/:instanceId/:groupId/invite", "groups", P_WRITE, 3, NOT_YET, I | K, "3.6",
+    {"POST", "/api/groups/:instanceId/:groupId/invite", "groups", P_WRITE, 3, B(group_invite, group_invite), I | C | K, "3.6",
      "Sends invites to persons"},
     {"POST", "/api/groups/:instanceId/:groupId/message", "groups", P_SEND, 1, B(group_send, group_send), I | C | K | M, "3.6",
      "Sends a message to a group"},

@@ -207,6 +207,42 @@ test('by invitation: code, preview, join, approval, revoked', async () => {
   await fails(410, 'INVITE_REVOKED', 'POST', `/api/groups/${me.id}/accept-invite`, { inviteCode: code });
 });
 
+test('by invite message, both directions', async () => {
+  // we are not to be added: Anna sends an invite instead, and we take it
+  await gw.ok('PUT', `/api/profile/${me.id}/privacy`, { groupAdd: 'contact_blacklist' });
+  const theirs = await a.sock.groupCreate('Of Anna, by message', []);
+  const [refused] = await a.sock.groupParticipantsUpdate(theirs.id, [pn(me.phone)], 'add');
+  assert.equal(refused.status, '403');
+  const request = refused.content.content.find(c => c.tag === 'add_request').attrs;
+  await a.sock.relayMessage(pn(me.phone), { groupInviteMessage: { groupJid: theirs.id, groupName: 'Of Anna, by message',
+    inviteCode: request.code, inviteExpiration: Number(request.expiration), caption: 'Come in' } }, {});
+  const { data } = await gw.until(() => gw.events.find(e => e.event === 'message.received' && e.data.type === 'group_invite'), 'invite');
+  assert.equal(data.body, 'Come in');
+  assert.deepEqual(await gw.ok('POST', `/api/groups/${me.id}/accept-invite-message`, { messageId: data.messageId }),
+    { groupId: theirs.id, pending: false });
+  assert.ok(ids(await gw.ok('GET', at(theirs.id))).includes(pn(me.phone)));
+  await gw.ok('PUT', `/api/profile/${me.id}/privacy`, { groupAdd: 'all' });
+
+  // Bert does not want to be added: he gets a message, Mia is added at once
+  await b.sock.updateGroupsAddPrivacy('contacts');
+  const g = await made([a.phone], {});
+  const r = await gw.call('POST', at(g, '/invite'), { participants: [b.phone, mia.phone], message: 'Please join' });
+  assert.equal(r.body.count, 2);
+  const [bert, second] = r.body.data;
+  assert.equal(bert.status, '403');
+  assert.equal(bert.invited, true);
+  assert.ok(bert.messageId && bert.inviteCode);
+  assert.equal(second.status, '200');
+  assert.equal(second.invited, undefined);
+  const got = await b.message(m => m.message?.groupInviteMessage?.inviteCode === bert.inviteCode, 'the invite');
+  assert.equal(got.message.groupInviteMessage.groupJid, g);
+  assert.equal(got.message.groupInviteMessage.groupName, 'A group');
+  assert.equal(got.message.groupInviteMessage.caption, 'Please join');
+  await b.sock.groupAcceptInviteV4(pn(me.phone), got.message.groupInviteMessage);
+  await gw.event('group.v2.participants', d => d.groupId === g && d.participants.includes(pn(b.phone)));
+  await b.sock.updateGroupsAddPrivacy('all');
+});
+
 test('leaving and ending', async () => {
   const g = await made([a.phone, b.phone]);
   await gw.send(me.id, g, 'soon over');
