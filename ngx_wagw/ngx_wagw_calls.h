@@ -57,6 +57,11 @@ void ngx_wagw_call_command_at(ngx_wagw_call_t *call, wagw_cmd_t cmd, const char 
  * NULL without memory. */
 void *ngx_wagw_call_ctx(ngx_wagw_call_t *call, size_t size);
 
+/* n (at most 32) random bytes, which are the same in every try of an idempotent
+ * call; `what` and `at` tell apart what one call needs several of. */
+bool ngx_wagw_call_bytes(ngx_wagw_call_t *call, const char *what, uint32_t at, u_char *out, size_t n);
+bool ngx_wagw_call_uuid(ngx_wagw_call_t *call, const char *what, char id[37]);
+
 /* The key of the call may see this instance. */
 ngx_uint_t ngx_wagw_call_sees(ngx_wagw_call_t *call, ngx_str_t *instance_id);
 
@@ -118,6 +123,21 @@ ngx_int_t ngx_wagw_hook_check(ngx_wagw_call_t *call, const char *url, const char
 /* A row from the parameters over `old` (may be NULL); strings in the call's pool. */
 ngx_int_t ngx_wagw_hook_row(ngx_wagw_call_t *call, wagw_webhook_t *w, uint32_t instance, ngx_wagw_hook_t *old,
                             const char *url, const char *events, const char *secret, const char *headers);
+
+/* ---- templates (ngx_wagw_calls_template.c) ---------------------------------------- */
+
+/* What the key of the call may see, in the call's pool; NGX_ERROR: answered. */
+ngx_int_t ngx_wagw_call_scope(ngx_wagw_call_t *call, wagw_scope_t *scope);
+/* The instance that the parameter instanceId names, 0 when it is absent; NGX_DECLINED: answered. */
+ngx_int_t ngx_wagw_call_instance_param(ngx_wagw_call_t *call, uint32_t *num);
+/* 422: names of variables that have no value. */
+void ngx_wagw_call_missing(ngx_wagw_call_t *call, const cJSON *names);
+/*
+ * A send body with placeholders, as it can be said before their values are
+ * known: what is no placeholder must be right.  names (may be NULL) gets what
+ * it uses.  NGX_DECLINED: answered with 400.
+ */
+ngx_int_t ngx_wagw_call_content(ngx_wagw_call_t *call, const char *type, const cJSON *content, cJSON *names);
 
 #pragma GCC visibility pop
 

@@ -1,9 +1,6 @@
 #include "ngx_wagw_queue.h"
 #include "ngx_wagw_template.h"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
 /*
  * A bulk send is a job, always.  A small one answers when it has ended (or
  * 202, when the call's time is over first); a large one at once.  The ids of
@@ -132,39 +129,12 @@ static ngx_int_t bulk_check(ngx_wagw_call_t *call, const cJSON *content, const c
 
 /* ---- ids --------------------------------------------------------------------- */
 
-/* n bytes that are the same in every try of an idempotent call. */
-static bool bulk_bytes(ngx_wagw_call_t *call, const char *what, uint32_t at, u_char *out, size_t n)
-{
-    bool ok;
-    u_char hash[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    wagw_buf_t b = {0};
-
-    if (call->idempotency_key.len == 0) {
-        return RAND_bytes(out, (int)n) == 1;
-    }
-
-    wagw_buf_add(&b, call->key_id.data, call->key_id.len);
-    wagw_buf_u8(&b, '|');
-    wagw_buf_add(&b, call->idempotency_key.data, call->idempotency_key.len);
-    wagw_buf_add(&b, call->body_hash, sizeof(call->body_hash));
-    wagw_buf_printf(&b, "|%s|%u", what, at);
-    ok = !b.failed && EVP_Digest(b.p, b.n, hash, &len, EVP_sha256(), NULL) == 1;
-    wagw_buf_free(&b);
-
-    if (ok) {
-        ngx_memcpy(out, hash, n);
-    }
-
-    return ok;
-}
-
 static const char *bulk_message_id(ngx_wagw_call_t *call, uint32_t at)
 {
     char id[24] = "3EB0";
     u_char b[9];
 
-    if (!bulk_bytes(call, "bulk", at, b, sizeof(b))) {
+    if (!ngx_wagw_call_bytes(call, "bulk", at, b, sizeof(b))) {
         return NULL;
     }
 
@@ -173,22 +143,6 @@ static const char *bulk_message_id(ngx_wagw_call_t *call, uint32_t at)
     }
 
     return bulk_str(call, id, 22);
-}
-
-static bool bulk_job_id(ngx_wagw_call_t *call, char id[37])
-{
-    u_char b[16];
-
-    if (!bulk_bytes(call, "job", 0, b, sizeof(b))) {
-        return false;
-    }
-
-    b[6] = (b[6] & 0x0f) | 0x40;
-    b[8] = (b[8] & 0x3f) | 0x80;
-    snprintf(id, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
-             b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
-
-    return true;
 }
 
 /* ---- items ------------------------------------------------------------------- */
@@ -381,7 +335,7 @@ static ngx_int_t bulk_row(ngx_wagw_call_t *call, bulk_t *b, const cJSON *content
     char *text;
     ngx_wagw_instance_t *in = ngx_wagw_call_instance(call);
 
-    if (!bulk_job_id(call, b->id)) {
+    if (!ngx_wagw_call_uuid(call, "job", b->id)) {
         return NGX_ERROR;
     }
 

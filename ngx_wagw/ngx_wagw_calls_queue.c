@@ -1,5 +1,8 @@
 #include "ngx_wagw_queue.h"
 
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
 /* The send queue of an instance, and its jobs (contract 3.16). */
 
 static void queue_answer(ngx_wagw_call_t *call, const char *message)
@@ -14,6 +17,50 @@ static void queue_answer(ngx_wagw_call_t *call, const char *message)
 NGX_WAGW_HANDLER(queue_get)
 {
     queue_answer(call, NULL);
+}
+
+/* ---- ids ------------------------------------------------------------------------------ */
+
+bool ngx_wagw_call_bytes(ngx_wagw_call_t *call, const char *what, uint32_t at, u_char *out, size_t n)
+{
+    bool ok;
+    u_char hash[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    wagw_buf_t b = {0};
+
+    if (call->idempotency_key.len == 0) {
+        return RAND_bytes(out, (int)n) == 1;
+    }
+
+    wagw_buf_add(&b, call->key_id.data, call->key_id.len);
+    wagw_buf_u8(&b, '|');
+    wagw_buf_add(&b, call->idempotency_key.data, call->idempotency_key.len);
+    wagw_buf_add(&b, call->body_hash, sizeof(call->body_hash));
+    wagw_buf_printf(&b, "|%s|%u", what, at);
+    ok = !b.failed && EVP_Digest(b.p, b.n, hash, &len, EVP_sha256(), NULL) == 1;
+    wagw_buf_free(&b);
+
+    if (ok) {
+        ngx_memcpy(out, hash, n);
+    }
+
+    return ok;
+}
+
+bool ngx_wagw_call_uuid(ngx_wagw_call_t *call, const char *what, char id[37])
+{
+    u_char b[16];
+
+    if (!ngx_wagw_call_bytes(call, what, 0, b, sizeof(b))) {
+        return false;
+    }
+
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+    snprintf(id, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
+             b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+
+    return true;
 }
 
 /* ---- pause, resume: kept over a restart -------------------------------------------- */

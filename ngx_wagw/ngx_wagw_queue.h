@@ -124,6 +124,12 @@ const ngx_wagw_route_t *ngx_wagw_queue_route(const char *type);
 int ngx_wagw_queue_params(const ngx_wagw_route_t *route, const cJSON *content, const cJSON *variables, const char *to,
                           ngx_str_t *instance_id, cJSON **params, const char **code, wagw_buf_t *details);
 
+/* The same of what is rendered already, in place. */
+int ngx_wagw_queue_rendered(const ngx_wagw_route_t *route, cJSON *params, const char *to, ngx_str_t *instance_id,
+                            const char **code, wagw_buf_t *details);
+/* Members of `rendered` that were a placeholder as a whole in `content` get their field's type. */
+int ngx_wagw_queue_types(const ngx_wagw_route_t *route, const cJSON *content, cJSON *rendered);
+
 #pragma GCC visibility pop
 
 #endif

@@ -226,8 +226,7 @@ const ngx_wagw_route_t *ngx_wagw_queue_route(const char *type)
     return r && r->handler ? r : NULL;
 }
 
-/* A field of the content that was a placeholder as a whole has its own type. */
-static int params_types(const ngx_wagw_route_t *route, const cJSON *content, cJSON *params)
+int ngx_wagw_queue_types(const ngx_wagw_route_t *route, const cJSON *content, cJSON *params)
 {
     cJSON *v, *typed;
     const cJSON *was;
@@ -250,38 +249,42 @@ static int params_types(const ngx_wagw_route_t *route, const cJSON *content, cJS
     return WAGW_OK;
 }
 
-int ngx_wagw_queue_params(const ngx_wagw_route_t *route, const cJSON *content, const cJSON *variables, const char *to,
-                          ngx_str_t *instance_id, cJSON **params, const char **code, wagw_buf_t *details)
+int ngx_wagw_queue_rendered(const ngx_wagw_route_t *route, cJSON *params, const char *to, ngx_str_t *instance_id,
+                            const char **code, wagw_buf_t *details)
 {
     /* of the job, not of its messages */
     static const char *const not_mine[] = {"type",      "to",    "chatId",   "instanceId",
                                            "messageId", "async", "priority", NULL};
-    int rc;
-    cJSON *p;
     const char *id = (const char *)instance_id->data;
 
+    for (size_t i = 0; not_mine[i]; i++) {
+        cJSON_DeleteItemFromObjectCaseSensitive(params, not_mine[i]);
+    }
+
+    if (!cJSON_AddStringToObject(params, "to", to) || !cJSON_AddStringToObject(params, "instanceId", id)) {
+        return WAGW_NOMEM;
+    }
+
+    return ngx_wagw_fields_check(route->fields, params, code, details);
+}
+
+int ngx_wagw_queue_params(const ngx_wagw_route_t *route, const cJSON *content, const cJSON *variables, const char *to,
+                          ngx_str_t *instance_id, cJSON **params, const char **code, wagw_buf_t *details)
+{
+    int rc;
+
     rc = ngx_wagw_template_render(content, variables, true, params, NULL);
-    p = *params;
 
-    for (size_t i = 0; rc == WAGW_OK && not_mine[i]; i++) {
-        cJSON_DeleteItemFromObjectCaseSensitive(p, not_mine[i]);
+    if (rc == WAGW_OK) {
+        rc = ngx_wagw_queue_types(route, content, *params);
     }
 
     if (rc == WAGW_OK) {
-        rc = params_types(route, content, p);
-    }
-
-    if (rc == WAGW_OK) {
-        rc =
-            cJSON_AddStringToObject(p, "to", to) && cJSON_AddStringToObject(p, "instanceId", id) ? WAGW_OK : WAGW_NOMEM;
-    }
-
-    if (rc == WAGW_OK) {
-        rc = ngx_wagw_fields_check(route->fields, p, code, details);
+        rc = ngx_wagw_queue_rendered(route, *params, to, instance_id, code, details);
     }
 
     if (rc != WAGW_OK) {
-        cJSON_Delete(p);
+        cJSON_Delete(*params);
         *params = NULL;
     }
 

@@ -344,6 +344,7 @@ const ngx_wagw_field_t ngx_wagw_fields_chat_media[] = {
     END};
 
 #include "ngx_wagw_routes_settings.h"
+#include "ngx_wagw_routes_templates.h"
 
 const ngx_wagw_field_t ngx_wagw_fields_bulk[] = {
     INSTANCE,

@@ -174,6 +174,8 @@ int wagw_unseal(wagw_store_t *s, wagw_buf_t *out, uint32_t inst, uint8_t kind, w
 #define WAGW_SEAL_IDEMPOTENCY 133
 #define WAGW_SEAL_SENDS 134
 #define WAGW_SEAL_VARIABLES 135
+#define WAGW_SEAL_TEMPLATE 136
+#define WAGW_SEAL_SCHEDULE 137
 
 /* ---- rows (sqlite_rows.c) */
 

@@ -300,6 +300,42 @@ int wagw_store_queue_put(wagw_store_t *s, const wagw_queue_row_t *q);
 int wagw_store_queue_each(wagw_store_t *s, wagw_queue_pt cb, void *data);
 
 /*
+ * Templates (sqlite_templates.c; contract 3.16).  A scope says what a key may
+ * see: with instances (a JSON array of numbers) theirs, and what is of no
+ * instance and was made by `key`; with instances empty everything.  A row that
+ * is there but not seen is WAGW_NOT_FOUND.
+ */
+typedef struct {
+    wagw_str_t instances;
+    wagw_str_t key;
+} wagw_scope_t;
+
+typedef struct {
+    wagw_str_t id;
+    uint32_t instance;      /* 0 of none */
+    wagw_str_t instance_id; /* read only */
+    wagw_str_t owner;       /* key that made it */
+    wagw_str_t name, type, language;
+    wagw_str_t variables; /* JSON array */
+    wagw_str_t content;   /* JSON object; sealed at rest */
+    int64_t created_ms, updated_ms;
+} wagw_template_t;
+
+/* WAGW_DUPLICATE: the name is taken, or the id; WAGW_STATE: the instance has gone. */
+int wagw_store_template_create(wagw_store_t *s, const wagw_template_t *t);
+/* Everything but id, owner and created_ms; also WAGW_NOT_FOUND. */
+int wagw_store_template_update(wagw_store_t *s, const wagw_scope_t *scope, const wagw_template_t *t);
+int wagw_store_template_delete(wagw_store_t *s, const wagw_scope_t *scope, wagw_str_t id);
+/* By id, or with an empty id by the name as an instance knows it: its own
+ * template, else one of no instance, the key's own first.  In arena a. */
+int wagw_store_template_get(wagw_store_t *s, const wagw_scope_t *scope, wagw_str_t id, wagw_str_t name,
+                            uint32_t instance, wagw_arena_t *a, wagw_template_t *t);
+/* By name; instance 0: any; q: a part of the name.  *total may be NULL. */
+typedef int (*wagw_template_pt)(void *data, const wagw_template_t *t);
+int wagw_store_templates(wagw_store_t *s, const wagw_scope_t *scope, uint32_t instance, wagw_str_t q, uint32_t limit,
+                         uint32_t offset, wagw_template_pt cb, void *data, uint64_t *total);
+
+/*
  * Deletes at most `limit` messages of before, with what hangs on them; not what is starred, kept or still to be sent.
  * unlisted: only rows that are not to be stored for good.  deleted == limit: there may be more.
  */
