@@ -168,16 +168,6 @@ NGX_WAGW_HANDLER(chat_clear)
 
 /* ---- contacts, own name ---------------------------------------------------------- */
 
-NGX_WAGW_HANDLER(contact_update)
-{
-    ngx_wagw_call_command(call, WAGW_CMD_CONTACT);
-}
-
-NGX_WAGW_HANDLER(contact_put)
-{
-    ngx_wagw_call_command(call, WAGW_CMD_CONTACT);
-}
-
 NGX_WAGW_HANDLER(contact_delete)
 {
     flagged(call, WAGW_CMD_CONTACT, "remove", 1);

@@ -10,7 +10,24 @@ typedef struct {
     uint32_t num;
     wagw_str_t chat, id;
     wagw_buf_t in_chat, last;
+    bool revoked; /* for everyone, and now the row */
 } delete_t;
+
+static void delete_answer(ngx_wagw_call_t *call)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    wagw_json_open(&j, '{');
+    wagw_json_key(&j, "deleted");
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "messageId", ngx_wagw_param_str(call, "messageId"));
+    wagw_json_kint(&j, "count", 1);
+    wagw_json_close(&j);
+    wagw_json_close(&j);
+
+    ngx_wagw_call_data(call, 200, &b, "Message deleted successfully");
+}
 
 static int place_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
@@ -42,14 +59,16 @@ static void place_done(ngx_wagw_job_t *job)
     wagw_buf_free(&d->in_chat);
     wagw_buf_free(&d->last);
 
-    if (job->rc == WAGW_NOT_FOUND) {
+    if (job->rc == WAGW_NOT_FOUND && d->revoked) {
+        delete_answer(call);
+    } else if (job->rc == WAGW_NOT_FOUND) {
         ngx_wagw_call_fail(call, 404, "MESSAGE_NOT_FOUND", "Message not found", WAGW_STR_NULL);
     } else {
         ngx_wagw_call_store_failed(call);
     }
 }
 
-static void delete_local(ngx_wagw_call_t *call)
+static void delete_local(ngx_wagw_call_t *call, bool revoked)
 {
     delete_t *d;
 
@@ -58,6 +77,7 @@ static void delete_local(ngx_wagw_call_t *call)
         return;
     }
 
+    d->revoked = revoked;
     d->num = ngx_wagw_call_instance(call)->num;
     d->chat = ngx_wagw_param_str(call, "chatId");
     d->id = ngx_wagw_param_str(call, "messageId");
@@ -66,26 +86,26 @@ static void delete_local(ngx_wagw_call_t *call)
 
 static void delete_revoked(ngx_wagw_call_t *call, const wagw_result_t *r)
 {
-    wagw_buf_t b = {0};
-    wagw_json_t j = wagw_json(&b);
+    if (r->status == 200 || r->status == 202) {
+        delete_answer(call);
+    } else {
+        ngx_wagw_call_result(call, r);
+    }
+}
 
+/* Below a chat the row goes too (contract 3.5). */
+static void delete_revoked_row(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
     if (r->status != 200 && r->status != 202) {
         ngx_wagw_call_result(call, r);
         return;
     }
 
-    wagw_json_open(&j, '{');
-    wagw_json_key(&j, "deleted");
-    wagw_json_open(&j, '{');
-    wagw_json_kstr(&j, "messageId", ngx_wagw_param_str(call, "messageId"));
-    wagw_json_kint(&j, "count", 1);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
-
-    ngx_wagw_call_data(call, 200, &b, "Message deleted successfully");
+    call->reply = NULL;
+    delete_local(call, true);
 }
 
-static void delete_scoped(ngx_wagw_call_t *call)
+static void delete_scoped(ngx_wagw_call_t *call, void (*revoked)(ngx_wagw_call_t *call, const wagw_result_t *r))
 {
     wagw_str_t scope;
     wagw_client_info_t info;
@@ -93,7 +113,7 @@ static void delete_scoped(ngx_wagw_call_t *call)
     scope = ngx_wagw_param_str(call, "scope");
 
     if (!wagw_str_is(scope, "me") && !wagw_str_is(scope, "everyone")) {
-        delete_local(call);
+        delete_local(call, false);
         return;
     }
 
@@ -109,16 +129,16 @@ static void delete_scoped(ngx_wagw_call_t *call)
         return;
     }
 
-    call->reply = delete_revoked;
+    call->reply = revoked;
     ngx_wagw_call_command_at(call, WAGW_CMD_REVOKE, "chatId");
 }
 
 NGX_WAGW_HANDLER(message_delete)
 {
-    delete_scoped(call);
+    delete_scoped(call, delete_revoked);
 }
 
 NGX_WAGW_HANDLER(chats_message_delete)
 {
-    delete_scoped(call);
+    delete_scoped(call, delete_revoked_row);
 }

@@ -14,6 +14,7 @@ typedef struct {
     wagw_buf_t text; /* resolved chat, LID or number */
     int blocked;
     listing_details_pt details;
+    const char *message; /* of the answer */
     unsigned strict : 1; /* an unknown chat is 404 */
     unsigned map : 1;
 } listing_t;
@@ -88,7 +89,7 @@ static void listing_answer_one(ngx_wagw_call_t *call)
 
     wagw_buf_free(&l->text);
     wagw_buf_free(&l->list.next_cursor);
-    ngx_wagw_call_data(call, 200, &json, NULL);
+    ngx_wagw_call_data(call, 200, &json, l->message);
 }
 
 /* ---- messages ------------------------------------------------------------- */
@@ -525,6 +526,42 @@ static void contact_done(ngx_wagw_job_t *job)
     if (!listing_failed(call, job->rc, "CONTACT_NOT_FOUND", "Contact not found")) {
         listing_answer_one(call);
     }
+}
+
+/* The engine's answer to a change, with the contact as the store has it now; inside an op. */
+static void contact_changed(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    cJSON *data;
+    listing_t *l;
+    const char *jid;
+
+    if (r->code || r->status != 200) {
+        ngx_wagw_call_result(call, r);
+        return;
+    }
+
+    data = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
+    jid = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, "jid"));
+    ngx_wagw_param_set(call, "phoneNumber", jid ? jid : "");
+    cJSON_Delete(data);
+
+    l = listing_start(call, 1);
+    if (l) {
+        l->chat = ngx_wagw_param_str(call, "phoneNumber");
+        l->message = "Contact updated successfully";
+        ngx_wagw_call_store(call, 0, contact_run, contact_done);
+    }
+}
+
+NGX_WAGW_HANDLER(contact_update)
+{
+    call->reply = contact_changed;
+    ngx_wagw_call_command(call, WAGW_CMD_CONTACT);
+}
+
+NGX_WAGW_HANDLER(contact_put)
+{
+    ngx_wagw_call_contact_update(call);
 }
 
 NGX_WAGW_HANDLER(contacts_get)

@@ -15,6 +15,7 @@ typedef struct {
     wagw_buf_t json;
     wagw_cmd_t cmd;
     const char *field;
+    void *data; /* what the handler had in call->data */
 } lookup_t;
 
 static int lookup_run(wagw_store_t *s, ngx_wagw_job_t *job)
@@ -67,6 +68,7 @@ static void lookup_done(ngx_wagw_job_t *job)
     lookup_t *l = call->data;
 
     if (lookup_found(call, l, job->rc)) {
+        call->data = l->data;
         ngx_wagw_call_command(call, l->cmd);
     }
 }
@@ -74,6 +76,7 @@ static void lookup_done(ngx_wagw_job_t *job)
 void ngx_wagw_call_command_at(ngx_wagw_call_t *call, wagw_cmd_t cmd, const char *field)
 {
     lookup_t *l;
+    void *data = call->data;
 
     if (ngx_wagw_param_str(call, field).n) {
         ngx_wagw_call_command(call, cmd);
@@ -85,6 +88,7 @@ void ngx_wagw_call_command_at(ngx_wagw_call_t *call, wagw_cmd_t cmd, const char 
         return;
     }
 
+    l->data = data;
     l->num = ngx_wagw_call_instance(call)->num;
     l->id = ngx_wagw_param_str(call, "messageId");
     l->cmd = cmd;

@@ -301,10 +301,7 @@ NGX_WAGW_HANDLER(send_poll_vote)
 
     types_kind(call, WAGW_BUILD_POLL_VOTE);
     t->message = "Poll vote submitted successfully";
-    /* the look-up for a caller that does not name the chat has a place of its own in call->data */
-    if (ngx_wagw_param_str(call, "to").n) {
-        call->reply = types_reply;
-    }
+    call->reply = types_reply;
     ngx_wagw_call_command_at(call, WAGW_CMD_SEND_AT, "to");
 }
 

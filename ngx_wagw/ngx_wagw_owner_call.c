@@ -31,6 +31,11 @@ typedef struct {
     wagw_arena_t arena;
     char id[32]; /* message id for what this call sends */
 
+    /* where the message is that this one quotes */
+    wagw_cmd_t cmd;
+    uint32_t num;
+    wagw_buf_t quoted_chat;
+
     /* the answer while it is being stored */
     ngx_uint_t status;
     const char *content_type;
@@ -41,6 +46,7 @@ typedef struct {
     unsigned resumed : 1; /* an earlier owner began it */
     unsigned command : 1; /* an engine has it */
     unsigned overdue : 1; /* and was told that the time is over */
+    unsigned quoted : 1;  /* quoted_chat was looked up */
 } open_call_t;
 
 static struct {
@@ -102,7 +108,7 @@ static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_t
 
     /* body may be a view into these, and o goes with the call's pool */
     wagw_arena_t arena = o->arena;
-    wagw_buf_t own = o->body;
+    wagw_buf_t own = o->body, quoted = o->quoted_chat;
 
     ngx_rbtree_delete(&calls.tree, &o->node);
     ngx_queue_remove(&call->queue);
@@ -122,6 +128,7 @@ static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_t
 
     wagw_arena_free(&arena);
     wagw_buf_free(&own);
+    wagw_buf_free(&quoted);
 }
 
 /*
@@ -578,6 +585,57 @@ static void call_command_id(open_call_t *o, wagw_cmd_t cmd, cJSON *params)
     }
 }
 
+static int quoted_run(wagw_store_t *s, ngx_wagw_job_t *job)
+{
+    int rc;
+    wagw_buf_t last = {0};
+    wagw_str_t none = WAGW_STR_NULL;
+    ngx_wagw_call_t *call = job->data;
+    open_call_t *o = call->owner;
+
+    wagw_buf_reset(&o->quoted_chat);
+    rc = wagw_store_message_place(s, o->num, none, ngx_wagw_param_str(call, "quotedMessageId"), &o->quoted_chat, &last);
+    wagw_buf_wipe(&last);
+
+    return rc;
+}
+
+static void quoted_done(ngx_wagw_job_t *job)
+{
+    ngx_wagw_call_t *call = job->data;
+    open_call_t *o = call->owner;
+
+    /* what is not found, the engine says so */
+    if (job->rc != WAGW_OK && job->rc != WAGW_NOT_FOUND) {
+        ngx_wagw_call_store_failed(call);
+        return;
+    }
+
+    if (job->rc == WAGW_OK && wagw_buf_u8(&o->quoted_chat, 0) == WAGW_OK) {
+        ngx_wagw_param_set(call, "_quotedChat", (const char *)o->quoted_chat.p);
+    }
+
+    ngx_wagw_call_command(call, o->cmd);
+}
+
+/* The engine knows messages by chat and id, and a message may quote one of another chat. */
+static bool call_quotes(ngx_wagw_call_t *call, ngx_wagw_instance_t *in, wagw_cmd_t cmd)
+{
+    open_call_t *o = call->owner;
+
+    if (o->quoted || (cmd != WAGW_CMD_SEND && cmd != WAGW_CMD_PRODUCT) ||
+        ngx_wagw_param_str(call, "quotedMessageId").n == 0) {
+        return false;
+    }
+
+    o->quoted = 1;
+    o->cmd = cmd;
+    o->num = in->num;
+    ngx_wagw_call_store(call, 0, quoted_run, quoted_done);
+
+    return true;
+}
+
 void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
 {
     open_call_t *o = call->owner;
@@ -586,6 +644,10 @@ void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)
 
     if (in == NULL) {
         ngx_wagw_call_fail(call, 404, "INSTANCE_NOT_FOUND", "Instance not found", WAGW_STR_NULL);
+        return;
+    }
+
+    if (call_quotes(call, in, cmd)) {
         return;
     }
 

@@ -287,7 +287,7 @@ static int list_read(wagw_turn_t *t, const wagw_node_t *list, wagw_str_t **out, 
         j = wagw_jid_user(&j);
         rc = WAGW_OK;
         if (wagw_node_get_jid(k, "pn_jid", &pn) == WAGW_OK) {
-            rc = wagw_lid_learn(t, &j, &pn);
+            rc = wagw_lid_learn(t, &j, &pn, "server");
         }
         if (rc == WAGW_OK) {
             rc = wagw_chat_canonical(t, &j, &canon);
@@ -417,7 +417,7 @@ int wagw_blocklist_notified(wagw_turn_t *t, const wagw_node_t *b)
             continue;
         }
         if (wagw_node_get_jid(k, "pn_jid", &pn) == WAGW_OK) {
-            WAGW_TRY(wagw_lid_learn(t, &j, &pn));
+            WAGW_TRY(wagw_lid_learn(t, &j, &pn, "server"));
         }
         WAGW_TRY(blocklist_one(t, &a, &j, wagw_node_attr_is(k, "action", "block")));
     }
@@ -526,7 +526,7 @@ static int block_lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t co
     val = wagw_node_get(wagw_node_find(u, "lid"), "val");
     if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK &&
         wagw_jid_is_lid(&lid)) {
-        WAGW_TRY(wagw_lid_learn(t, &pn, &lid));
+        WAGW_TRY(wagw_lid_learn(t, &pn, &lid, "server"));
         return block_send(t, command, &lid, block);
     }
     return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");

@@ -120,6 +120,7 @@ static int chat_event_bool(wagw_app_apply_t *a, const wagw_row_chat_t *c, const 
 static int apply_archive(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__SyncActionValue__ArchiveChatAction *v)
 {
     bool archived = v->has_archived && v->archived;
+    wagw_str_t name;
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
 
@@ -131,9 +132,10 @@ static int apply_archive(wagw_app_apply_t *a, wagw_row_chat_t *c, const Wa__Sync
     if (!a->emit) {
         return WAGW_OK;
     }
+    WAGW_TRY(wagw_turn_chat_name(a->t, c, &name));
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "chatId", c->id);
-    wagw_json_kstr(&j, "chatName", c->name);
+    wagw_json_kstr(&j, "chatName", name);
     wagw_json_kbool(&j, "archived", archived);
     wagw_json_kiso(&j, "timestamp", a->t->now);
     wagw_json_close(&j);
@@ -372,7 +374,7 @@ static int apply_contact(wagw_app_apply_t *a, const wagw_app_mutation_t *m, cons
     if (!m->remove && v->contactaction) {
         name = text_of(t, v->contactaction->fullname, v->contactaction->firstname, v->contactaction->username);
         if (v->contactaction->lidjid && wagw_jid_parse(&lid, wagw_cstr(v->contactaction->lidjid)) == WAGW_OK) {
-            WAGW_TRY(wagw_lid_learn(t, &j, &lid));
+            WAGW_TRY(wagw_lid_learn(t, &j, &lid, "app-state"));
         }
     } else if (!m->remove && v->lidcontactaction) {
         name = text_of(t, v->lidcontactaction->fullname, v->lidcontactaction->firstname, v->lidcontactaction->username);
@@ -513,7 +515,7 @@ static int apply_one(wagw_app_apply_t *a, const wagw_app_mutation_t *m, const Wa
     if (m->nparts >= 2 && wagw_str_is(p[0], "pnForLidChat") && v->pnforlidchataction && v->pnforlidchataction->pnjid &&
         wagw_jid_parse(&lid, p[1]) == WAGW_OK &&
         wagw_jid_parse(&pn, wagw_cstr(v->pnforlidchataction->pnjid)) == WAGW_OK) {
-        return wagw_lid_learn(a->t, &lid, &pn);
+        return wagw_lid_learn(a->t, &lid, &pn, "app-state");
     }
     if (wagw_str_is(p[0], "status_privacy") && v->statusprivacy) {
         return wagw_story_synced(a->t, status_mode(v->statusprivacy), v->statusprivacy->userjid,

@@ -132,6 +132,9 @@ struct wagw_hist_s {
     bool missing; /* the hosts do not have it */
     uint64_t fetch;
     uint32_t chats, messages, slice_chats, slice_messages;
+    /* the chat that the chunk's messages have just made: its state follows them.  Up to the last slice, and in this one
+     */
+    char fresh[WAGW_JID_TEXT_MAX], slice_fresh[WAGW_JID_TEXT_MAX];
     wagw_arena_t arena; /* the entries of the slice */
     wagw_history_item_t *items;
     size_t nitems;

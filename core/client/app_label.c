@@ -94,22 +94,26 @@ static int label_event(wagw_app_apply_t *a, const char *name, const label_t *l, 
     int rc;
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
+    wagw_str_t called = WAGW_STR_NULL;
     wagw_row_chat_t row;
 
     if (!a->emit) {
         return WAGW_OK;
+    }
+    if (chat.n) {
+        rc = wagw_turn_chat(a->t, chat, &row);
+        if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
+            return rc;
+        }
+        row.id = chat;
+        WAGW_TRY(wagw_turn_chat_name(a->t, &row, &called));
     }
     wagw_json_open(&j, '{');
     wagw_json_kstr(&j, "labelId", l->id);
     wagw_json_kstr(&j, "labelName", l->name);
     if (chat.n) {
         wagw_json_kstr(&j, "chatId", chat);
-        rc = wagw_turn_chat(a->t, chat, &row);
-        if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
-            wagw_buf_free(&b);
-            return rc;
-        }
-        wagw_json_kstr(&j, "chatName", row.name);
+        wagw_json_kstr(&j, "chatName", called);
     } else {
         wagw_json_kint(&j, "labelColor", l->color);
     }

@@ -503,7 +503,7 @@ int wagw_receive_call(wagw_turn_t *t, const wagw_node_t *n)
     if (!offered && !wagw_node_is(k, "accept") && !wagw_node_is(k, "reject") && !wagw_node_is(k, "terminate")) {
         return WAGW_OK;
     }
-    WAGW_TRY(wagw_lid_learn_attr(t, k, &creator, "caller_lid", "caller_pn"));
+    WAGW_TRY(wagw_lid_learn_attr(t, k, &creator, "caller_lid", "caller_pn", "call"));
     rc = call_get(t, c.id, &c);
     if (rc == WAGW_OK) {
         return offered ? WAGW_OK : known_call(t, k, &c, wagw_is_me(t->c, &from));

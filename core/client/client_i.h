@@ -335,6 +335,8 @@ int wagw_turn_message_discard(wagw_turn_t *t, const wagw_row_message_t *m);
 /* The chat row after a message; unread: how many it adds. */
 int wagw_turn_chat_touch(wagw_turn_t *t, const wagw_row_message_t *m, const wagw_jid_t *chat, unsigned unread);
 int wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c);
+/* What a listing shows as the chat's name: the address book's, the chat's own, the business's, the person's, the id. */
+int wagw_turn_chat_name(wagw_turn_t *t, const wagw_row_chat_t *c, wagw_str_t *name);
 int wagw_turn_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c);
 /* SendResult of contract 1.9. */
 int wagw_send_result(wagw_turn_t *t, const wagw_row_message_t *m, uint64_t command, int status, const char *text);
@@ -375,8 +377,9 @@ int wagw_stanza_identity(wagw_turn_t *t, wagw_node_t *parent); /* <device-identi
 
 /* The twin of a person's jid (LID <-> PN, device kept); WAGW_NOT_FOUND. */
 int wagw_lid_twin(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *twin);
-/* Learns a pair; nothing when known.  Moves sessions and the chat. */
-int wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b);
+/* Learns a pair; nothing when known.  Moves sessions and the chat.  source: of the event lid.mapping; NULL for what
+ * comes in bulk (history, member lists) and for the own pair: no event. */
+int wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b, const char *source);
 /* The jid that Signal uses: LID when known (04 section 6.2). */
 int wagw_lid_signal(wagw_turn_t *t, const wagw_jid_t *device, wagw_signal_addr_t *addr);
 /* The jid in the namespace asked for; unchanged when there is none. */
@@ -388,7 +391,7 @@ bool wagw_is_this_device(const wagw_client_t *c, const wagw_jid_t *jid);
 int wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_name);
 /* Attribute <key>_lid or <key>_pn of a stanza. */
 int wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *jid, const char *lid_attr,
-                        const char *pn_attr);
+                        const char *pn_attr, const char *source);
 
 typedef struct {
     wagw_jid_t *jids; /* in the namespace asked for, device 0 included */

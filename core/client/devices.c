@@ -138,7 +138,7 @@ static int user_answer(wagw_turn_t *t, const wagw_node_t *n)
     user = wagw_jid_user(&user);
     val = wagw_node_get(wagw_node_find(n, "lid"), "val");
     if (val.n && wagw_jid_parse(&lid, val) == WAGW_OK && wagw_jid_is_lid(&lid)) {
-        WAGW_TRY(wagw_lid_learn(t, &user, &lid));
+        WAGW_TRY(wagw_lid_learn(t, &user, &lid, "usync"));
     }
     list = wagw_node_find(wagw_node_find(n, "devices"), "device-list");
     if (list == NULL || wagw_node_find(wagw_node_find(n, "devices"), "error")) {

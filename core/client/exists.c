@@ -67,7 +67,7 @@ static int exists_user(wagw_turn_t *t, const wagw_node_t *u, char phone[32], exi
     }
     jid = wagw_jid_user(&jid);
     if (wagw_node_get_jid(u, "pn_jid", &pn) == WAGW_OK) {
-        WAGW_TRY(wagw_lid_learn(t, &jid, &pn));
+        WAGW_TRY(wagw_lid_learn(t, &jid, &pn, "usync"));
     }
     WAGW_TRY(wagw_lid_in(t, &jid, false, &e->jid));
     WAGW_TRY(wagw_lid_in(t, &jid, true, &e->lid));
@@ -200,7 +200,7 @@ static int lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     val = wagw_node_get(wagw_node_find(u, "lid"), "val");
     if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK &&
         wagw_jid_is_lid(&lid)) {
-        WAGW_TRY(wagw_lid_learn(t, &pn, &lid));
+        WAGW_TRY(wagw_lid_learn(t, &pn, &lid, "usync"));
         return command ? lid_reply(t, command, &pn, &lid) : WAGW_OK;
     }
     return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");

@@ -417,7 +417,7 @@ int wagw_group_notification(wagw_turn_t *t, const wagw_node_t *n)
         return WAGW_OK;
     }
     if (wagw_node_get_jid(n, "participant", &c.actor) == WAGW_OK) {
-        WAGW_TRY(wagw_lid_learn_attr(t, n, &c.actor, "participant_lid", "participant_pn"));
+        WAGW_TRY(wagw_lid_learn_attr(t, n, &c.actor, "participant_lid", "participant_pn", "group"));
         WAGW_TRY(wagw_chat_canonical(t, &c.actor, &c.actor));
     } else {
         memset(&c.actor, 0, sizeof(c.actor));

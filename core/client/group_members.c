@@ -133,7 +133,7 @@ static int requests_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t com
         if (wagw_node_get_jid(r, "jid", &jid) != WAGW_OK || !wagw_jid_is_person(&jid)) {
             continue;
         }
-        rc = wagw_node_get_jid(r, "phone_number", &alt) == WAGW_OK ? wagw_lid_learn(t, &jid, &alt) : WAGW_OK;
+        rc = wagw_node_get_jid(r, "phone_number", &alt) == WAGW_OK ? wagw_lid_learn(t, &jid, &alt, NULL) : WAGW_OK;
         rc = rc == WAGW_OK ? wagw_group_person(t, &jid, &who) : rc;
         if (rc == WAGW_AGAIN) {
             again = rc;

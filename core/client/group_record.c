@@ -207,7 +207,7 @@ int wagw_group_participant(wagw_turn_t *t, const wagw_node_t *p, bool lid, wagw_
     }
     *out = wagw_jid_user(out);
     if (wagw_node_get_jid(p, wagw_jid_is_lid(out) ? "phone_number" : "lid", &alt) == WAGW_OK) {
-        rc = wagw_lid_learn(t, out, &alt);
+        rc = wagw_lid_learn(t, out, &alt, NULL);
         if (rc == WAGW_OK && wagw_jid_is_lid(out) != lid) {
             *out = wagw_jid_user(&alt);
         }
@@ -239,7 +239,7 @@ static int named(wagw_turn_t *t, const wagw_node_t *n, const char *attr, const c
         return WAGW_OK;
     }
     *out = wagw_jid_user(out);
-    return wagw_node_get_jid(n, pn_attr, &pn) == WAGW_OK ? wagw_lid_learn(t, out, &pn) : WAGW_OK;
+    return wagw_node_get_jid(n, pn_attr, &pn) == WAGW_OK ? wagw_lid_learn(t, out, &pn, NULL) : WAGW_OK;
 }
 
 bool wagw_group_approval(const wagw_node_t *n)

@@ -234,6 +234,7 @@ static int slice_run(wagw_turn_t *t, wagw_item_t *item)
         return WAGW_OK;
     }
     h->slice_chats = h->slice_messages = 0;
+    memcpy(h->slice_fresh, h->fresh, sizeof(h->fresh));
     for (size_t i = 0; i < h->nitems; i++) {
         rc = wagw_history_apply(t, h, &h->items[i]);
         if (rc == WAGW_AGAIN) {
@@ -263,6 +264,7 @@ static void slice_done(wagw_client_t *c, wagw_item_t *item, int rc)
     }
     h->chats += h->slice_chats;
     h->messages += h->slice_messages;
+    memcpy(h->fresh, h->slice_fresh, sizeof(h->fresh));
     hist_reset_slice(h);
     next_at(c, 1);
 }

@@ -164,6 +164,22 @@ static int push_name(wagw_turn_t *t, const wagw_jid_t *who, wagw_str_t name)
     return rc == WAGW_OK || rc == WAGW_NOT_FOUND ? wagw_contact_seen(t, who, name) : rc;
 }
 
+static int fresh_chat(wagw_turn_t *t, wagw_hist_t *h, wagw_str_t chat)
+{
+    int rc;
+    wagw_row_chat_t c;
+
+    rc = wagw_turn_chat(t, chat, &c);
+    if (rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    if (chat.n < sizeof(h->slice_fresh)) {
+        memcpy(h->slice_fresh, chat.p, chat.n);
+        h->slice_fresh[chat.n] = '\0';
+    }
+    return WAGW_OK;
+}
+
 static int apply_message(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t *it)
 {
     int rc;
@@ -250,6 +266,7 @@ static int apply_message(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item
     WAGW_TRY(put_receipts(t, &row, m));
     WAGW_TRY(put_reactions(t, &row, m));
     if (!wagw_jid_is_status(&wire)) {
+        WAGW_TRY(fresh_chat(t, h, row.chat));
         WAGW_TRY(wagw_turn_chat_touch(t, &row, &chat, 0));
     }
     return m->from_me || m->push_name.n == 0 ? WAGW_OK : push_name(t, &author, m->push_name);
@@ -287,6 +304,7 @@ static int contact_name(wagw_turn_t *t, const wagw_jid_t *who, wagw_str_t name)
 static int apply_chat(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t *it)
 {
     int rc;
+    bool fresh;
     wagw_jid_t chat, twin;
     wagw_row_chat_t row;
     wagw_history_chat_t c;
@@ -305,6 +323,7 @@ static int apply_chat(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t 
         return WAGW_OK;
     }
     row.id = wagw_jid_str(&t->arena, &chat);
+    fresh = rc == WAGW_NOT_FOUND || wagw_str_eq(row.id, wagw_cstr(h->slice_fresh));
     if (wagw_jid_is_person(&chat)) {
         *(wagw_jid_is_lid(&chat) ? &row.lid : &row.pn) = row.id;
         rc = wagw_lid_twin(t, &chat, &twin);
@@ -328,7 +347,8 @@ static int apply_chat(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t 
     if (row.last_ms == 0) {
         row.last_ms = c.last_ms;
     }
-    if (h->notice.type == WAGW_SYNC_BOOTSTRAP) {
+    /* of a chat that is known here, only the first sync knows better */
+    if (h->notice.type == WAGW_SYNC_BOOTSTRAP || (fresh && h->notice.type != WAGW_SYNC_ON_DEMAND)) {
         row.unread = c.unread > row.unread ? c.unread : row.unread;
         row.marked_unread = row.marked_unread || c.marked_unread;
         row.archived = c.archived;
@@ -375,7 +395,7 @@ int wagw_history_apply(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t
         }
         pn = wagw_jid_user(&pn);
         lid = wagw_jid_user(&lid);
-        return wagw_lid_learn(t, &pn, &lid);
+        return wagw_lid_learn(t, &pn, &lid, NULL);
     case WAGW_HISTORY_MESSAGE:
     case WAGW_HISTORY_STATUS:
         return apply_message(t, h, it);

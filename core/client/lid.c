@@ -72,7 +72,20 @@ int wagw_lid_twin(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *twin)
     return WAGW_OK;
 }
 
-int wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b)
+static int told(wagw_turn_t *t, const wagw_jid_t *lid, const wagw_jid_t *pn, const char *source)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+
+    wagw_json_open(&j, '{');
+    wagw_json_kstr(&j, "lid", wagw_jid_str(&t->arena, lid));
+    wagw_json_kcstr(&j, "phoneNumber", pn->user);
+    wagw_json_kcstr(&j, "source", source);
+    wagw_json_close(&j);
+    return wagw_event_emit(t, "lid.mapping", wagw_jid_str(&t->arena, pn), &b);
+}
+
+int wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b, const char *source)
 {
     int rc;
     wagw_str_t v, old;
@@ -114,6 +127,9 @@ int wagw_lid_learn(wagw_turn_t *t, const wagw_jid_t *a, const wagw_jid_t *b)
     /* what was stored while only the LID was known moves to the phone form */
     la = wagw_jid_user(lid);
     pa = wagw_jid_user(pn);
+    if (source && !wagw_is_me(t->c, &pa)) {
+        WAGW_TRY(told(t, &la, &pa, source));
+    }
     return wagw_txn_op(&t->txn, WAGW_OP_CHAT_MERGE, wagw_jid_str(&t->arena, &la), wagw_jid_str(&t->arena, &pa));
 }
 
@@ -162,7 +178,7 @@ int wagw_chat_canonical(wagw_turn_t *t, const wagw_jid_t *jid, wagw_jid_t *out)
 }
 
 int wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *jid, const char *lid_attr,
-                        const char *pn_attr)
+                        const char *pn_attr, const char *source)
 {
     wagw_jid_t alt;
     const char *attr = wagw_jid_is_lid(jid) ? pn_attr : lid_attr;
@@ -170,7 +186,7 @@ int wagw_lid_learn_attr(wagw_turn_t *t, const wagw_node_t *n, const wagw_jid_t *
     if (!wagw_jid_is_person(jid) || !wagw_node_has(n, attr) || wagw_node_get_jid(n, attr, &alt) != WAGW_OK) {
         return WAGW_OK;
     }
-    return wagw_lid_learn(t, jid, &alt);
+    return wagw_lid_learn(t, jid, &alt, source);
 }
 
 int wagw_contact_seen(wagw_turn_t *t, const wagw_jid_t *jid, wagw_str_t push_name)

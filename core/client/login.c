@@ -123,7 +123,7 @@ int wagw_login_success(wagw_turn_t *t, const wagw_node_t *n)
                 return WAGW_NOMEM;
             }
             creds->lid = lid;
-            WAGW_TRY(wagw_lid_learn(t, &creds->jid, &lid));
+            WAGW_TRY(wagw_lid_learn(t, &creds->jid, &lid, NULL));
         }
     }
     WAGW_TRY(wagw_turn_then(t, success_then, &offset, sizeof(offset)));

@@ -47,7 +47,7 @@ static int author_in(wagw_turn_t *t, const wagw_made_t *m, const wagw_row_messag
         *out = m->self;
         return WAGW_OK;
     }
-    if (wagw_jid_parse(&j, row->sender.n ? row->sender : m->chat) != WAGW_OK) {
+    if (wagw_jid_parse(&j, row->sender.n ? row->sender : row->chat.n ? row->chat : m->chat) != WAGW_OK) {
         return WAGW_MALFORMED;
     }
     WAGW_TRY(wagw_lid_in(t, &j, m->lid, out));
@@ -94,16 +94,24 @@ static int build_mentions(wagw_turn_t *t, const cJSON *params, wagw_made_t *m, w
     return WAGW_OK;
 }
 
-/* quotedMessageId: the stored message; quoted{}: what the caller says of it. */
+/* quotedMessageId: the stored message, of this chat or (_quotedChat: the owner looked) of another; quoted{}: what the
+ * caller says of it. */
 static int build_quoted(wagw_turn_t *t, const wagw_job_t *job, wagw_made_t *m, wagw_build_t *b, wagw_row_message_t *row)
 {
     int rc;
-    wagw_str_t id = wagw_param_str(job->params, "quotedMessageId");
+    wagw_jid_t from;
+    wagw_str_t id = wagw_param_str(job->params, "quotedMessageId"), chat = wagw_param_str(job->params, "_quotedChat");
 
     if (id.n == 0) {
         return WAGW_OK;
     }
     rc = wagw_turn_message_find(t, m->chat, id, row, NULL);
+    if (rc == WAGW_NOT_FOUND && chat.n && wagw_jid_parse(&from, chat) == WAGW_OK) {
+        WAGW_TRY(wagw_chat_canonical(t, &from, &from));
+        chat = wagw_jid_str(&t->arena, &from);
+        rc = wagw_turn_message_find(t, chat, id, row, NULL);
+        b->quoted_elsewhere = !wagw_str_eq(chat, m->chat);
+    }
     if (rc == WAGW_NOT_FOUND) {
         if (cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(job->params, "quoted"))) {
             return WAGW_OK;

@@ -99,7 +99,7 @@ static int notify_devices(wagw_turn_t *t, const wagw_node_t *n)
     }
     user = wagw_jid_user(&user);
     if (wagw_node_get_jid(n, "lid", &lid) == WAGW_OK) {
-        WAGW_TRY(wagw_lid_learn(t, &user, &lid));
+        WAGW_TRY(wagw_lid_learn(t, &user, &lid, "notification"));
     }
     for (k = n->content == WAGW_CONTENT_NODES ? n->child : NULL; k; k = k->next) {
         if (wagw_node_is(k, "add") || wagw_node_is(k, "remove") || wagw_node_is(k, "update")) {
@@ -186,7 +186,7 @@ static int notify_encrypt(wagw_turn_t *t, const wagw_node_t *n)
         wagw_jid_t lid;
 
         if (wagw_node_get_jid(n, "lid", &lid) == WAGW_OK) {
-            WAGW_TRY(wagw_lid_learn(t, &user, &lid));
+            WAGW_TRY(wagw_lid_learn(t, &user, &lid, "notification"));
         }
     }
     wagw_client_log(t->c, WAGW_LOG_NOTICE, "a contact's identity changed");

@@ -415,7 +415,7 @@ int wagw_pair_success(wagw_turn_t *t, const wagw_node_t *iq)
     }
 
     if (!wagw_jid_empty(&lid)) {
-        WAGW_TRY(wagw_lid_learn(t, &jid, &lid));
+        WAGW_TRY(wagw_lid_learn(t, &jid, &lid, NULL));
         phone = wagw_jid_user(&lid);
         addr = wagw_signal_addr(&phone);
         n = wagw_signal_key(key, &addr);

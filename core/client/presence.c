@@ -291,7 +291,7 @@ static int pair_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
     val = wagw_node_get(wagw_node_find(u, "lid"), "val");
     if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK) {
-        return wagw_lid_learn(t, &pn, &lid);
+        return wagw_lid_learn(t, &pn, &lid, "usync");
     }
     return WAGW_OK;
 }

@@ -221,7 +221,7 @@ int wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n)
 
     WAGW_TRY(wagw_chat_canonical(t, &from, &chat));
     if (wagw_node_get_jid(n, "participant", &user) == WAGW_OK) {
-        WAGW_TRY(wagw_lid_learn_attr(t, n, &user, "participant_lid", "participant_pn"));
+        WAGW_TRY(wagw_lid_learn_attr(t, n, &user, "participant_lid", "participant_pn", "receipt"));
     } else {
         user = from;
     }

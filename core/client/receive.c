@@ -197,7 +197,7 @@ static int envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
             return WAGW_MALFORMED;
         }
         in->from_me = wagw_is_me(c, &in->sender);
-        WAGW_TRY(wagw_lid_learn_attr(t, n, &in->sender, "participant_lid", "participant_pn"));
+        WAGW_TRY(wagw_lid_learn_attr(t, n, &in->sender, "participant_lid", "participant_pn", "message"));
         in->wire_chat = in->from;
         if (!in->group && !in->status && !in->from_me) {
             in->wire_chat = wagw_jid_user(&in->sender); /* a broadcast list is the author's direct chat */
@@ -212,13 +212,13 @@ static int envelope(wagw_turn_t *t, const wagw_node_t *n, wagw_incoming_t *in)
             }
             in->from_me = true;
             in->wire_chat = wagw_jid_is_person(&recipient) ? wagw_jid_user(&recipient) : recipient;
-            WAGW_TRY(wagw_lid_learn_attr(t, n, &recipient, "peer_recipient_lid", "peer_recipient_pn"));
-            WAGW_TRY(wagw_lid_learn_attr(t, n, &recipient, "recipient_lid", "recipient_pn"));
+            WAGW_TRY(wagw_lid_learn_attr(t, n, &recipient, "peer_recipient_lid", "peer_recipient_pn", "message"));
+            WAGW_TRY(wagw_lid_learn_attr(t, n, &recipient, "recipient_lid", "recipient_pn", "message"));
         } else {
             in->from_me = own;
             in->wire_chat = wagw_jid_is_person(&in->from) ? wagw_jid_user(&in->from) : in->from;
             if (!own) {
-                WAGW_TRY(wagw_lid_learn_attr(t, n, &in->from, "sender_lid", "sender_pn"));
+                WAGW_TRY(wagw_lid_learn_attr(t, n, &in->from, "sender_lid", "sender_pn", "message"));
             }
         }
     }

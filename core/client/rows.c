@@ -151,6 +151,36 @@ int wagw_turn_chat(wagw_turn_t *t, wagw_str_t chat, wagw_row_chat_t *c)
     return wagw_row_chat_decode(c, copy);
 }
 
+int wagw_turn_chat_name(wagw_turn_t *t, const wagw_row_chat_t *c, wagw_str_t *name)
+{
+    int rc;
+    wagw_str_t v, names[4];
+    const uint8_t *at;
+    wagw_row_contact_t k = {0};
+
+    rc = wagw_txn_get(&t->txn, WAGW_REC_CONTACT, c->id, &v);
+    if (rc == WAGW_OK) {
+        v = wagw_arena_str(&t->arena, v);
+        rc = wagw_row_contact_decode(&k, v);
+    }
+    if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
+        return rc;
+    }
+    names[0] = k.name;
+    names[1] = c->name;
+    names[2] = k.verified_name;
+    names[3] = k.push_name;
+    for (unsigned i = 0; i < 4; i++) {
+        if (names[i].n) {
+            *name = names[i];
+            return WAGW_OK;
+        }
+    }
+    at = c->id.n ? memchr(c->id.p, '@', c->id.n) : NULL;
+    *name = at ? wagw_str(c->id.p, (size_t)(at - c->id.p)) : c->id;
+    return WAGW_OK;
+}
+
 int wagw_turn_chat_put(wagw_turn_t *t, const wagw_row_chat_t *c)
 {
     int rc;

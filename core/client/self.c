@@ -34,7 +34,7 @@ static int lid_mappings(wagw_turn_t *t, wagw_str_t bytes)
         if (a.p && b.p) {
             pn = wagw_jid_make((const char *)a.p, WAGW_SRV_USER, 0);
             lid = wagw_jid_make((const char *)b.p, WAGW_SRV_LID, 0);
-            rc = wagw_lid_learn(t, &lid, &pn);
+            rc = wagw_lid_learn(t, &lid, &pn, NULL);
         }
     }
     if (rc == WAGW_OK && p->has_chatdbmigrationtimestamp && p->chatdbmigrationtimestamp &&

@@ -181,7 +181,7 @@ int wagw_token_received(wagw_turn_t *t, const wagw_node_t *n)
         return WAGW_OK;
     }
     if (wagw_node_get_jid(n, "sender_lid", &lid) == WAGW_OK) {
-        WAGW_TRY(wagw_lid_learn(t, &from, &lid));
+        WAGW_TRY(wagw_lid_learn(t, &from, &lid, "server"));
     }
     WAGW_TRY(token_key(t, &from, &key));
     for (tok = wagw_node_find(wagw_node_find(n, "tokens"), "token"); tok; tok = wagw_node_find_next(tok, "token")) {

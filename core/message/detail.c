@@ -43,6 +43,27 @@ void wagw_detail_uint(wagw_json_t *j, const char *key, const void *m, const char
     }
 }
 
+/* Members that are there for every kind of media (contract 3.4). */
+static void wagw_detail_media_str(wagw_json_t *j, const char *key, const char *s)
+{
+    if (s && *s) {
+        wagw_json_kcstr(j, key, s);
+    } else {
+        wagw_json_knull(j, key);
+    }
+}
+
+static void wagw_detail_media_uint(wagw_json_t *j, const char *key, const void *m, const char *name)
+{
+    uint64_t v;
+
+    if (wagw_pb_uint(m, name, &v)) {
+        wagw_json_kint(j, key, (int64_t)v);
+    } else {
+        wagw_json_knull(j, key);
+    }
+}
+
 static void wagw_detail_bool(wagw_json_t *j, const char *key, const void *m, const char *name)
 {
     uint64_t v;
@@ -162,6 +183,7 @@ wagw_str_t wagw_detail_media(wagw_arena_t *a, const wagw_open_t *o)
     wagw_buf_t b = {0};
     wagw_json_t j;
     const char *name;
+    wagw_str_t hash;
 
     if (o->kind != WAGW_KIND_MEDIA) {
         return WAGW_STR_NULL;
@@ -169,17 +191,23 @@ wagw_str_t wagw_detail_media(wagw_arena_t *a, const wagw_open_t *o)
 
     j = wagw_json(&b);
     wagw_json_open(&j, '{');
-    wagw_detail_str(&j, "mimetype", wagw_pb_str(o->sub, "mimetype"));
-    wagw_detail_uint(&j, "size", o->sub, "fileLength");
+    wagw_detail_media_str(&j, "mimetype", wagw_pb_str(o->sub, "mimetype"));
+    wagw_detail_media_uint(&j, "size", o->sub, "fileLength");
 
     name = wagw_pb_str(o->sub, "fileName");
-    wagw_detail_str(&j, "fileName", name && *name ? name : wagw_pb_str(o->sub, "title"));
+    wagw_detail_media_str(&j, "fileName", name && *name ? name : wagw_pb_str(o->sub, "title"));
 
-    wagw_detail_uint(&j, "duration", o->sub, "seconds");
-    wagw_detail_uint(&j, "width", o->sub, "width");
-    wagw_detail_uint(&j, "height", o->sub, "height");
+    wagw_detail_media_uint(&j, "duration", o->sub, "seconds");
+    wagw_detail_media_uint(&j, "width", o->sub, "width");
+    wagw_detail_media_uint(&j, "height", o->sub, "height");
+
+    if (wagw_pb_bytes(o->sub, "fileSha256", &hash) && hash.n) {
+        wagw_detail_bytes(&j, "sha256", o->sub, "fileSha256");
+    } else {
+        wagw_json_knull(&j, "sha256");
+    }
+
     wagw_detail_uint(&j, "pages", o->sub, "pageCount");
-    wagw_detail_bytes(&j, "sha256", o->sub, "fileSha256");
     wagw_detail_bool(&j, "gif", o->sub, "gifPlayback");
     wagw_detail_bool(&j, "animated", o->sub, "isAnimated");
 

@@ -207,8 +207,9 @@ static int wagw_draft_quote_chat(const wagw_draft_t *d, Wa__ContextInfo *c)
 
     from = wagw_jid_user(&from);
 
-    if (wagw_jid_same_user(&from, &to) ||
-        (wagw_jid_is_person(&from) && wagw_jid_is_person(&to) && from.server != to.server)) {
+    if (!d->b->quoted_elsewhere &&
+        (wagw_jid_same_user(&from, &to) ||
+         (wagw_jid_is_person(&from) && wagw_jid_is_person(&to) && from.server != to.server))) {
         return WAGW_OK;
     }
 

@@ -58,6 +58,7 @@ typedef struct {
     uint32_t expiration;              /* s, 0 off */
     const wagw_row_message_t *quoted; /* stored message, or NULL: params.quoted may describe it */
     wagw_jid_t quoted_author;         /* wire form */
+    bool quoted_elsewhere;            /* it is of another chat, whatever the two jids look like */
     const wagw_row_message_t *target; /* of reaction, edit, revoke, forward */
     wagw_jid_t target_author;         /* wire form */
     const wagw_jid_t *mentions;       /* resolved into the stanza's namespace */

@@ -108,7 +108,7 @@ void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_
     wagw_json_kstr(j, "chatId", m->chat);
     wagw_json_kstr(j, "messageId", m->id);
     wagw_json_kbool(j, "fromMe", m->from_me);
-    wagw_object_side(j, "from", m->from_me ? self : m->chat);
+    wagw_object_side(j, "from", m->from_me ? self : shared && m->sender.n ? m->sender : m->chat);
     wagw_object_side(j, "to", m->from_me ? m->chat : self);
     wagw_json_kbool(j, "isGroup", group);
 

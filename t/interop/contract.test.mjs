@@ -140,3 +140,113 @@ test('markReadOnReceive: what was marked read does not count as unread', async (
   await incoming('not yet');
   assert.equal((await gw.ok('GET', `/api/chats/${me.id}/${a.phone}`)).unreadCount, 1);
 });
+
+test('a message of another chat is quoted with the chat it lives in', async () => {
+  const group = (await a.sock.groupCreate('Quotes', [pn(me.phone)])).id;
+  await gw.send(me.id, group, 'first');
+  await a.message('first');
+  const asked = await a.send(group, 'asked in the group');
+  await gw.event('message.received', d => d.messageId === asked.key.id);
+
+  const answer = await gw.send(me.id, a.phone, 'answered in private', { quotedMessageId: asked.key.id });
+  let c = (await a.message('answered in private')).message.extendedTextMessage.contextInfo;
+  assert.equal(c.stanzaId, asked.key.id);
+  assert.equal(c.remoteJid, group);
+  assert.ok([a.lidUser, pn(a.phone)].includes(c.participant), c.participant);
+  assert.equal(c.quotedMessage.extendedTextMessage?.text ?? c.quotedMessage.conversation, 'asked in the group');
+  const row = await gw.ok('GET', `/api/message/${me.id}/${answer.messageId}`);
+  assert.equal(row.quoted.id, asked.key.id);
+
+  // the other way round, and within one chat without a chat
+  await gw.send(me.id, group, 'told to all', { quotedMessageId: answer.messageId });
+  c = (await a.message('told to all')).message.extendedTextMessage.contextInfo;
+  assert.equal(c.stanzaId, answer.messageId);
+  assert.ok(c.remoteJid && c.remoteJid !== group, c.remoteJid);
+  await gw.send(me.id, group, 'here', { quotedMessageId: asked.key.id });
+  c = (await a.message('here')).message.extendedTextMessage.contextInfo;
+  assert.deepEqual([c.stanzaId, c.remoteJid || null], [asked.key.id, null]);
+  const none = await gw.call('POST', '/api/message/send/text', { instanceId: me.id, to: a.phone, message: 'x', quotedMessageId: 'NOPE' });
+  assert.deepEqual([none.status, none.body.code], [404, 'MESSAGE_NOT_FOUND']);
+
+  // the author of a group's message, in the row as in the event
+  const stored = await gw.ok('GET', `/api/message/${me.id}/${asked.key.id}`);
+  const told = gw.events.find(e => e.event === 'message.received' && e.data.messageId === asked.key.id).data;
+  for (const d of [stored, told]) assert.deepEqual([d.from, d.participant, d.chatId], [pn(a.phone), pn(a.phone), group]);
+});
+
+test('a vote without the chat: the poll is found, the sentence is the vote\'s', async () => {
+  const poll = await a.send(pn(me.phone), { poll: { name: 'Tea?', values: ['yes', 'no'], selectableCount: 1 } });
+  await gw.event('message.received', d => d.messageId === poll.key.id);
+  const vote = { instanceId: me.id, pollMessageId: poll.key.id, selectedOptions: ['yes'] };
+  for (const more of [{}, { chatId: a.phone }]) {
+    const r = await gw.call('POST', '/api/message/send/poll-vote', { ...vote, ...more });
+    assert.deepEqual([r.status, r.body.message], [200, 'Poll vote submitted successfully']);
+  }
+  const none = await gw.call('POST', '/api/message/send/poll-vote', { ...vote, pollMessageId: 'NOPE' });
+  assert.deepEqual([none.status, none.body.code], [404, 'MESSAGE_NOT_FOUND']);
+});
+
+test('media: all members are there, what is not known is null', async () => {
+  const id = await a.sock.relayMessage(pn(me.phone), {
+    documentMessage: { mimetype: 'text/plain', fileLength: 9, fileName: 'a.txt', fileSha256: Buffer.alloc(32, 1), mediaKey: Buffer.alloc(32, 2), directPath: '/v/t62' },
+  }, {});
+  const { data } = await gw.event('message.received', d => d.messageId === id);
+  for (const { media } of [data, await gw.ok('GET', `/api/message/${me.id}/${id}`)]) {
+    assert.deepEqual({ ...media, sha256: typeof media.sha256 },
+      { mimetype: 'text/plain', size: 9, fileName: 'a.txt', duration: null, width: null, height: null, sha256: 'string' });
+  }
+});
+
+test('deleted for everyone below the chat: revoked at the other end, the row is gone', async () => {
+  const kept = await gw.send(me.id, a.phone, 'stays');
+  const r = await gw.send(me.id, a.phone, 'goes');
+  await a.message('goes');
+  const where = `/api/chats/${me.id}/${a.phone}/messages/${r.messageId}`;
+  const gone = await gw.call('DELETE', where);
+  assert.deepEqual([gone.status, gone.body.data, gone.body.message],
+    [200, { deleted: { messageId: r.messageId, count: 1 } }, 'Message deleted successfully']);
+  await a.message(m => m.message?.protocolMessage?.key?.id === r.messageId, 'the revocation');
+  for (const [method, code] of [['GET', 404], ['DELETE', 404]]) assert.equal((await gw.call(method, where)).status, code);
+  assert.equal((await gw.ok('GET', `/api/chats/${me.id}/${a.phone}`)).lastMessage, 'stays');
+  assert.equal((await gw.ok('GET', `/api/message/${me.id}/${kept.messageId}`)).body, 'stays');
+
+  const other = await gw.send(me.id, a.phone, 'revoked by its id');
+  await gw.ok('DELETE', `/api/message/${me.id}/${other.messageId}?scope=everyone`);
+  assert.equal((await gw.ok('GET', `/api/message/${me.id}/${other.messageId}`)).isRevoked, true);
+});
+
+test('a contact that is changed answers as GET does', async () => {
+  const get = () => gw.ok('GET', `/api/contacts/${me.id}?phoneNumber=${a.phone}`);
+  for (const [where, body, name] of [
+    ['update', { phone: a.phone, firstName: 'Anna', fullName: 'Anna One' }, 'Anna One'],
+    [a.phone, { name: 'Anna Two' }, 'Anna Two']]) {
+    const r = await gw.call('PUT', `/api/contacts/${me.id}/${where}`, body);
+    assert.deepEqual([r.status, r.body.message, r.body.data.name], [200, 'Contact updated successfully', name]);
+    assert.deepEqual(r.body.data, await get());
+    assert.deepEqual(Object.keys(r.body.data).sort(),
+      ['isBlocked', 'isBusiness', 'isMe', 'jid', 'lid', 'name', 'phoneNumber', 'pushName', 'verifiedName']);
+  }
+
+  // that name is the chat's, in events too
+  const from = gw.events.length;
+  await gw.ok('POST', `/api/chats/${me.id}/${a.phone}/archive`);
+  const e = await gw.until(() => gw.events.slice(from).find(x => x.event === 'chat.archive'), 'chat.archive');
+  assert.equal(e.data.chatName, (await gw.ok('GET', `/api/chats/${me.id}/${a.phone}`)).name);
+  assert.equal(e.data.chatName, 'Anna Two');
+  await gw.ok('POST', `/api/chats/${me.id}/${a.phone}/unarchive`);
+});
+
+test('a number that is learnt for a LID is an event, once', async () => {
+  const bea = await sandbox.post('/mock-user', { name: 'Bea Learnt', autoReceipt: true });
+  const { id } = await sandbox.post('/mock-user/send', { from: 'Bea Learnt', to: me.phone, text: 'hi' });
+  await gw.event('message.received', d => d.messageId === id);
+  const lid = bea.lid.replace(/:\d+@/, '@');
+  const e = await gw.event('lid.mapping', d => d.lid === lid);
+  assert.equal(e.data.phoneNumber, bea.phone);
+  assert.equal(e.data.source, 'message');
+  const again = await sandbox.post('/mock-user/send', { from: 'Bea Learnt', to: me.phone, text: 'hi again' });
+  await gw.event('message.received', d => d.messageId === again.id);
+  assert.equal(gw.events.filter(x => x.event === 'lid.mapping' && x.data.lid === lid).length, 1);
+  assert.equal(gw.events.filter(x => x.event === 'lid.mapping' && x.data.phoneNumber === me.phone).length, 0, 'not the own pair');
+  assert.equal((await gw.ok('GET', `/api/contacts/${me.id}/lids/${lid}`)).phoneNumber, bea.phone);
+});

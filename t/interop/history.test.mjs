@@ -105,11 +105,20 @@ test('a recent chunk as a blob: what is known is not doubled, what is live is no
     syncType: 3,
     conversations: [
       { id: pn(PHONE), messages: [text(pn(PHONE), 'H3', 'newest', now - 100), text(pn(PHONE), 'H0', 'older still', now - 500)] },
-      { id: pn(anna.phone), messages: [text(pn(anna.phone), live.key.id, 'forged', now - 5), text(pn(anna.phone), 'A1', 'before', now - 1000)] },
+      {
+        id: pn('4915100007001'), unreadCount: 3, archived: true, pinned: now - 40, muteEndTime: (now + 7200) * 1000,
+        messages: [text(pn('4915100007001'), 'N2', 'new here', now - 600), text(pn('4915100007001'), 'N1', 'before', now - 601)],
+      },
+      { id: pn(anna.phone), unreadCount: 9, archived: true, messages: [text(pn(anna.phone), live.key.id, 'forged', now - 5), text(pn(anna.phone), 'A1', 'before', now - 1000)] },
     ],
   }, { inline: false });
-  const e = await done('RECENT', 2);
+  const e = await done('RECENT', 4);
   assert.equal(e.data.done, true);
+  // a chat that first comes with such a chunk comes with its state; one that is known keeps its own
+  const first = await gw.ok('GET', `/api/chats/${me.id}/4915100007001`);
+  assert.deepEqual([first.unreadCount, first.archived, first.pinned, Date.parse(first.mutedUntil)], [3, true, true, (now + 7200) * 1000]);
+  const known = await gw.ok('GET', `/api/chats/${me.id}/${anna.phone}`);
+  assert.deepEqual([known.unreadCount, known.archived], [1, false]);
   assert.equal((await gw.ok('GET', `/api/message/${me.id}/${live.key.id}`)).body, 'live');
   const chat = await gw.ok('GET', `/api/chats/${me.id}/${PHONE}`);
   assert.equal(chat.messageCount, 4);
