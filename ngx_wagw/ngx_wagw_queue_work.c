@@ -454,7 +454,8 @@ static cJSON *work_event_data(ngx_wagw_work_t *w)
 {
     ngx_wagw_sends_t *j = w->sends;
     uint32_t pending = j->pending - w->n;
-    cJSON *d = cJSON_CreateObject();
+    const char *ref;
+    cJSON *d = cJSON_CreateObject(), *content;
 
     cJSON_AddStringToObject(d, "jobId", j->id);
 
@@ -463,6 +464,13 @@ static cJSON *work_event_data(ngx_wagw_work_t *w)
         cJSON_AddStringToObject(d, "to", j->to ? j->to : "");
         cJSON_AddStringToObject(d, "error", w->error);
         cJSON_AddStringToObject(d, "code", w->code);
+        content = work_json(w->row.content);
+        ref = cJSON_GetStringValue(
+            cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(content, "params"), "ref"));
+        if (ref) {
+            cJSON_AddStringToObject(d, "ref", ref);
+        }
+        cJSON_Delete(content);
         return d;
     }
 
@@ -531,6 +539,20 @@ void ngx_wagw_queue_told(uint64_t serial, const wagw_result_t *r)
     }
 }
 
+static void work_rest_done(ngx_wagw_job_t *job)
+{
+    ngx_wagw_work_t *w = job->data;
+
+    if (w->q->in && job->rc == WAGW_OK) {
+        work_tell(w);
+    } else if (w->q->in && job->rc == WAGW_NOT_FOUND) {
+        w->sends->pending = 0;
+        work_end(w, 0);
+    } else {
+        work_retry(w);
+    }
+}
+
 ngx_int_t ngx_wagw_work_rest(ngx_wagw_sendq_t *q, ngx_wagw_sends_t *j, wagw_item_status_t status, const char *code,
                              const char *error)
 {
@@ -545,7 +567,16 @@ ngx_int_t ngx_wagw_work_rest(ngx_wagw_sendq_t *q, ngx_wagw_sends_t *j, wagw_item
     w->status = (uint8_t)status;
     snprintf(w->code, sizeof(w->code), "%s", code);
     snprintf(w->error, sizeof(w->error), "%s", error);
-    work_tell(w);
+
+    if (j->kind == WAGW_SENDS_ONE) {
+        /* its event has the caller's reference */
+        w->job.data = w;
+        w->job.run = work_read_run;
+        w->job.done = work_rest_done;
+        ngx_wagw_store_post(&w->job);
+    } else {
+        work_tell(w);
+    }
 
     return NGX_OK;
 }
