@@ -271,6 +271,7 @@ static void one_done(ngx_wagw_job_t *job)
     wagw_json_t j = wagw_json(&b);
     ngx_wagw_call_t *call = job->data;
     keys_t *c = call->data;
+    wagw_arena_t arena = c->arena; /* c goes with the call's answer */
 
     if (job->rc == WAGW_NOT_FOUND) {
         ngx_wagw_call_fail(call, 404, "NOT_FOUND", "API key not found", WAGW_STR_NULL);
@@ -299,7 +300,7 @@ static void one_done(ngx_wagw_job_t *job)
         ngx_wagw_call_data(call, 200, &b, job->write ? "API key updated successfully" : NULL);
     }
 
-    wagw_arena_free(&c->arena);
+    wagw_arena_free(&arena);
 }
 
 NGX_WAGW_HANDLER(key_get)
