@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
     body = cJSON_CreateString(text);
     if (ngx_wagw_template_names(body, names, filter) == WAGW_OK && cJSON_GetArraySize(names) == 0 && rc == WAGW_OK) {
-        need(out.n == strlen(text) && memcmp(out.p, text, out.n) == 0);
+        need(out.n == strlen(text) && (out.n == 0 || memcmp(out.p, text, out.n) == 0));
     }
 
     wagw_buf_reset(&out);
