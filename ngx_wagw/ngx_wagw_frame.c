@@ -70,12 +70,13 @@ void ngx_wagw_put_str(wagw_buf_t *b, const void *p, size_t n)
 
 ngx_int_t ngx_wagw_frame_next(const wagw_buf_t *b, size_t *at, ngx_wagw_frame_t *f)
 {
-    u_char *p = b->p + *at;
+    u_char *p;
     size_t len, have = b->n - *at;
 
     if (have < 4) {
-        return NGX_AGAIN;
+        return NGX_AGAIN; /* the buffer may not even be there */
     }
+    p = b->p + *at;
     len = frame_get(p, 4);
     if (len < NGX_WAGW_FRAME_HEAD - 4 || len > NGX_WAGW_FRAME_MAX) {
         return NGX_ERROR;

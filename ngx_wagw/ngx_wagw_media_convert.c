@@ -5,6 +5,7 @@
  */
 
 #include "ngx_wagw_media.h"
+#include "ngx_wagw_media_text.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -14,7 +15,6 @@
 #define CONVERT_SECONDS 180
 #define CONVERT_PAGES_SECONDS 15
 #define CONVERT_PDF (256 * 1024 * 1024) /* a larger one is not looked into */
-#define CONVERT_PAGES_MAX 1000000
 #define CONVERT_ARGS 48
 #define CONVERT_THUMBNAIL 16384
 
@@ -266,22 +266,12 @@ void ngx_wagw_media_frame(ngx_wagw_media_t *m)
     }
 }
 
-/* "Pages:   12" */
 static uint32_t convert_page_count(ngx_fd_t fd)
 {
-    char text[8192], *p;
-    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-    unsigned long pages = 0;
+    char text[8192];
+    ssize_t n = pread(fd, text, sizeof(text), 0);
 
-    text[n > 0 ? n : 0] = '\0';
-    for (p = text; p; p = strchr(p, '\n')) {
-        p += *p == '\n';
-        if (strncmp(p, "Pages:", 6) == 0) {
-            pages = strtoul(p + 6, NULL, 10);
-            break;
-        }
-    }
-    return pages <= CONVERT_PAGES_MAX ? (uint32_t)pages : 0;
+    return n > 0 ? ngx_wagw_pdf_pages(wagw_str(text, (size_t)n)) : 0;
 }
 
 void ngx_wagw_media_pages(ngx_wagw_media_t *m)

@@ -4,6 +4,7 @@
  * ours, because any block of the file can be decrypted on its own.
  */
 
+#include "ngx_wagw_headers.h"
 #include "ngx_wagw_http.h"
 #include "../core/media/media.h"
 
@@ -97,8 +98,7 @@ static ngx_int_t send_disposition(ngx_http_request_t *r, const char *name, bool 
 /* One range: NGX_OK, NGX_DECLINED (none, or what we do not do), NGX_ERROR (416). */
 static ngx_int_t send_range(ngx_http_request_t *r, uint64_t size, ngx_str_t *etag, uint64_t *from, uint64_t *to)
 {
-    u_char *p, *dash;
-    off_t a, b;
+    int rc;
     ngx_str_t *v;
     ngx_table_elt_t *h = ngx_wagw_header(r, "If-Range");
 
@@ -109,34 +109,8 @@ static ngx_int_t send_range(ngx_http_request_t *r, uint64_t size, ngx_str_t *eta
         return NGX_DECLINED;
     }
     v = &r->headers_in.range->value;
-    if (v->len < 8 || ngx_strncasecmp(v->data, (u_char *)"bytes=", 6) != 0 ||
-        ngx_strlchr(v->data, v->data + v->len, ',')) {
-        return NGX_DECLINED;
-    }
-    p = v->data + 6;
-    dash = ngx_strlchr(p, v->data + v->len, '-');
-    if (dash == NULL) {
-        return NGX_DECLINED;
-    }
-    a = dash > p ? ngx_atoof(p, dash - p) : -1;
-    b = dash + 1 < v->data + v->len ? ngx_atoof(dash + 1, v->data + v->len - dash - 1) : -1;
-    if (dash > p ? a == NGX_ERROR : b == NGX_ERROR) {
-        return NGX_DECLINED;
-    }
-    if (dash == p) {
-        if (b == 0) {
-            return NGX_ERROR;
-        }
-        *from = (uint64_t)b < size ? size - (uint64_t)b : 0;
-        *to = size;
-        return NGX_OK;
-    }
-    if ((uint64_t)a >= size || (b != -1 && b < a)) {
-        return NGX_ERROR;
-    }
-    *from = (uint64_t)a;
-    *to = b == -1 || (uint64_t)b >= size ? size : (uint64_t)b + 1;
-    return NGX_OK;
+    rc = ngx_wagw_headers_range(wagw_str(v->data, v->len), size, from, to);
+    return rc == WAGW_OK ? NGX_OK : rc == WAGW_LIMIT ? NGX_ERROR : NGX_DECLINED;
 }
 
 /* The next plaintext into the buffer; NGX_DONE when it was the last. */

@@ -5,145 +5,38 @@
  */
 
 #include "ngx_wagw_media.h"
+#include "ngx_wagw_media_text.h"
 
 #define MEDIA_CHUNK 49152 /* of base64: a multiple of four */
 
-/* ---- base64 ---- */
-
-typedef struct {
-    uint32_t bits;
-    unsigned n;
-    bool end, escape, begun;
-    wagw_buf_t out;
-    char prefix[160];
-    size_t nprefix;
-} media_base64_t;
-
-static int media_base64_value(uint8_t c)
+/* What the data URL said it is, before the first byte of it is taken. */
+static void source_told(ngx_wagw_media_t *m, const ngx_wagw_base64_t *d)
 {
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
+    const char *type = ngx_wagw_base64_type(d);
 
-static bool media_base64_char(media_base64_t *d, uint8_t c)
-{
-    int v;
-
-    if (c == '=') {
-        d->end = true;
-        return true;
-    }
-    if (c == '\n' || c == '\r' || c == ' ' || c == '\t') {
-        return true;
-    }
-    v = media_base64_value(c);
-    if (v < 0 || d->end) {
-        return false;
-    }
-    d->bits = d->bits << 6 | (uint32_t)v;
-    if (++d->n == 4) {
-        wagw_buf_be(&d->out, d->bits & 0xffffff, 3);
-        d->bits = d->n = 0;
-    }
-    return true;
-}
-
-static bool media_base64_last(media_base64_t *d)
-{
-    if (d->n == 1) {
-        return false;
-    }
-    if (d->n == 2) {
-        wagw_buf_u8(&d->out, (uint8_t)(d->bits >> 4));
-    } else if (d->n == 3) {
-        wagw_buf_be(&d->out, d->bits >> 2 & 0xffff, 2);
-    }
-    return true;
-}
-
-/* "data:image/png;base64," */
-static bool media_data_prefix(ngx_wagw_media_t *m, media_base64_t *d)
-{
-    char *semi;
-
-    d->prefix[d->nprefix] = '\0';
-    semi = strchr(d->prefix, ';');
-    if (semi == NULL || strstr(semi, ";base64") == NULL) {
-        return false;
-    }
-    *semi = '\0';
-    if (semi > d->prefix + 5) {
+    if (type) {
         free(m->source_type);
-        m->source_type = strdup(d->prefix + 5);
+        m->source_type = strdup(type);
     }
-    return true;
-}
-
-static bool media_base64(ngx_wagw_media_t *m, media_base64_t *d, const uint8_t *p, size_t n)
-{
-    uint8_t c;
-
-    for (size_t i = 0; i < n; i++) {
-        c = p[i];
-        if (m->in_escaped && (c == '\\' || d->escape)) {
-            d->escape = !d->escape;
-            if (d->escape) {
-                continue;
-            }
-            c = c == 'n' || c == 'r' || c == 't' ? ' ' : c;
-        }
-        if (!d->begun) {
-            /* a data URL shows within its first five characters */
-            if (d->nprefix < 5 ? c != (uint8_t) "data:"[d->nprefix] : c == ',') {
-                d->begun = true;
-                if (d->nprefix >= 5) {
-                    if (!media_data_prefix(m, d)) {
-                        return false;
-                    }
-                    continue;
-                }
-                for (size_t k = 0; k < d->nprefix; k++) {
-                    (void)media_base64_char(d, (uint8_t)d->prefix[k]);
-                }
-            } else {
-                if (d->nprefix == sizeof(d->prefix) - 1) {
-                    return false;
-                }
-                d->prefix[d->nprefix++] = (char)c;
-                continue;
-            }
-        }
-        if (!media_base64_char(d, c)) {
-            return false;
-        }
-    }
-    return !d->out.failed;
 }
 
 static void source_base64(ngx_wagw_media_t *m)
 {
-    bool good = true;
+    bool good = true, told = false;
     size_t n, len = m->text ? strlen(m->text) : 0, at = 0;
     ssize_t got;
     uint8_t *chunk = malloc(MEDIA_CHUNK);
-    media_base64_t *d = calloc(1, sizeof(*d));
+    ngx_wagw_base64_t *d = calloc(1, sizeof(*d));
 
     if (chunk == NULL || d == NULL) {
         ngx_wagw_media_fail(m, 500, "INTERNAL", "Out of memory");
         goto done;
     }
+    d->escaped = m->in_escaped;
     while (good && (m->text ? at < len : m->in_left > 0)) {
         if (m->text) {
             n = ngx_min(MEDIA_CHUNK, len - at);
-            good = media_base64(m, d, (const uint8_t *)m->text + at, n);
+            good = ngx_wagw_base64_add(d, wagw_str(m->text + at, n));
             at += n;
         } else {
             got = pread(m->in_fd, chunk, (size_t)ngx_min((off_t)MEDIA_CHUNK, m->in_left), m->in_at);
@@ -153,21 +46,18 @@ static void source_base64(ngx_wagw_media_t *m)
             }
             m->in_at += got;
             m->in_left -= got;
-            good = media_base64(m, d, chunk, (size_t)got);
+            good = ngx_wagw_base64_add(d, wagw_str(chunk, (size_t)got));
+        }
+        if (good && d->begun && !told) {
+            source_told(m, d);
+            told = true;
         }
         if (good && !ngx_wagw_media_take(m, wagw_buf_view(&d->out))) {
             goto done;
         }
         wagw_buf_reset(&d->out);
     }
-    if (good && !d->begun) {
-        /* shorter than the beginning of a data URL */
-        good = d->nprefix < 5;
-        for (size_t k = 0; good && k < d->nprefix; k++) {
-            good = media_base64_char(d, (uint8_t)d->prefix[k]);
-        }
-    }
-    if (!good || !media_base64_last(d)) {
+    if (!good || !ngx_wagw_base64_end(d)) {
         ngx_wagw_media_fail(m, 400, "VALIDATION_FAILED", "must be base64 or a data URL with base64");
         goto done;
     }

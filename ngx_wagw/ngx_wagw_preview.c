@@ -1,144 +1,11 @@
 #include "ngx_wagw_preview.h"
+#include "ngx_wagw_media_text.h"
 
 #define PREVIEW_PAGE (256 * 1024) /* the head of a page is in its beginning */
 #define PREVIEW_IMAGE (64 * 1024)
 #define PREVIEW_TITLE 300 /* bytes */
 #define PREVIEW_TEXT 600
 #define PREVIEW_SECONDS 6L
-
-/* ---- what is in a page ------------------------------------------------------------ */
-
-/* Up to max bytes of text from HTML: entities of the common kind, white space joined. */
-static void preview_plain(wagw_buf_t *out, wagw_str_t s, size_t max)
-{
-    static const struct {
-        const char *name;
-        char c;
-    } entities[] = {{"&amp;", '&'},  {"&lt;", '<'},    {"&gt;", '>'},    {"&quot;", '"'},
-                    {"&#39;", '\''}, {"&#x27;", '\''}, {"&apos;", '\''}, {"&nbsp;", ' '}};
-    bool space = false;
-    size_t len;
-    uint8_t c;
-
-    for (size_t i = 0; i < s.n && out->n < max;) {
-        c = s.p[i];
-        len = 1;
-
-        for (size_t k = 0; c == '&' && k < sizeof(entities) / sizeof(entities[0]); k++) {
-            size_t n = strlen(entities[k].name);
-
-            if (s.n - i >= n && memcmp(s.p + i, entities[k].name, n) == 0) {
-                c = (uint8_t)entities[k].c;
-                len = n;
-                break;
-            }
-        }
-
-        i += len;
-
-        if (c <= ' ') {
-            space = out->n > 0;
-            continue;
-        }
-        if (space) {
-            wagw_buf_u8(out, ' ');
-            space = false;
-        }
-        wagw_buf_u8(out, c);
-    }
-
-    /* not in the middle of a character */
-    for (unsigned cut = 0; cut < 3 && out->n && !wagw_utf8_valid(wagw_buf_view(out)); cut++) {
-        out->n--;
-    }
-    if (!wagw_utf8_valid(wagw_buf_view(out))) {
-        wagw_buf_reset(out);
-    }
-}
-
-static const uint8_t *preview_find(const uint8_t *p, const uint8_t *end, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (; p + n <= end; p++) {
-        if (strncasecmp((const char *)p, word, n) == 0) {
-            return p;
-        }
-    }
-
-    return NULL;
-}
-
-/* The value of an attribute inside a tag. */
-static wagw_str_t preview_attribute(const uint8_t *p, const uint8_t *end, const char *name)
-{
-    size_t n = strlen(name);
-    const uint8_t *from;
-    uint8_t quote;
-
-    while ((p = preview_find(p, end, name)) != NULL) {
-        if (p[-1] <= ' ' && p + n + 1 < end && p[n] == '=' && (p[n + 1] == '"' || p[n + 1] == '\'')) {
-            quote = p[n + 1];
-            from = p + n + 2;
-            p = memchr(from, quote, (size_t)(end - from));
-
-            return p ? wagw_str(from, (size_t)(p - from)) : WAGW_STR_NULL;
-        }
-        p += n;
-    }
-
-    return WAGW_STR_NULL;
-}
-
-typedef struct {
-    wagw_str_t title, description, image;
-} preview_page_t;
-
-static void preview_read(preview_page_t *page, wagw_str_t html)
-{
-    const uint8_t *p = html.p, *end = html.p + html.n, *close;
-    wagw_str_t name, content;
-    bool og_title = false, og_text = false;
-
-    while (p < end && (p = memchr(p, '<', (size_t)(end - p))) != NULL) {
-        close = memchr(p, '>', (size_t)(end - p));
-        if (close == NULL) {
-            break;
-        }
-
-        if (close - p > 6 && strncasecmp((const char *)p, "<title", 6) == 0 && page->title.n == 0) {
-            const uint8_t *stop = preview_find(close, end, "</title");
-
-            if (stop) {
-                page->title = wagw_str(close + 1, (size_t)(stop - close - 1));
-            }
-
-        } else if (close - p > 5 && strncasecmp((const char *)p, "<meta", 5) == 0) {
-            name = preview_attribute(p + 1, close, "property");
-            if (name.n == 0) {
-                name = preview_attribute(p + 1, close, "name");
-            }
-            content = preview_attribute(p + 1, close, "content");
-
-            if (content.n && wagw_str_is(name, "og:title") && !og_title) {
-                page->title = content;
-                og_title = true;
-            } else if (content.n && wagw_str_is(name, "og:description") && !og_text) {
-                page->description = content;
-                og_text = true;
-            } else if (content.n && wagw_str_is(name, "description") && page->description.n == 0) {
-                page->description = content;
-            } else if (content.n && wagw_str_is(name, "og:image") && page->image.n == 0) {
-                page->image = content;
-            }
-
-        } else if (close - p > 5 && strncasecmp((const char *)p, "<body", 5) == 0) {
-            break;
-        }
-
-        p = close + 1;
-    }
-}
 
 /* ---- fetching (thread) ------------------------------------------------------------- */
 
@@ -150,7 +17,7 @@ static void preview_set(cJSON *into, const char *name, wagw_str_t html, size_t m
         return;
     }
 
-    preview_plain(&b, html, max);
+    ngx_wagw_html_plain(&b, html, max);
 
     if (b.n && wagw_buf_u8(&b, 0) == WAGW_OK) {
         cJSON_AddStringToObject(into, name, (const char *)b.p);
@@ -177,18 +44,18 @@ static void preview_image(ngx_wagw_media_t *m, const char *url)
 static void preview_run(ngx_wagw_task_t *task)
 {
     wagw_buf_t html = {0}, image = {0};
-    preview_page_t page = {.title = WAGW_STR_NULL};
+    ngx_wagw_html_t page = {.title = WAGW_STR_NULL};
     ngx_wagw_media_t *m = task->data;
 
     if (!cJSON_HasObjectItem(m->conn, "title") &&
         ngx_wagw_media_page(m, m->url, PREVIEW_SECONDS, PREVIEW_PAGE, true, &html)) {
-        preview_read(&page, wagw_buf_view(&html));
+        ngx_wagw_html_read(&page, wagw_buf_view(&html));
         preview_set(m->conn, "title", page.title, PREVIEW_TITLE);
         preview_set(m->conn, "description", page.description, PREVIEW_TEXT);
     }
 
     if (m->path == NULL && page.image.n && page.image.n < 2048) {
-        preview_plain(&image, page.image, 2048);
+        ngx_wagw_html_plain(&image, page.image, 2048);
         wagw_buf_u8(&image, 0);
     }
 

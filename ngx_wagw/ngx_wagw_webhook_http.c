@@ -1,4 +1,5 @@
 #include "ngx_wagw_webhook.h"
+#include "ngx_wagw_headers.h"
 
 #include <signal.h>
 
@@ -280,8 +281,9 @@ static size_t ngx_wagw_http_write(char *p, size_t size, size_t n, void *data)
 
 static size_t ngx_wagw_http_header(char *p, size_t size, size_t n, void *data)
 {
-    u_char *v, *last;
-    ngx_int_t s;
+    time_t at;
+    uint64_t seconds;
+    wagw_str_t v;
     ngx_wagw_post_t *post = data;
 
     n *= size;
@@ -289,24 +291,15 @@ static size_t ngx_wagw_http_header(char *p, size_t size, size_t n, void *data)
     if (n > sizeof("Retry-After:") - 1 &&
         ngx_strncasecmp((u_char *)p, (u_char *)"Retry-After:", sizeof("Retry-After:") - 1) == 0) {
 
-        v = (u_char *)p + sizeof("Retry-After:") - 1;
-        last = (u_char *)p + n;
+        v = wagw_str(p + sizeof("Retry-After:") - 1, n - (sizeof("Retry-After:") - 1));
+        post->retry_after = 0;
 
-        while (v < last && (*v == ' ' || *v == '\t')) {
-            v++;
+        if (ngx_wagw_headers_retry_after(&v, &seconds) == WAGW_OK) {
+            post->retry_after = (ngx_uint_t)seconds;
+        } else if (v.n) {
+            at = ngx_parse_http_time((u_char *)v.p, v.n);
+            post->retry_after = at != NGX_ERROR && at > ngx_time() ? (ngx_uint_t)(at - ngx_time()) : 0;
         }
-
-        while (last > v && (last[-1] == '\r' || last[-1] == '\n' || last[-1] == ' ')) {
-            last--;
-        }
-
-        s = ngx_atoi(v, last - v);
-
-        if (s == NGX_ERROR && last > v) {
-            s = (ngx_int_t)(ngx_parse_http_time(v, last - v) - ngx_time());
-        }
-
-        post->retry_after = s > 0 ? (ngx_uint_t)s : 0;
     }
 
     return n;

@@ -1,6 +1,7 @@
 # libFuzzer targets: every t/fuzz/fuzz_NAME.c, linked with the whole of core/
 # built by clang.  `make fuzz` runs each for FUZZ_SECONDS, `make fuzz-NAME` one.
-# A target that needs more than core/ sets FUZZ_SRC_NAME and FUZZ_LIBS_NAME.
+# A target that needs more than core/ sets FUZZ_SRC_NAME and FUZZ_LIBS_NAME,
+# and FUZZ_NEED_NAME to what must be there before it is compiled.
 # What was found is kept in build/fuzz/corpus/NAME, a crash in build/fuzz.
 
 FUZZ_SECONDS ?= 30
@@ -13,6 +14,14 @@ FUZZ_CC       = clang -std=gnu11 $(FUZZ_FLAGS) -D_GNU_SOURCE -I$(BUILD)/gen $(sh
 # engines in memory, as the unit tests have them
 FUZZ_SRC_client  := $(wildcard t/unit/client_*.c) t/unit/vectors.c
 FUZZ_LIBS_client := -It/unit -lcmocka
+
+# nginx's headers, none of its code: what a target needs of it, it brings
+FUZZ_NGX            = $(addprefix -I$(NGX_TREE)/,src/core src/event src/event/modules src/os/unix src/http src/http/modules \
+    src/http/v2 objs) -Wno-unused-parameter
+FUZZ_NEED_frame    := $(NGX_TREE)/objs/Makefile
+FUZZ_LIBS_frame     = $(FUZZ_NGX)
+FUZZ_NEED_outbound := $(NGX_TREE)/objs/Makefile
+FUZZ_LIBS_outbound  = $(FUZZ_NGX) -lcurl
 
 .PHONY: fuzz fuzz-deps $(FUZZ_NAMES:%=fuzz-%)
 
@@ -36,9 +45,9 @@ $(FUZZ_BUILD)/libwagw-core.a: $(FUZZ_OBJ)
 	@rm -f $@
 	ar rcs $@ $(FUZZ_OBJ)
 
-# $(1): NAME
+# $(1): NAME; its own source goes last, for the compiler writes one list of headers
 define FUZZ_RULE
-$(FUZZ_BUILD)/fuzz_$(1): t/fuzz/fuzz_$(1).c $(FUZZ_SRC_$(1)) $(FUZZ_BUILD)/libwagw-core.a
+$(FUZZ_BUILD)/fuzz_$(1): $(FUZZ_SRC_$(1)) t/fuzz/fuzz_$(1).c $(FUZZ_BUILD)/libwagw-core.a | $(FUZZ_NEED_$(1))
 	$$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -MF $$@.d -o $$@ $$(filter %.c,$$^) $(FUZZ_BUILD)/libwagw-core.a $$(LIBS) $$(FUZZ_LIBS_$(1))
 endef
 $(foreach n,$(FUZZ_NAMES),$(eval $(call FUZZ_RULE,$(n))))
@@ -61,9 +70,9 @@ $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(FUZZ_BUILD)/fuzz_%
 REPLAY     := $(BUILD)/replay
 REPLAY_BIN  = $(FUZZ_NAMES:%=$(REPLAY)/%)
 
-# $(1): NAME
+# $(1): NAME; its own source goes last, for the compiler writes one list of headers
 define REPLAY_RULE
-$(REPLAY)/$(1): t/fuzz/fuzz_$(1).c t/fuzz/replay.c $(FUZZ_SRC_$(1)) $(CORE_LIB) | $(GEN)
+$(REPLAY)/$(1): t/fuzz/replay.c $(FUZZ_SRC_$(1)) t/fuzz/fuzz_$(1).c $(CORE_LIB) | $(GEN) $(FUZZ_NEED_$(1))
 	@mkdir -p $$(@D)
 	$$(CC) $$(ALLFLAGS) -MMD -MP -MF $$@.d -o $$@ $$(filter %.c,$$^) $$(CORE_LIB) $$(LIBS) $$(FUZZ_LIBS_$(1))
 endef

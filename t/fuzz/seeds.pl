@@ -12,7 +12,7 @@ my $dir = $ENV{VECTORS} || 't/vectors';
 
 # target => [[vector file, key of the hex string, byte(s) before it] ...]
 my %sources = (
-    rest => [],
+    (map { ($_ => []) } qw(rest frame headers outbound scan text)),
     raw => [],
     node => [
         ['binary-node', qr/^(encoded|raw)$/, ''],

@@ -170,10 +170,10 @@ test('a document by multipart: name, type, caption; fields before and behind it'
   assert.equal(d.caption, 'read it');
 });
 
-test('a document as long base64 in JSON, slashes escaped, does not pass through memory whole', async () => {
+test('a document as long base64 in JSON, slashes and pluses escaped, does not pass through memory whole', async () => {
   const file = crypto.randomBytes(3000000);
   const text = JSON.stringify({ instanceId: me.id, to: a.phone, fileName: 'big.bin', caption: 'x'.repeat(20000),
-    file: { mimetype: 'application/x-big', base64: 'FILE' } }).replace('FILE', file.toString('base64').replace(/\//g, '\\/'));
+    file: { mimetype: 'application/x-big', base64: 'FILE' } }).replace('FILE', file.toString('base64').replace(/\//g, '\\/').replace(/\+/g, '\\u002B'));
   const r = await raw('POST', '/api/message/send/document', Buffer.from(text), { 'Content-Type': 'application/json' });
   assert.equal(r.status, 200, JSON.stringify(r.body));
   const { m, bytes } = await downloaded(r.body.data.messageId, 'document');
