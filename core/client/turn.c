@@ -481,6 +481,32 @@ int wagw_turn_send(wagw_turn_t *t, const wagw_node_t *n)
 }
 
 /* Texts of a result are static but for the views, which are copied. */
+static size_t reply_room(const char *s)
+{
+    return s ? strlen(s) + 1 : 0;
+}
+
+static void reply_str(uint8_t **p, wagw_str_t *s)
+{
+    if (s->n) {
+        memcpy(*p, s->p, s->n);
+        s->p = *p;
+        *p += s->n;
+    }
+}
+
+static void reply_text(uint8_t **p, const char **s)
+{
+    size_t n = reply_room(*s);
+
+    if (n) {
+        memcpy(*p, *s, n);
+        *s = (const char *)*p;
+        *p += n;
+    }
+}
+
+/* The answer is given after the commit, when the turn and its arena are gone: all of it is copied. */
 int wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r)
 {
     uint8_t *p;
@@ -490,7 +516,8 @@ int wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r)
     if (command == 0) {
         return WAGW_OK;
     }
-    n = r->data.n + r->details.n + r->message_id.n;
+    n = r->data.n + r->details.n + r->message_id.n + reply_room(r->code) + reply_room(r->error) +
+        reply_room(r->message) + reply_room(r->hint);
     o = calloc(1, sizeof(*o) + n);
     if (o == NULL) {
         return WAGW_NOMEM;
@@ -500,18 +527,13 @@ int wagw_turn_reply(wagw_turn_t *t, uint64_t command, const wagw_result_t *r)
     o->result = *r;
     o->n = n;
     p = o->p;
-#define COPY(f)                                                                                                        \
-    do {                                                                                                               \
-        if (r->f.n) {                                                                                                  \
-            memcpy(p, r->f.p, r->f.n);                                                                                 \
-            o->result.f.p = p;                                                                                         \
-            p += r->f.n;                                                                                               \
-        }                                                                                                              \
-    } while (0)
-    COPY(data);
-    COPY(details);
-    COPY(message_id);
-#undef COPY
+    reply_str(&p, &o->result.data);
+    reply_str(&p, &o->result.details);
+    reply_str(&p, &o->result.message_id);
+    reply_text(&p, &o->result.code);
+    reply_text(&p, &o->result.error);
+    reply_text(&p, &o->result.message);
+    reply_text(&p, &o->result.hint);
     return out_add(t, o);
 }
 

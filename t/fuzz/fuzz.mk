@@ -48,7 +48,7 @@ $(FUZZ_BUILD)/libwagw-core.a: $(FUZZ_OBJ)
 # $(1): NAME; its own source goes last, for the compiler writes one list of headers
 define FUZZ_RULE
 $(FUZZ_BUILD)/fuzz_$(1): $(FUZZ_SRC_$(1)) t/fuzz/fuzz_$(1).c $(FUZZ_BUILD)/libwagw-core.a | $(FUZZ_NEED_$(1))
-	$$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -MF $$@.d -o $$@ $$(filter %.c,$$^) $(FUZZ_BUILD)/libwagw-core.a $$(LIBS) $$(FUZZ_LIBS_$(1))
+	$$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -MF $$@.d -o $$@ $(FUZZ_SRC_$(1)) t/fuzz/fuzz_$(1).c $(FUZZ_BUILD)/libwagw-core.a $$(LIBS) $$(FUZZ_LIBS_$(1))
 endef
 $(foreach n,$(FUZZ_NAMES),$(eval $(call FUZZ_RULE,$(n))))
 
@@ -74,7 +74,7 @@ REPLAY_BIN  = $(FUZZ_NAMES:%=$(REPLAY)/%)
 define REPLAY_RULE
 $(REPLAY)/$(1): t/fuzz/replay.c $(FUZZ_SRC_$(1)) t/fuzz/fuzz_$(1).c $(CORE_LIB) | $(GEN) $(FUZZ_NEED_$(1))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALLFLAGS) -MMD -MP -MF $$@.d -o $$@ $$(filter %.c,$$^) $$(CORE_LIB) $$(LIBS) $$(FUZZ_LIBS_$(1))
+	$$(CC) $$(ALLFLAGS) -MMD -MP -MF $$@.d -o $$@ t/fuzz/replay.c $(FUZZ_SRC_$(1)) t/fuzz/fuzz_$(1).c $$(CORE_LIB) $$(LIBS) $$(FUZZ_LIBS_$(1))
 endef
 $(foreach n,$(FUZZ_NAMES),$(eval $(call REPLAY_RULE,$(n))))
 

@@ -557,6 +557,8 @@ static void receipts_and_typing(void **state)
     assert_non_null(wagw_node_find(sim_sent(p.a, mark, "chatstate", 1), "paused"));
     sim_do(p.a, WAGW_CMD_PRESENCE_SUBSCRIBE, "{\"chatId\":\"49200\"}", 200);
     assert_true(sim_has(sim_sent(p.a, mark, "presence", 0), "type", "subscribe", "to", "49200@s.whatsapp.net", NULL));
+    r = sim_do(p.a, WAGW_CMD_PRESENCE, "{\"presence\":\"paused\",\"chatId\":\"49200\"}", 200);
+    assert_string_equal(r->text, "Presence updated to paused"); /* made in the turn, read after its end */
     sim_do(p.a, WAGW_CMD_PRESENCE, "{\"presence\":\"composing\"}", 400);
 
     /* and is done first when it is simulated */

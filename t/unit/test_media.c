@@ -578,7 +578,9 @@ static unsigned turned(const char *hex)
 
     assert_int_equal(wagw_hex_decode(&b, wagw_cstr(hex)), WAGW_OK);
     exact = malloc(b.n ? b.n : 1); /* so that a sanitizer sees what is read behind it */
-    memcpy(exact, b.p, b.n);
+    if (b.n) {
+        memcpy(exact, b.p, b.n);
+    }
     turn = wagw_media_orientation(wagw_str(exact, b.n));
     free(exact);
     wagw_buf_free(&b);
