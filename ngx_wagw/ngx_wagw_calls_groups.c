@@ -1,4 +1,4 @@
-#include "ngx_wagw_calls.h"
+#include "ngx_wagw_media.h"
 #include "../core/message/message.h"
 
 /* Groups (contract 3.6).  The engine answers with whole objects; what a row
@@ -269,13 +269,101 @@ static ngx_int_t group_timer_ok(ngx_wagw_call_t *call)
     return NGX_DECLINED;
 }
 
+/* With a picture: it is read first, the group is made, then it is set; without it the group is made all the same. */
+typedef struct {
+    ngx_wagw_call_t *call;
+    ngx_event_t next; /* the engine is still in its own call */
+    cJSON *picture;
+    wagw_buf_t made; /* the answer */
+} group_new_t;
+
+static void group_new_cleanup(void *data)
+{
+    group_new_t *g = data;
+
+    if (g->next.posted) {
+        ngx_delete_posted_event(&g->next);
+    }
+
+    cJSON_Delete(g->picture);
+    wagw_buf_free(&g->made);
+}
+
+static void group_pictured(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    group_new_t *g = call->data;
+
+    ngx_wagw_call_ok(call, 201, wagw_buf_view(&g->made), "Group created successfully",
+                     r->status == 200 ? WAGW_STR_NULL : WAGW_STR("\"note\":\"WhatsApp did not take the picture\""));
+}
+
+static void group_picture_next(ngx_event_t *ev)
+{
+    group_new_t *g = ev->data;
+
+    cJSON_AddItemToObject(g->call->params, "_picture", g->picture);
+    g->picture = NULL;
+    g->call->reply = group_pictured;
+    ngx_wagw_call_command(g->call, WAGW_CMD_PICTURE_SET);
+}
+
+static void group_new_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    cJSON *data;
+    const char *id;
+    group_new_t *g = call->data;
+
+    data = r->status == 201 ? cJSON_ParseWithLength((const char *)r->data.p, r->data.n) : NULL;
+    id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, "id"));
+
+    if (id == NULL || wagw_buf_str(&g->made, r->data) != WAGW_OK) {
+        ngx_wagw_call_result(call, r);
+    } else {
+        ngx_wagw_param_set(call, "groupId", id);
+        ngx_post_event(&g->next, &ngx_posted_events);
+    }
+
+    cJSON_Delete(data);
+}
+
+static void group_new(ngx_wagw_call_t *call)
+{
+    ngx_pool_cleanup_t *cln;
+    group_new_t *g = ngx_wagw_call_ctx(call, sizeof(*g));
+
+    if (g == NULL) {
+        return;
+    }
+
+    cln = ngx_pool_cleanup_add(call->pool, 0);
+    if (cln == NULL) {
+        ngx_wagw_call_fail(call, 500, "INTERNAL", "Out of memory", WAGW_STR_NULL);
+        return;
+    }
+
+    cln->handler = group_new_cleanup;
+    cln->data = g;
+    g->call = call;
+    g->picture = cJSON_DetachItemFromObjectCaseSensitive(call->params, "_picture");
+    g->next.handler = group_picture_next;
+    g->next.data = g;
+    g->next.log = ngx_cycle->log;
+    group_command(call, WAGW_CMD_GROUP_CREATE, group_new_reply);
+}
+
 NGX_WAGW_HANDLER(group_create)
 {
     group_clean(call, "_failed");
     group_clean(call, "_descId");
     group_clean(call, "groupId");
 
-    if (group_timer_ok(call) == NGX_OK) {
+    if (group_timer_ok(call) != NGX_OK) {
+        return;
+    }
+
+    if (ngx_wagw_media_given(call, "picture")) {
+        ngx_wagw_call_square(call, "picture", group_new);
+    } else {
         ngx_wagw_call_command(call, WAGW_CMD_GROUP_CREATE);
     }
 }

@@ -207,6 +207,28 @@ static ngx_int_t source_find(ngx_wagw_media_t *m, const char *field)
     return rc;
 }
 
+bool ngx_wagw_media_given(ngx_wagw_call_t *call, const char *field)
+{
+    char name[5][48];
+    const cJSON *v, *parts = cJSON_GetObjectItemCaseSensitive(ngx_wagw_param(call, "_spool"), "parts");
+
+    snprintf(name[0], sizeof(name[0]), "%s", field);
+    snprintf(name[1], sizeof(name[1]), "%sBase64", field);
+    snprintf(name[2], sizeof(name[2]), "%sUrl", field);
+    snprintf(name[3], sizeof(name[3]), "mediaId");
+    snprintf(name[4], sizeof(name[4]), "%s.base64", field);
+
+    for (size_t i = 0; i < 5; i++) {
+        v = ngx_wagw_param(call, name[i]);
+
+        if (cJSON_IsObject(v) || (cJSON_IsString(v) && *v->valuestring) || cJSON_HasObjectItem(parts, name[i])) {
+            return true;
+        }
+    }
+
+    return cJSON_HasObjectItem(parts, "file");
+}
+
 /* ---- the steps ---- */
 
 void ngx_wagw_media_begin(ngx_wagw_call_t *call, const char *kind, const char *field, ngx_wagw_media_aim_t aim,

@@ -8,6 +8,8 @@
 
 #define STEPS_MAX 16
 
+typedef void (*picture_then_pt)(ngx_wagw_call_t *call);
+
 typedef struct {
     wagw_cmd_t cmd;
     const char *name; /* PRIVACY_SET: what is set */
@@ -284,7 +286,10 @@ static void picture_set_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
     ngx_uint_t gone = ngx_wagw_param_str(call, "_picture").n == 0;
     wagw_result_t own = *r;
 
-    if (r->status == 200) {
+    if (group && r->status == 404) {
+        own.code = "GROUP_NOT_FOUND";
+        own.error = "Group not found";
+    } else if (r->status == 200) {
         own.message = group  ? gone ? "Group picture deleted successfully" : "Group picture updated successfully"
                       : gone ? "Profile picture deleted successfully"
                              : "Profile picture updated successfully";
@@ -310,8 +315,7 @@ static void picture_squared(ngx_wagw_media_t *m)
 
     ngx_wagw_param_set(m->call, "_picture", (char *)b.p);
     wagw_buf_free(&b);
-    m->call->reply = picture_set_reply;
-    ngx_wagw_call_command(m->call, WAGW_CMD_PICTURE_SET);
+    (*(picture_then_pt *)m->call->data)(m->call);
 }
 
 static void picture_ingested(ngx_wagw_media_t *m)
@@ -328,17 +332,32 @@ static void picture_ingested(ngx_wagw_media_t *m)
     ngx_wagw_media_run(m, ngx_wagw_media_square, picture_squared);
 }
 
+void ngx_wagw_call_square(ngx_wagw_call_t *call, const char *field, void (*then)(ngx_wagw_call_t *call))
+{
+    picture_then_pt *p = ngx_wagw_call_ctx(call, sizeof(*p));
+
+    if (p) {
+        *p = then;
+        cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_picture");
+        ngx_wagw_media_begin(call, "image", field, NGX_WAGW_MEDIA_SEND, NULL, picture_ingested);
+    }
+}
+
+static void picture_set(ngx_wagw_call_t *call)
+{
+    call->reply = picture_set_reply;
+    ngx_wagw_call_command(call, WAGW_CMD_PICTURE_SET);
+}
+
 static void picture_put(ngx_wagw_call_t *call)
 {
-    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_picture");
-    ngx_wagw_media_begin(call, "image", NULL, NGX_WAGW_MEDIA_SEND, NULL, picture_ingested);
+    ngx_wagw_call_square(call, NULL, picture_set);
 }
 
 static void picture_delete(ngx_wagw_call_t *call)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_picture");
-    call->reply = picture_set_reply;
-    ngx_wagw_call_command(call, WAGW_CMD_PICTURE_SET);
+    picture_set(call);
 }
 
 NGX_WAGW_HANDLER(profile_picture)

@@ -241,6 +241,11 @@ typedef enum { NGX_WAGW_MEDIA_SEND = 0, NGX_WAGW_MEDIA_CONVERT, NGX_WAGW_MEDIA_K
  * upload: with KEEP. */
 void ngx_wagw_media_begin(ngx_wagw_call_t *call, const char *kind, const char *field, ngx_wagw_media_aim_t aim,
                           ngx_wagw_kept_t *upload, void (*next)(ngx_wagw_media_t *m));
+/* The call names a file in one of the ways of contract 1.10. */
+bool ngx_wagw_media_given(ngx_wagw_call_t *call, const char *field);
+/* A picture of a call (field as above), square, as JPEG in base64 into the parameter _picture; then `then`.  415, 422
+ * and the like are answered here.  Uses call->data (ngx_wagw_calls_profile.c). */
+void ngx_wagw_call_square(ngx_wagw_call_t *call, const char *field, void (*then)(ngx_wagw_call_t *call));
 /* The second look, once the whole file is known: complains. */
 void ngx_wagw_media_judge_end(ngx_wagw_media_t *m);
 /* wagw_media_limit, wagw_media_url_limit: NGX_WAGW_SIZE_* */

@@ -24,6 +24,7 @@ const ngx_wagw_field_t ngx_wagw_fields_group_picture_put[] = {GROUP_ID, MEDIA_FI
 const ngx_wagw_field_t ngx_wagw_fields_group_create[] = {STR("name", REQ, "subject", 1, 100, "its name"),
                                                          JIDS("participants", REQ, 0, 1023, "who is in it besides you"),
                                                          STR("description", OPT, NULL, 0, 2048, "its description"),
+                                                         MEDIA_FIELDS("picture"),
                                                          JID("communityId", OPT, NULL, "the community it belongs to"),
                                                          GROUP_SETTINGS,
                                                          END};

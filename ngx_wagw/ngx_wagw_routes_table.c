@@ -275,7 +275,7 @@ const ngx_wagw_route_t ngx_wagw_routes[] = {
     /* 3.6 */
     {"GET", "/api/groups/:instanceId", "groups", P_READ, 1, B(groups_list, groups), I, "3.6",
      "Lists the groups"},
-    {"POST", "/api/groups/:instanceId", "groups", P_WRITE, 1, B(group_create, group_create), I | C | K, "3.6",
+    {"POST", "/api/groups/:instanceId", "groups", P_WRITE, 1, B(group_create, group_create), I | C | K | M, "3.6",
      "Creates a group"},
     {"GET", "/api/groups/:instanceId/count", "groups", P_READ, 1, B(none, groups_count), I, "3.6",
      "Number of groups"},

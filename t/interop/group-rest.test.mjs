@@ -4,6 +4,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { Sandbox, Client } from './lib.mjs';
+import sharp from 'sharp';
 import { Gateway } from './gateway.mjs';
 
 let sandbox, gw, me, a, b, mia;
@@ -241,6 +242,22 @@ test('by invite message, both directions', async () => {
   await b.sock.groupAcceptInviteV4(pn(me.phone), got.message.groupInviteMessage);
   await gw.event('group.v2.participants', d => d.groupId === g && d.participants.includes(pn(b.phone)));
   await b.sock.updateGroupsAddPrivacy('all');
+});
+
+test('made with a picture; a bad one is told before anything is made; pictures of groups that are not there', async () => {
+  const jpeg = (await sharp({ create: { width: 90, height: 60, channels: 3, background: '#3a7' } }).jpeg().toBuffer()).toString('base64');
+  const r = await gw.call('POST', `/api/groups/${me.id}`, { name: 'With a picture', participants: [a.phone], pictureBase64: jpeg });
+  assert.equal(r.status, 201, JSON.stringify(r.body));
+  assert.equal(r.body.message, 'Group created successfully');
+  assert.equal(r.body.note, undefined);
+  assert.equal(r.body.data.subject, 'With a picture');
+  assert.ok((await gw.ok('GET', at(r.body.data.id, '/picture'))).pictureUrl);
+  const before = (await gw.ok('GET', `/api/groups/${me.id}/count`)).count;
+  await fails(415, 'UNSUPPORTED_MEDIA', 'POST', `/api/groups/${me.id}`,
+    { name: 'Without', participants: [], picture: { base64: Buffer.from('no picture').toString('base64') } });
+  assert.equal((await gw.ok('GET', `/api/groups/${me.id}/count`)).count, before);
+  await fails(404, 'GROUP_NOT_FOUND', 'PUT', at('120363999999999999@g.us', '/picture'), { imageBase64: jpeg });
+  await fails(404, 'GROUP_NOT_FOUND', 'DELETE', at('120363999999999999@g.us', '/picture'));
 });
 
 test('leaving and ending', async () => {
