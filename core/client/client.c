@@ -14,6 +14,8 @@
 #define FINISH_TIMEOUT_MS 30000 /* 01 section 6, local rule */
 #define SIGNED_TIMEOUT_MS 30000 /* 03 section 6 step 9 */
 #define STABLE_AFTER_MS 60000
+#define SHORT_MS 10000 /* a connection that ends sooner may do so again at once */
+#define SHORT_FREE 4   /* so many of them do not widen the back-off */
 #define BACKOFF_MAX_S 60
 #define RX_MAX (WAGW_FRAME_MAX + 3)
 
@@ -157,6 +159,7 @@ void wagw_client_start(wagw_client_t *c, bool pair, int64_t now)
     c->permanent = false;
     c->want_pair = c->want_pair || pair;
     c->attempts = 0;
+    c->shorts = 0;
     wagw_client_timer(c, WAGW_TIMER_RECONNECT, 0);
     if (!c->creds_loaded && !c->creds_bad) {
         wagw_client_status(c, WAGW_STATUS_CONNECTING, 0, NULL); /* unless it turns out unlinked */
@@ -493,19 +496,36 @@ void wagw_client_hangup(wagw_client_t *c, int code, const char *reason)
     wagw_client_arm(c);
 }
 
-static void client_backoff(wagw_client_t *c)
+/*
+ * 0, 1, 2, 4 ... 60 s (01 section 10).  Two things widen it: tries in a row
+ * that did not get as far as a login, and connections in a row that ended
+ * within seconds of theirs (something we send or hold may be what ends them),
+ * but for the first few, which wait a second at most.  A login forgets the
+ * former, a connection that lasted the latter: after ten seconds all but the
+ * one second, after a minute (WAGW_TIMER_STABLE) that too.
+ */
+static void client_backoff(wagw_client_t *c, bool was_open)
 {
     int64_t ms = 0;
-    uint32_t r;
+    uint32_t n, r;
 
-    if (c->attempts > 0) {
-        ms = c->attempts > 6 ? BACKOFF_MAX_S : (int64_t)1 << (c->attempts - 1);
-        ms = (ms > BACKOFF_MAX_S ? BACKOFF_MAX_S : ms) * 1000;
+    if (was_open && c->now - c->connected_ms >= SHORT_MS) {
+        c->shorts = c->shorts ? 1 : 0;
+    }
+    n = c->attempts;
+    if (c->shorts) {
+        n += c->shorts > SHORT_FREE ? c->shorts - SHORT_FREE : 1;
+    }
+    if (n > 0) {
+        ms = n > 6 ? BACKOFF_MAX_S : (int64_t)1 << (n - 1);
+        ms *= 1000;
         c->sh->random(c->sh->random_data, (uint8_t *)&r, sizeof(r));
         ms += ms * ((int64_t)(r % 401) - 200) / 1000;
     }
-    if (c->attempts < 32) {
-        c->attempts++;
+    if (was_open) {
+        c->shorts += c->shorts < 32;
+    } else {
+        c->attempts += c->attempts < 32;
     }
     c->reconnects++;
     wagw_client_timer(c, WAGW_TIMER_RECONNECT, c->now + ms + 1);
@@ -513,9 +533,10 @@ static void client_backoff(wagw_client_t *c)
 
 static void client_lost(wagw_client_t *c, int code, const char *reason)
 {
-    bool again, was_pairing;
+    bool again, was_pairing, was_open;
 
     was_pairing = c->registering;
+    was_open = c->conn == WAGW_CONN_OPEN;
     again = c->restart_now || c->conn == WAGW_CONN_SIGNED;
     c->restart_now = false;
     c->conn = WAGW_CONN_IDLE;
@@ -567,7 +588,7 @@ static void client_lost(wagw_client_t *c, int code, const char *reason)
     wagw_client_status(c, WAGW_STATUS_DISCONNECTED, code, reason);
     wagw_client_wake_waits(c);
     if (c->wanted) {
-        client_backoff(c);
+        client_backoff(c, was_open);
     }
 }
 
@@ -577,6 +598,7 @@ void wagw_client_state(wagw_client_t *c, wagw_conn_t s, int64_t timeout_ms)
     wagw_client_timer(c, WAGW_TIMER_STATE, timeout_ms ? c->now + timeout_ms : 0);
     if (s == WAGW_CONN_OPEN) {
         c->connected_ms = c->now;
+        c->attempts = 0;
         wagw_client_timer(c, WAGW_TIMER_STABLE, c->now + STABLE_AFTER_MS);
     }
 }

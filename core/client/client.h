@@ -188,13 +188,14 @@ typedef struct {
     uint32_t queue;   /* sends waiting */
 } wagw_client_info_t;
 
-/* CPU work that must not run on the loop (PBKDF2).  The driver calls run()
- * in any thread, then wagw_client_worked() on the loop; when the client was
- * destroyed meanwhile the driver free()s it instead. */
+/* CPU work that must not run on the loop (PBKDF2, key pairs).  The driver calls
+ * run() in any thread, then wagw_client_worked() on the loop; when the client
+ * was destroyed meanwhile the driver free()s it instead. */
 typedef struct wagw_work_s wagw_work_t;
 struct wagw_work_s {
     void (*run)(wagw_work_t *w);
-    wagw_work_t *next; /* the driver's */
+    void (*done)(wagw_client_t *c, wagw_work_t *w); /* the engine's; frees it */
+    wagw_work_t *next;                              /* the driver's */
 };
 
 typedef enum { WAGW_LOG_DEBUG = 0, WAGW_LOG_INFO, WAGW_LOG_NOTICE, WAGW_LOG_WARN, WAGW_LOG_ERROR } wagw_log_t;

@@ -161,7 +161,7 @@ typedef enum {
     WAGW_TIMER_PING,
     WAGW_TIMER_DEAD,      /* look at the last received frame */
     WAGW_TIMER_QR,        /* the next ref */
-    WAGW_TIMER_STABLE,    /* back-off is reset */
+    WAGW_TIMER_STABLE,    /* the back-off begins anew */
     WAGW_TIMER_CHATSTATE, /* composing ends */
     WAGW_TIMER_PHONE,     /* ask the phone for undecryptable messages */
     WAGW_TIMER_PAIR,      /* end of a pairing attempt by code */
@@ -536,7 +536,6 @@ void wagw_pair_clear(wagw_client_t *c);
 int wagw_code_command(wagw_turn_t *t, uint64_t command, const cJSON *params);
 int wagw_code_start(wagw_turn_t *t, uint64_t unused); /* once pair-device came */
 int wagw_code_primary_hello(wagw_turn_t *t, const wagw_node_t *n);
-void wagw_code_worked(wagw_client_t *c, wagw_work_t *w);
 int wagw_receive_message(wagw_turn_t *t, const wagw_node_t *n);
 void wagw_receive_message_scout(wagw_turn_t *t, const wagw_node_t *n);
 int wagw_receive_receipt(wagw_turn_t *t, const wagw_node_t *n);
@@ -711,7 +710,8 @@ struct wagw_client_s {
     bool restart_now;  /* 515: at once, no report */
     bool permanent;    /* no reconnect by itself */
     uint32_t epoch;    /* of the connection, from 1 */
-    uint32_t attempts; /* failed in a row */
+    uint32_t attempts; /* in a row that ended before a login */
+    uint32_t shorts;   /* connections in a row that ended soon after it */
     int64_t timers[WAGW_TIMER_N];
     int64_t timer_set; /* what ops->timer was told */
 

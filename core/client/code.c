@@ -212,6 +212,21 @@ static void code_run(wagw_work_t *work)
     w->rc = wagw_pbkdf2_sha256(w->key, 32, wagw_str(w->code, sizeof(w->code)), wagw_str(w->salt, 32), CODE_ITERATIONS);
 }
 
+static int code_hello(wagw_turn_t *t, uint64_t unused);
+static int code_finish(wagw_turn_t *t, uint64_t unused);
+
+static void code_worked(wagw_client_t *c, wagw_work_t *work)
+{
+    code_work_t *w = (code_work_t *)work;
+
+    if (w->epoch == c->epoch && c->pairing && c->conn == WAGW_CONN_UNPAIRED && w->rc == WAGW_OK) {
+        memcpy(c->pairing->key, w->key, 32);
+        (void)wagw_turn_later(c, w->step == CODE_HELLO ? code_hello : code_finish, 0, true);
+    }
+    wagw_wipe(w, sizeof(*w));
+    free(w);
+}
+
 static void code_work(wagw_client_t *c, code_step_t step, const uint8_t salt[32])
 {
     code_work_t *w = calloc(1, sizeof(*w));
@@ -221,6 +236,7 @@ static void code_work(wagw_client_t *c, code_step_t step, const uint8_t salt[32]
         return;
     }
     w->work.run = code_run;
+    w->work.done = code_worked;
     w->epoch = c->epoch;
     w->step = step;
     memcpy(w->code, c->pairing->code, sizeof(w->code));
@@ -457,16 +473,4 @@ static int code_finish(wagw_turn_t *t, uint64_t unused)
     part(t, n, "link_code_pairing_ref", wagw_str(p->ref, p->ref_len));
     WAGW_TRY(wagw_iq_send(t, iq, finish_answer, 0));
     return wagw_turn_then(t, finished_then, NULL, 0);
-}
-
-void wagw_code_worked(wagw_client_t *c, wagw_work_t *work)
-{
-    code_work_t *w = (code_work_t *)work;
-
-    if (w->epoch == c->epoch && c->pairing && c->conn == WAGW_CONN_UNPAIRED && w->rc == WAGW_OK) {
-        memcpy(c->pairing->key, w->key, 32);
-        (void)wagw_turn_later(c, w->step == CODE_HELLO ? code_hello : code_finish, 0, true);
-    }
-    wagw_wipe(w, sizeof(*w));
-    free(w);
 }

@@ -163,6 +163,6 @@ bool wagw_client_timeout(wagw_client_t *c, uint64_t command, int64_t now)
 void wagw_client_worked(wagw_client_t *c, wagw_work_t *w, int64_t now)
 {
     c->now = now;
-    wagw_code_worked(c, w);
+    w->done(c, w);
     wagw_client_arm(c);
 }

@@ -7,13 +7,35 @@
 
 #include "client_i.h"
 
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PREKEYS_FIRST 812
 #define PREKEYS_REFILL 50
 #define PREKEYS_LOW 5
 #define UPLOAD_AGAIN_MS 600000
 #define ROTATE_AFTER_MS (30LL * 86400000)
+
+/*
+ * Key pairs on their way: made in another thread (812 of them are some 40 ms),
+ * then they get their ids in a turn.  Until that turn is committed they are
+ * nobody's, so a crash or a lost connection costs no id.
+ */
+typedef struct {
+    wagw_work_t work;
+    wagw_item_t item;
+    int rc;
+    unsigned want; /* keys in the upload */
+    bool then_active;
+    unsigned n; /* of kp */
+    wagw_keypair_t kp[];
+} made_t;
+
+typedef struct {
+    unsigned want, n;
+    bool then_active;
+} make_t;
 
 static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active);
 
@@ -45,7 +67,7 @@ static int count_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
         wagw_client_log(t->c, WAGW_LOG_WARN, "the server's prekey count is not known");
         return t->c->conn >= WAGW_CONN_LOGIN ? go_on(t, arg) : WAGW_OK;
     }
-    if (n < PREKEYS_LOW) {
+    if (n < PREKEYS_LOW && !t->c->uploading) {
         return prekeys_upload(t, n == 0 ? PREKEYS_FIRST : PREKEYS_REFILL, arg & THEN_ACTIVE);
     }
     return go_on(t, arg);
@@ -105,34 +127,34 @@ static int upload_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
     return node == NULL && t->c->conn != WAGW_CONN_LOGIN ? WAGW_OK : go_on(t, arg);
 }
 
-static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
+static int list_add(wagw_turn_t *t, wagw_node_t *list, uint32_t id, const uint8_t pub[32])
 {
-    int rc;
-    bool yes = true;
+    wagw_node_t *k = wagw_node_child(&t->arena, list, "key");
+
+    wagw_node_bytes(wagw_node_child(&t->arena, k, "id"), wagw_be(&t->arena, id, 3));
+    return wagw_node_bytes_copy(&t->arena, wagw_node_child(&t->arena, k, "value"), wagw_str(pub, 32)) ? WAGW_OK
+                                                                                                      : WAGW_NOMEM;
+}
+
+/*
+ * What an earlier upload did not get through: at most want, into list unless
+ * that is NULL; *have: how many, *upto: the id behind the last.
+ */
+static int prekeys_left(wagw_turn_t *t, const wagw_creds_t *me, unsigned want, wagw_node_t *list, unsigned *have,
+                        uint32_t *upto)
+{
+    int rc = WAGW_OK;
     char key[16];
-    uint8_t pub[32], *p;
-    unsigned have = 0;
+    uint8_t pub[32];
     uint32_t id;
     wagw_str_t v;
-    wagw_node_t *iq, *list, *k;
-    wagw_creds_t *creds = wagw_turn_creds(t);
     wagw_signal_t *s = wagw_turn_signal(t);
 
-    if (creds == NULL || s == NULL) {
+    *have = 0;
+    if (s == NULL) {
         return WAGW_NOMEM;
     }
-
-    iq = wagw_iq(t, "set", "encrypt");
-    wagw_node_bytes(wagw_node_child(&t->arena, iq, "registration"), wagw_be(&t->arena, creds->registration_id, 4));
-    wagw_node_bytes(wagw_node_child(&t->arena, iq, "type"), WAGW_STR("\x05"));
-    wagw_node_bytes(wagw_node_child(&t->arena, iq, "identity"),
-                    wagw_arena_str(&t->arena, wagw_str(creds->identity.pub, 32)));
-    list = wagw_node_child(&t->arena, iq, "list");
-
-    /* first what an earlier upload did not get through: all of it is asked
-     * for before anything is made, so that a rerun makes nothing twice */
-    rc = WAGW_OK;
-    for (id = creds->first_unuploaded; id < creds->next_prekey; id++) {
+    for (id = me->first_unuploaded; id < me->next_prekey; id++) {
         snprintf(key, sizeof(key), "%08u", id);
         if (wagw_txn_get(&t->txn, WAGW_REC_PREKEY, wagw_cstr(key), &v) == WAGW_AGAIN) {
             rc = WAGW_AGAIN;
@@ -140,34 +162,130 @@ static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
     }
     WAGW_TRY(rc);
 
-    for (id = creds->first_unuploaded; have < want; id++) {
-        if (id < creds->next_prekey) {
-            snprintf(key, sizeof(key), "%08u", id);
-            rc = wagw_txn_get(&t->txn, WAGW_REC_PREKEY, wagw_cstr(key), &v);
-            if (rc == WAGW_NOT_FOUND || (rc == WAGW_OK && (v.n == 0 || v.p[0] != 0))) {
-                continue;
-            }
-            WAGW_TRY(rc);
+    for (id = me->first_unuploaded; id < me->next_prekey && *have < want; id++) {
+        snprintf(key, sizeof(key), "%08u", id);
+        rc = wagw_txn_get(&t->txn, WAGW_REC_PREKEY, wagw_cstr(key), &v);
+        if (rc == WAGW_NOT_FOUND || (rc == WAGW_OK && (v.n == 0 || v.p[0] != 0))) {
+            continue;
+        }
+        WAGW_TRY(rc);
+        if (list) {
             WAGW_TRY(wagw_signal_prekey_public(s, v, pub));
-        } else {
-            WAGW_TRY(wagw_signal_make_prekey(s, id, false, pub));
-            creds->next_prekey = id + 1;
+            WAGW_TRY(list_add(t, list, id, pub));
         }
-        p = wagw_arena_alloc(&t->arena, 32);
-        if (p == NULL) {
-            return WAGW_NOMEM;
-        }
-        memcpy(p, pub, 32);
-        k = wagw_node_child(&t->arena, list, "key");
-        wagw_node_bytes(wagw_node_child(&t->arena, k, "id"), wagw_be(&t->arena, id, 3));
-        if (wagw_node_bytes(wagw_node_child(&t->arena, k, "value"), wagw_str(p, 32)) == NULL) {
-            return WAGW_NOMEM;
-        }
-        have++;
+        ++*have;
+    }
+    *upto = id;
+    return WAGW_OK;
+}
+
+static int prekeys_send(wagw_turn_t *t, const made_t *m)
+{
+    bool yes = true;
+    unsigned have, used = 0;
+    uint32_t upto;
+    wagw_node_t *iq, *list;
+    wagw_creds_t *creds = wagw_turn_creds(t);
+    wagw_signal_t *s;
+
+    if (creds == NULL) {
+        return WAGW_NOMEM;
+    }
+    iq = wagw_iq(t, "set", "encrypt");
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "registration"), wagw_be(&t->arena, creds->registration_id, 4));
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "type"), WAGW_STR("\x05"));
+    wagw_node_bytes(wagw_node_child(&t->arena, iq, "identity"),
+                    wagw_arena_str(&t->arena, wagw_str(creds->identity.pub, 32)));
+    list = wagw_node_child(&t->arena, iq, "list");
+
+    WAGW_TRY(prekeys_left(t, creds, m->want, list, &have, &upto));
+    s = wagw_turn_signal(t);
+    if (s == NULL) {
+        return WAGW_NOMEM;
+    }
+    for (; have < m->want && used < m->n; have++, used++) {
+        upto = creds->next_prekey;
+        WAGW_TRY(wagw_signal_put_prekey(s, upto, &m->kp[used], false));
+        WAGW_TRY(list_add(t, list, upto, m->kp[used].pub));
+        creds->next_prekey = ++upto;
     }
     WAGW_TRY(wagw_prekeys_skey(t, iq));
     WAGW_TRY(wagw_turn_then(t, uploading_then, &yes, sizeof(yes)));
-    return wagw_iq_send(t, iq, upload_answer, (uint64_t)id << 8 | (then_active ? THEN_ACTIVE : 0));
+    return wagw_iq_send(t, iq, upload_answer, (uint64_t)upto << 8 | (m->then_active ? THEN_ACTIVE : 0));
+}
+
+static int made_item(wagw_turn_t *t, wagw_item_t *item)
+{
+    const made_t *m = (const made_t *)((uint8_t *)item - offsetof(made_t, item));
+
+    return m->rc == WAGW_OK ? prekeys_send(t, m) : m->rc;
+}
+
+static void made_free(made_t *m)
+{
+    wagw_wipe(m->kp, m->n * sizeof(m->kp[0]));
+    free(m);
+}
+
+static void made_item_done(wagw_client_t *c, wagw_item_t *item, int rc)
+{
+    if (rc != WAGW_OK && item->epoch == c->epoch) {
+        wagw_client_log(c, WAGW_LOG_ERROR, "prekeys could not be made: %s", wagw_rc_name(rc));
+        wagw_client_hangup(c, 428, "connection_lost");
+    }
+    made_free((made_t *)((uint8_t *)item - offsetof(made_t, item)));
+}
+
+static void made_run(wagw_work_t *work)
+{
+    made_t *m = (made_t *)work;
+
+    m->rc = WAGW_OK;
+    for (unsigned i = 0; i < m->n && m->rc == WAGW_OK; i++) {
+        m->rc = wagw_x25519_public(m->kp[i].pub, m->kp[i].priv);
+    }
+}
+
+static void made_done(wagw_client_t *c, wagw_work_t *work)
+{
+    wagw_turn_push(c, &((made_t *)work)->item);
+}
+
+static void make_then(wagw_client_t *c, void *arg)
+{
+    const make_t *make = arg;
+    made_t *m = calloc(1, sizeof(*m) + make->n * sizeof(m->kp[0]));
+
+    if (m == NULL) {
+        wagw_client_hangup(c, 428, "connection_lost");
+        return;
+    }
+    m->work.run = made_run;
+    m->work.done = made_done;
+    m->item.run = made_item;
+    m->item.done = made_item_done;
+    m->item.epoch = c->epoch;
+    m->want = make->want;
+    m->then_active = make->then_active;
+    m->n = make->n;
+    for (unsigned i = 0; i < m->n; i++) {
+        wagw_x25519_private(m->kp[i].priv, c->sh->random, c->sh->random_data);
+    }
+    c->uploading = true;
+    c->ops->work(c->driver, &m->work);
+}
+
+/* want keys, those first that the server may not have got: what is missing is
+ * made elsewhere, then prekeys_send(). */
+static int prekeys_upload(wagw_turn_t *t, unsigned want, bool then_active)
+{
+    unsigned have;
+    uint32_t upto;
+    make_t make = {want, 0, then_active};
+
+    WAGW_TRY(prekeys_left(t, wagw_turn_me(t), want, NULL, &have, &upto));
+    make.n = want - have;
+    return wagw_turn_then(t, make_then, &make, sizeof(make));
 }
 
 int wagw_prekeys_skey(wagw_turn_t *t, wagw_node_t *parent)

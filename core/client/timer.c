@@ -111,7 +111,7 @@ void wagw_client_tick(wagw_client_t *c, int64_t now)
         wagw_client_hangup(c, 408, "timeout");
     }
     if (DUE(WAGW_TIMER_STABLE)) {
-        c->attempts = 0;
+        c->shorts = 0;
     }
     if (DUE(WAGW_TIMER_CHATSTATE) && c->conn == WAGW_CONN_OPEN) {
         (void)wagw_turn_later(c, client_chatstate_end, 0, true);

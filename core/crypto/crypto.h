@@ -54,6 +54,8 @@ typedef struct {
 } wagw_keypair_t;
 
 int wagw_x25519_keypair(wagw_keypair_t *kp, wagw_random_pt random, void *data);
+/* Its first half, which is cheap: the public key can be computed elsewhere. */
+void wagw_x25519_private(uint8_t priv[32], wagw_random_pt random, void *data);
 int wagw_x25519_public(uint8_t pub[32], const uint8_t priv[32]);
 int wagw_x25519(uint8_t out[32], const uint8_t priv[32], const uint8_t pub[32]);
 

@@ -18,12 +18,17 @@ int wagw_x25519_public(uint8_t pub[32], const uint8_t priv[32])
     return wagw_donna_x25519(pub, priv, base);
 }
 
+void wagw_x25519_private(uint8_t priv[32], wagw_random_pt random, void *data)
+{
+    random(data, priv, 32);
+    priv[0] &= 248;
+    priv[31] &= 127;
+    priv[31] |= 64;
+}
+
 int wagw_x25519_keypair(wagw_keypair_t *kp, wagw_random_pt random, void *data)
 {
-    random(data, kp->priv, sizeof(kp->priv));
-    kp->priv[0] &= 248;
-    kp->priv[31] &= 127;
-    kp->priv[31] |= 64;
+    wagw_x25519_private(kp->priv, random, data);
     return wagw_x25519_public(kp->pub, kp->priv);
 }
 

@@ -253,6 +253,49 @@ static void replaced(void **state)
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
+/* The connection breaks: ms until the next one. */
+static int64_t lost(one_t *o)
+{
+    sim_expect_status(o->e, WAGW_STATUS_CONNECTED);
+    sim_cut(o->e, 0);
+    sim_run(o->w);
+    assert_true(o->e->timer_at > 0);
+    return o->e->timer_at - o->w->now - 1;
+}
+
+/* Connections that end right after their login: quick at first, then ever slower. */
+static void backoff_of_short_ones(void **state)
+{
+    one_t o = linked(86);
+    static const int64_t want[] = {0, 1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
+    int64_t d;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        sim_advance(o.w, 300);
+        d = lost(&o);
+        assert_true(d >= want[i] * 8 / 10 && d <= want[i] * 12 / 10);
+        sim_advance(o.w, d + 2);
+    }
+
+    /* one that lasts ten seconds is enough for a quick one, but not for none */
+    sim_advance(o.w, 10000);
+    d = lost(&o);
+    assert_true(d >= 800 && d <= 1200);
+    sim_advance(o.w, d + 2);
+
+    /* a login that is not reached counts, whatever came before */
+    sim_advance(o.w, 61000);
+    assert_int_equal(lost(&o), 0);
+    o.w->orders.failure = 503;
+    sim_advance(o.w, 1000 + 1200 + 2400 + 4800);
+    assert_true(o.e->timer_at - o.w->now > 1200);
+    o.w->orders.failure = 0;
+    sim_advance(o.w, 20000);
+    sim_expect_status(o.e, WAGW_STATUS_CONNECTED);
+    sim_free(o.w);
+}
+
 static void backoff(void **state)
 {
     one_t o = linked(82);
@@ -277,17 +320,16 @@ static void backoff(void **state)
     sim_advance(o.w, 75000);
     sim_expect_status(o.e, WAGW_STATUS_CONNECTED);
 
-    /* lost before it was stable: goes on where it was; after a minute: from zero */
-    sim_advance(o.w, 10000);
-    sim_cut(o.e, 0);
-    sim_run(o.w);
-    assert_true(o.e->timer_at - o.w->now > 40000);
-    sim_advance(o.w, 75000);
+    /* the login forgot the tries before it, not that this was a moment ago; after a minute: from zero */
+    sim_advance(o.w, 5000);
+    assert_true(lost(&o) - 1000 <= 200);
+    sim_advance(o.w, 1300);
     sim_expect_status(o.e, WAGW_STATUS_CONNECTED);
     sim_advance(o.w, 61000);
+    assert_int_equal(lost(&o), 0);
+    sim_advance(o.w, 2);
+    sim_expect_status(o.e, WAGW_STATUS_CONNECTED);
     sim_cut(o.e, 0);
-    sim_run(o.w);
-    assert_true(o.e->timer_at - o.w->now <= 1);
 
     /* stopped: nothing more */
     n = o.e->connects;
@@ -406,10 +448,18 @@ static void start_keeps_account(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(login_failures), cmocka_unit_test(temporary_ban),       cmocka_unit_test(temporary_ban_ends),
-        cmocka_unit_test(stream_errors),  cmocka_unit_test(restart_required),    cmocka_unit_test(replaced),
-        cmocka_unit_test(backoff),        cmocka_unit_test(keepalive),           cmocka_unit_test(pieces),
-        cmocka_unit_test(clock_jumps),    cmocka_unit_test(start_keeps_account),
+        cmocka_unit_test(login_failures),
+        cmocka_unit_test(temporary_ban),
+        cmocka_unit_test(temporary_ban_ends),
+        cmocka_unit_test(stream_errors),
+        cmocka_unit_test(restart_required),
+        cmocka_unit_test(replaced),
+        cmocka_unit_test(backoff),
+        cmocka_unit_test(backoff_of_short_ones),
+        cmocka_unit_test(keepalive),
+        cmocka_unit_test(pieces),
+        cmocka_unit_test(clock_jumps),
+        cmocka_unit_test(start_keeps_account),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

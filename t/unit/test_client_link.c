@@ -340,6 +340,78 @@ static void pair_refused(void **state)
     sim_free(o.w);
 }
 
+/*
+ * The keys of the first upload are made elsewhere.  Whatever happens while they
+ * are: nothing but one upload of the ids 1 to 812 comes of it.
+ */
+static void keys_on_their_way(void **state)
+{
+    sim_log_t *mark;
+    sim_device_t *d;
+    sim_otk_t *o;
+    wagw_creds_t c;
+    wagw_arena_t a = {0};
+    wagw_node_t *n =
+        sim_node(&a, "notification", "from", "@s.whatsapp.net", "type", "encrypt", "id", "n9", "t", "1", NULL);
+    bool seen[813];
+
+    (void)state;
+    sim_add(&a, n, "count", "value", "0", NULL);
+    for (int kind = 0; kind < 4; kind++) {
+        one_t w = one(30 + (uint64_t)kind);
+
+        sim_start(w.e, true);
+        sim_run(w.w);
+        sim_scan(w.e, w.acc);
+        w.e->hold_work = true;
+        sim_advance(w.w, 5);
+        sim_expect_status(w.e, WAGW_STATUS_CONNECTING);
+        d = sim_device_of(w.e);
+        sim_creds(w.e, &c);
+        assert_true(c.paired && c.next_prekey == 1);
+        assert_int_equal(sim_mem_count(&w.e->mem, WAGW_REC_PREKEY, ""), 0);
+        mark = sim_mark(w.w);
+
+        switch (kind) {
+        case 0: /* the server says meanwhile that there are none */
+            sim_push(w.e, n);
+            sim_push(w.e, n);
+            sim_run(w.w);
+            break;
+        case 1: /* the connection breaks */
+            sim_cut(w.e, 0);
+            sim_advance(w.w, 5);
+            assert_int_equal(w.e->connects, 3);
+            break;
+        case 2: /* the process dies */
+            sim_crash(w.e, true);
+            w.e->hold_work = false;
+            sim_revive(w.e);
+            break;
+        case 3: /* it waits for long: the login is given up */
+            sim_advance(w.w, 100000);
+            assert_int_equal(sim_info(w.e).disconnect_code, 408);
+            break;
+        }
+        sim_release(w.e);
+        sim_advance(w.w, 2000);
+        sim_expect_status(w.e, WAGW_STATUS_CONNECTED);
+        sim_creds(w.e, &c);
+        assert_int_equal(c.next_prekey, 813);
+        assert_int_equal(c.first_unuploaded, 813);
+        assert_int_equal(sim_mem_count(&w.e->mem, WAGW_REC_PREKEY, ""), 812);
+        assert_int_equal(d->uploads, 1);
+        assert_non_null(sim_sent_iq(w.e, mark, "encrypt", "list"));
+        memset(seen, 0, sizeof(seen));
+        for (o = d->otks; o; o = o->next) {
+            assert_true(o->id > 0 && o->id < 813 && !seen[o->id]);
+            seen[o->id] = true;
+        }
+        sim_free(w.w);
+    }
+    wagw_arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,7 +419,7 @@ int main(void)
         cmocka_unit_test(link_by_custom_code), cmocka_unit_test(qr_rotation),
         cmocka_unit_test(qr_one_ref),          cmocka_unit_test(qr_and_closed_socket),
         cmocka_unit_test(restart_variants),    cmocka_unit_test(crash_while_linking),
-        cmocka_unit_test(pair_refused),
+        cmocka_unit_test(pair_refused),        cmocka_unit_test(keys_on_their_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
