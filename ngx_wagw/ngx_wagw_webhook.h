@@ -83,14 +83,17 @@ typedef struct {
     ngx_uint_t nready, nbusy;
     ngx_uint_t inflight; /* HTTP requests */
     ngx_event_t timer;
-    int64_t probe_ms;     /* breaker open: not before */
-    ngx_queue_t runnable; /* hooks that may have something to start */
-    ngx_queue_t wanted;   /* hooks whose outbox is to be read */
+    int64_t probe_ms;       /* breaker open: not before */
+    int64_t spread_ms;      /* read past busy chats: not before */
+    ngx_msec_t spread_wait; /* ... and that long between them */
+    ngx_queue_t runnable;   /* hooks that may have something to start */
+    ngx_queue_t wanted;     /* hooks whose outbox is to be read */
     unsigned is_runnable : 1;
     unsigned is_wanted : 1;
     unsigned is_dirty : 1; /* a batch with deliveries was expanded */
     unsigned fetching : 1;
     unsigned more : 1;    /* the last read was cut off by its limit */
+    unsigned spread : 1;  /* the next read looks past the chats that fill the window */
     unsigned removed : 1; /* freed when nothing is busy */
 } ngx_wagw_hook_full_t;
 
@@ -122,7 +125,10 @@ ngx_uint_t ngx_wagw_webhook_doc_names(void);
 
 /* ---- the queue, between reading and sending -------------------------------- */
 
-#define NGX_WAGW_HOOKQ_WINDOW 16  /* ready rows per hook */
+#define NGX_WAGW_HOOKQ_PER_HOOK 4 /* requests at once */
+#define NGX_WAGW_HOOKQ_WINDOW 32  /* ready rows per hook */
+#define NGX_WAGW_HOOKQ_SPREAD 100 /* ms between reads past busy chats; doubled while they find nothing */
+#define NGX_WAGW_HOOKQ_SPREAD_MAX 1600
 #define NGX_WAGW_HOOKQ_AGAIN 1000 /* the store failed */
 
 typedef struct {
@@ -130,6 +136,7 @@ typedef struct {
     ngx_queue_t fly;   /* in its request */
     wagw_delivery_t d; /* strings behind the struct */
     size_t bytes;
+    unsigned answered : 1;
 } ngx_wagw_row_t;
 
 typedef struct {

@@ -7,8 +7,13 @@
  *   wanted ──read──► ready ──start──► busy ──answer──► result written ──► gone
  *
  * A row stays in `busy` until its result is durable, so a read cannot bring it
- * again, and the next row of the same chat waits for it.  A crash in between
- * repeats the delivery under the same id: at least once.
+ * again.  The next row of the same chat waits for its answer, with `ordered`
+ * for its result.  A crash in between repeats deliveries under the same ids,
+ * in the same order: at least once.
+ *
+ * A chat that is slower than its events fills the window.  When that leaves
+ * requests unused, a read takes only a few rows of each chat, so that the
+ * others do not wait behind the busy one.
  */
 
 #define NGX_WAGW_HOOKQ_READ 16                  /* hooks per read */
@@ -19,6 +24,7 @@ typedef struct {
     char id[64];
     size_t id_len;
     ngx_uint_t ordered;
+    ngx_uint_t spread;
     uint32_t limit;
     uint32_t n;
     int64_t next_ms;
@@ -284,8 +290,13 @@ static int ngx_wagw_hookq_read_run(wagw_store_t *s, ngx_wagw_job_t *job)
         arg[0] = r;
         arg[1] = item;
 
-        rc = wagw_store_deliveries_of(s, wagw_str(item->id, item->id_len), r->now, item->ordered != 0, item->limit,
-                                      ngx_wagw_hookq_row, arg, &item->next_ms);
+        rc = wagw_store_deliveries_of(s, wagw_str(item->id, item->id_len), r->now, item->ordered != 0,
+                                      item->spread ? 0 : item->limit, ngx_wagw_hookq_row, arg, &item->next_ms);
+
+        if (rc == WAGW_OK && item->spread) {
+            rc = wagw_store_deliveries_spread(s, wagw_str(item->id, item->id_len), r->now, item->limit,
+                                              ngx_wagw_hookq_row, arg);
+        }
 
         if (rc == WAGW_LIMIT) {
             /* there is more, at once */
@@ -338,9 +349,14 @@ void ngx_wagw_hookq_read(void)
             continue;
         }
 
-        if (h->nready >= NGX_WAGW_HOOKQ_WINDOW && h->nready >= h->batch_max) {
-            /* read again when the window has room */
+        if (h->nready >= NGX_WAGW_HOOKQ_WINDOW && h->nready >= h->batch_max && !h->spread) {
+            /* read again when the window has room, or past what fills it when that leaves requests unused */
             h->more = 1;
+
+            if (!h->ordered && !h->batch_max && h->inflight < NGX_WAGW_HOOKQ_PER_HOOK) {
+                ngx_wagw_hookq_at(h, ngx_max(h->spread_ms, r->now + NGX_WAGW_HOOKQ_SPREAD));
+            }
+
             continue;
         }
 
@@ -348,6 +364,15 @@ void ngx_wagw_hookq_read(void)
         ngx_memcpy(item->id, h->hook.w.id.p, h->hook.w.id.n);
         item->id_len = h->hook.w.id.n;
         item->ordered = h->ordered;
+        item->spread = h->spread;
+
+        if (h->spread) {
+            h->spread = 0;
+            h->spread_wait =
+                h->spread_wait ? ngx_min(2 * h->spread_wait, NGX_WAGW_HOOKQ_SPREAD_MAX) : NGX_WAGW_HOOKQ_SPREAD;
+            h->spread_ms = r->now + (int64_t)h->spread_wait;
+        }
+
         item->limit = (uint32_t)(h->nready + h->nbusy + ngx_max(NGX_WAGW_HOOKQ_WINDOW, h->batch_max));
         ngx_queue_init(&item->rows);
     }
@@ -385,7 +410,7 @@ static void ngx_wagw_hookq_take(ngx_wagw_hook_full_t *h, ngx_wagw_read_item_t *i
     ngx_queue_t *q, *at;
     ngx_wagw_row_t *row, *other;
 
-    h->more = item->n >= item->limit;
+    h->more = item->spread || item->n >= item->limit;
 
     while (!ngx_queue_empty(&item->rows)) {
         q = ngx_queue_head(&item->rows);
@@ -408,6 +433,7 @@ static void ngx_wagw_hookq_take(ngx_wagw_hook_full_t *h, ngx_wagw_read_item_t *i
 
         ngx_queue_insert_after(at, q);
         h->nready++;
+        h->spread_wait = 0;
     }
 
     if (item->next_ms) {

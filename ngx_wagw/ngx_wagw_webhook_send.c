@@ -5,8 +5,7 @@
  * (contract 4.3).
  */
 
-#define NGX_WAGW_HOOKQ_PER_HOOK 4 /* requests at once */
-#define NGX_WAGW_HOOKQ_TOTAL 200  /* requests at once, all hooks */
+#define NGX_WAGW_HOOKQ_TOTAL 200 /* requests at once, all hooks */
 #define NGX_WAGW_HOOKQ_BREAKER 20
 #define NGX_WAGW_HOOKQ_PROBE 60000
 #define NGX_WAGW_HOOKQ_CAP (15 * 60 * 1000)
@@ -43,7 +42,7 @@ static ngx_uint_t ngx_wagw_hookq_chat_busy(ngx_wagw_hook_full_t *h, ngx_wagw_row
     for (q = ngx_queue_head(&h->busy); q != ngx_queue_sentinel(&h->busy); q = ngx_queue_next(q)) {
         other = ngx_queue_data(q, ngx_wagw_row_t, queue);
 
-        if (ngx_wagw_hookq_same_chat(&other->d, &row->d)) {
+        if ((!other->answered || h->ordered) && ngx_wagw_hookq_same_chat(&other->d, &row->d)) {
             return 1;
         }
     }
@@ -255,6 +254,14 @@ static void ngx_wagw_hookq_judge(ngx_wagw_flight_t *f, ngx_uint_t *final, int64_
     }
 }
 
+static void ngx_wagw_hookq_refill(ngx_wagw_hook_full_t *h)
+{
+    if (h->more && h->nready < NGX_WAGW_HOOKQ_WINDOW / 2 && !h->removed) {
+        h->more = 0;
+        ngx_wagw_hookq_want(h);
+    }
+}
+
 static void ngx_wagw_hookq_answered(ngx_wagw_post_t *post)
 {
     int64_t now, wait;
@@ -263,6 +270,7 @@ static void ngx_wagw_hookq_answered(ngx_wagw_post_t *post)
     ngx_wagw_row_t *row;
     wagw_delivery_t *d;
     ngx_wagw_flight_t *f = post->data;
+    ngx_wagw_hook_full_t *h;
 
     f->hook->inflight--;
     ngx_wagw_hookq.inflight--;
@@ -290,6 +298,7 @@ static void ngx_wagw_hookq_answered(ngx_wagw_post_t *post)
         row = ngx_queue_data(q, ngx_wagw_row_t, fly);
         d = &row->d;
 
+        row->answered = 1;
         d->attempts++;
         d->status_code = (int32_t)post->status;
         d->response = wagw_buf_view(&f->response);
@@ -318,8 +327,10 @@ static void ngx_wagw_hookq_answered(ngx_wagw_post_t *post)
                       f->hook->hook.w.id.p, f->error);
     }
 
+    h = f->hook;
     ngx_wagw_hookq_save(f);
-    ngx_wagw_hookq_runnable(f->hook);
+    ngx_wagw_hookq_refill(h);
+    ngx_wagw_hookq_runnable(h);
     ngx_wagw_hookq_run();
 }
 
@@ -357,11 +368,11 @@ static void ngx_wagw_hookq_saved(ngx_wagw_job_t *job)
             ngx_wagw_hookq_at(h, next);
         }
 
-        if ((h->more && h->nready < NGX_WAGW_HOOKQ_WINDOW / 2) || h->ordered) {
-            h->more = 0;
+        if (h->ordered) {
             ngx_wagw_hookq_want(h);
         }
 
+        ngx_wagw_hookq_refill(h);
         ngx_wagw_hookq_runnable(h);
     }
 
@@ -495,7 +506,17 @@ static ngx_int_t ngx_wagw_hookq_start(ngx_wagw_hook_full_t *h)
     }
 
     if (f->nrows == 0) {
+        /* every ready row waits for another one of its chat */
         free(f);
+
+        if (h->more && !h->ordered && now >= h->spread_ms) {
+            h->spread = 1;
+            ngx_wagw_hookq_want(h);
+
+        } else if (h->more && !h->ordered) {
+            ngx_wagw_hookq_at(h, h->spread_ms);
+        }
+
         return NGX_DECLINED;
     }
 

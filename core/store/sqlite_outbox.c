@@ -2,6 +2,10 @@
 
 #include <stdio.h>
 
+/* wagw_store_deliveries_spread(): how far it looks, and how much of each chat it takes */
+#define SPREAD_ROWS 2000
+#define SPREAD_EACH 4
+
 /* Webhook deliveries: the outbox while pending, the log afterwards. */
 
 #define RESPONSE_MAX 4096
@@ -54,15 +58,10 @@ static void delivery_row(sqlite3_stmt *st, wagw_delivery_t *d)
     };
 }
 
-int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data)
+static int deliveries_each(wagw_store_t *s, sqlite3_stmt *st, wagw_delivery_pt cb, void *data)
 {
     wagw_delivery_t d;
-    sqlite3_stmt *st;
     int rc;
-
-    st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE status = 0 AND next_ms <= ?1"
-                     " ORDER BY next_ms, num LIMIT ?2");
-    wagw_sql_bind(st, "iu", now_ms, limit);
 
     while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
         delivery_row(st, &d);
@@ -75,6 +74,17 @@ int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, w
     }
 
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+}
+
+int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data)
+{
+    sqlite3_stmt *st;
+
+    st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE status = 0 AND next_ms <= ?1"
+                     " ORDER BY next_ms, num LIMIT ?2");
+    wagw_sql_bind(st, "iu", now_ms, limit);
+
+    return deliveries_each(s, st, cb, data);
 }
 
 static int later_due(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, int64_t *next_ms)
@@ -97,7 +107,6 @@ static int later_due(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, int
 int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit,
                              wagw_delivery_pt cb, void *data, int64_t *next_ms)
 {
-    wagw_delivery_t d;
     sqlite3_stmt *st;
     int rc;
 
@@ -120,17 +129,23 @@ int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now
 
     wagw_sql_bind(st, "siu", webhook_id, now_ms, limit);
 
-    while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
-        delivery_row(st, &d);
+    return deliveries_each(s, st, cb, data);
+}
 
-        rc = cb(data, &d);
-        if (rc != WAGW_OK) {
-            wagw_sql_done(st);
-            return rc;
-        }
-    }
+int wagw_store_deliveries_spread(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, uint32_t limit,
+                                 wagw_delivery_pt cb, void *data)
+{
+    sqlite3_stmt *st;
 
-    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
+    /* the inner query reads neither payloads nor more than SPREAD_ROWS rows, however long the backlog is */
+    st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE num IN (SELECT num FROM"
+                     " (SELECT num, row_number() OVER (PARTITION BY inst, chat ORDER BY next_ms, num) AS place FROM"
+                     " (SELECT num, inst, chat, next_ms FROM deliveries WHERE status = 0 AND webhook_id = ?1"
+                     " AND next_ms <= ?2 ORDER BY next_ms, num LIMIT ?4)) WHERE place <= ?5)"
+                     " ORDER BY next_ms, num LIMIT ?3");
+    wagw_sql_bind(st, "siuuu", webhook_id, now_ms, limit, (uint32_t)SPREAD_ROWS, (uint32_t)SPREAD_EACH);
+
+    return deliveries_each(s, st, cb, data);
 }
 
 int wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms)

@@ -210,6 +210,10 @@ int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, w
  * *next_ms: the earliest later due time of that webhook, 0 none. */
 int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit,
                              wagw_delivery_pt cb, void *data, int64_t *next_ms);
+/* Of one webhook's oldest due rows (a bounded number) the first few of each (instance, chat), at most limit: what lies
+ * behind the backlog of a busy chat. */
+int wagw_store_deliveries_spread(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, uint32_t limit,
+                                 wagw_delivery_pt cb, void *data);
 /* Result of an attempt, by delivery id: status, status_code, response, error, attempts, next_ms, updated_ms,
  * duration_ms. */
 int wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d);

@@ -198,6 +198,48 @@ test('ordered: a failing event holds back its own chat and no other', async () =
   await off('/ordered');
 });
 
+test('a chat with a backlog comes in order and holds back no other', async () => {
+  const calm = await sandbox.post('/mock-user', { name: 'Calm' });
+  const N = 80, got = [];
+  const change = new EventEmitter();
+  let held = [];
+  // answers nothing of the busy chat until it is let go
+  const slow = http.createServer((req, res) => {
+    const parts = [];
+    req.on('data', d => parts.push(d));
+    req.on('end', () => {
+      const { body } = JSON.parse(Buffer.concat(parts)).data;
+      got.push(body);
+      if (held && body.startsWith('busy')) held.push(res);
+      else res.end();
+      change.emit('got');
+    });
+  });
+  await new Promise(resolve => slow.listen(0, '127.0.0.1', resolve));
+  const until = fn => new Promise(resolve => {
+    const look = () => fn() && (change.off('got', look), resolve());
+    change.on('got', look);
+    look();
+  });
+  try {
+    await hook('/', { url: `http://127.0.0.1:${slow.address().port}/` });
+    for (let i = 0; i < N; i++) await from(peer, `busy ${i}`);
+    await until(() => got.length > 0);
+    await from(calm, 'calm');
+    await until(() => got.includes('calm'));
+    assert.deepEqual(got, ['busy 0', 'calm']);
+    const waiting = held;
+    held = null;
+    for (const res of waiting) res.end();
+    await until(() => got.length === N + 1);
+    assert.deepEqual(got.filter(b => b !== 'calm'), Array.from({ length: N }, (_, i) => `busy ${i}`));
+  } finally {
+    await off('/');
+    slow.closeAllConnections();
+    await new Promise(resolve => slow.close(resolve));
+  }
+});
+
 test('second views of an event have its id and seq, and come only when named', async () => {
   rx.answer = () => 200;
   await hook('/views', { events: ['message.received', 'message.any', 'message.delivered', 'message.updated'] });

@@ -416,6 +416,26 @@ static void the_outbox(void **state)
     assert_int_equal(wagw_store_deliveries_due(t.s, 100, 10, see_delivery, &stop), WAGW_LIMIT);
     assert_string_equal(seen, "a1 ");
 
+    /* a few of each chat, also behind more of one than would be read */
+    for (int i = 0; i < 6; i++) {
+        char id[8];
+
+        snprintf(id, sizeof(id), "d%d", i);
+        enqueue(&t, id, "D", "busy", 10 + (uint64_t)i, 100);
+    }
+    enqueue(&t, "e0", "D", "calm", 20, 100);
+    enqueue(&t, "e1", "D", "calm", 21, 300);
+    assert_due(&t, "D", 200, false, 6, "d0 d1 d2 d3 d4 d5 ", 300);
+    seen[0] = '\0';
+    assert_int_equal(wagw_store_deliveries_spread(t.s, WAGW_STR("D"), 200, 6, see_delivery, NULL), WAGW_OK);
+    assert_string_equal(seen, "d0 d1 d2 d3 e0 ");
+    seen[0] = '\0';
+    assert_int_equal(wagw_store_deliveries_spread(t.s, WAGW_STR("D"), 200, 2, see_delivery, NULL), WAGW_OK);
+    assert_string_equal(seen, "d0 d1 ");
+    seen[0] = '\0';
+    assert_int_equal(wagw_store_deliveries_spread(t.s, WAGW_STR("D"), 200, 6, see_delivery, &stop), WAGW_LIMIT);
+    assert_string_equal(seen, "d0 ");
+
     /* a failing event holds back its own chat when ordered, otherwise nothing */
     result(&t, "a1", WAGW_DLV_PENDING, 500, 1, 5000, 3);
     assert_due(&t, "A", 200, true, 9, "a3 ", 5000);
