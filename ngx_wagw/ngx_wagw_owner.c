@@ -10,7 +10,7 @@
  */
 
 #include "ngx_wagw_media.h"
-#include "ngx_wagw_queue.h"
+#include "ngx_wagw_schedule.h"
 
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -354,6 +354,7 @@ static int state_sends(void *data, const wagw_sends_t *j)
     e->j.id = state_str(st, j->id);
     e->j.to = state_str(st, j->to);
     e->j.message_id = state_str(st, j->message_id);
+    e->j.schedule_id = state_str(st, j->schedule_id);
     e->next = NULL;
     *st->sends_last = e;
     st->sends_last = &e->next;
@@ -504,6 +505,7 @@ static void state_done(ngx_wagw_job_t *job)
     ngx_wagw_webhook_kick();
 
     ngx_wagw_retention_start();
+    ngx_wagw_schedule_start();
     ow.prune.handler = owner_prune;
     ow.prune.data = &ngx_wagw_no_connection;
     ow.prune.log = ow.cycle->log;
@@ -611,6 +613,7 @@ void ngx_wagw_owner_stop(ngx_cycle_t *cycle)
     ow.stopping = 1;
 
     ngx_wagw_queue_stop();
+    ngx_wagw_schedule_stop();
     ngx_wagw_retention_stop();
     ngx_wagw_calls_drain(0);
     owner_flush(cycle);

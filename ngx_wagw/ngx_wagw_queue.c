@@ -96,6 +96,8 @@ static void sends_free(ngx_wagw_sends_t *j)
     ngx_queue_remove(&j->queue);
     cJSON_Delete(j->answer);
     free(j->to);
+    free(j->schedule);
+    free(j->whom);
     free(j);
 }
 
@@ -161,6 +163,12 @@ ngx_wagw_sends_t *ngx_wagw_queue_add(ngx_wagw_instance_t *in, const wagw_sends_t
         j->to = strndup((const char *)row->to.p, row->to.n);
         snprintf(j->message_id, sizeof(j->message_id), "%.*s", (int)row->message_id.n,
                  row->message_id.n ? (const char *)row->message_id.p : "");
+    }
+
+    if (j->kind == WAGW_SENDS_SCHEDULE) {
+        j->cancel = row->cancelled;
+        j->schedule = strndup(row->schedule_id.n ? (const char *)row->schedule_id.p : "", row->schedule_id.n);
+        j->whom = j->total == 1 && row->to.n ? strndup((const char *)row->to.p, row->to.n) : NULL;
     }
 
     ngx_queue_insert_tail(&q->jobs, &j->queue);
@@ -565,6 +573,12 @@ void ngx_wagw_queue_worked(ngx_wagw_sendq_t *q, ngx_wagw_sends_t *j, int64_t aga
 
 static int prune_run(wagw_store_t *s, ngx_wagw_job_t *job)
 {
+    int rc = wagw_store_schedules_prune(s, *(int64_t *)(job + 1));
+
+    if (rc != WAGW_OK) {
+        return rc;
+    }
+
     return wagw_store_sends_prune(s, *(int64_t *)(job + 1));
 }
 

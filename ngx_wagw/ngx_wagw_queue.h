@@ -47,6 +47,8 @@ struct ngx_wagw_sends_s {
     uint32_t total, pending, sent, failed;
     uint32_t tries; /* of the present item, in this process */
     char *to;       /* of a single message; malloc'ed */
+    char *schedule; /* id of the schedule whose run it is, or NULL; malloc'ed */
+    char *whom;     /* its only recipient, or NULL; malloc'ed */
     char message_id[68];
     ngx_wagw_work_t *work;
     ngx_wagw_sends_wait_t wait, cancel_wait;

@@ -447,7 +447,37 @@ static const char *work_event_name(ngx_wagw_work_t *w)
         return w->rest ? "message.failed" : NULL;
     }
 
+    if (j->kind == WAGW_SENDS_SCHEDULE) {
+        return w->status == WAGW_ITEM_SENT ? "schedule.sent" : w->status == WAGW_ITEM_FAILED ? "schedule.failed" : NULL;
+    }
+
     return done >= j->total ? "job.done" : done % step == 0 ? "job.progress" : NULL;
+}
+
+/* Of one message of a schedule, or of all that are left of a run. */
+static void work_event_schedule(ngx_wagw_work_t *w, cJSON *d)
+{
+    char text[32];
+    ngx_wagw_sends_t *j = w->sends;
+    const char *to = w->rest ? j->whom : (const char *)w->item.to.p;
+
+    cJSON_AddStringToObject(d, "scheduleId", j->schedule ? j->schedule : "");
+
+    if (to) {
+        cJSON_AddStringToObject(d, "to", to);
+    } else {
+        cJSON_AddNumberToObject(d, "recipients", w->n);
+    }
+
+    if (w->status == WAGW_ITEM_SENT) {
+        cJSON_AddStringToObject(d, "messageId", (const char *)w->item.message_id.p);
+    } else {
+        cJSON_AddStringToObject(d, "error", w->error);
+        cJSON_AddStringToObject(d, "code", w->code);
+    }
+
+    wagw_iso_text(ngx_wagw_now_ms(), text);
+    cJSON_AddStringToObject(d, "timestamp", text);
 }
 
 static cJSON *work_event_data(ngx_wagw_work_t *w)
@@ -458,6 +488,11 @@ static cJSON *work_event_data(ngx_wagw_work_t *w)
     cJSON *d = cJSON_CreateObject(), *content;
 
     cJSON_AddStringToObject(d, "jobId", j->id);
+
+    if (j->kind == WAGW_SENDS_SCHEDULE) {
+        work_event_schedule(w, d);
+        return d;
+    }
 
     if (j->kind == WAGW_SENDS_ONE) {
         cJSON_AddStringToObject(d, "messageId", j->message_id);

@@ -42,4 +42,26 @@ const ngx_wagw_field_t ngx_wagw_fields_template_update[] = {
     STRS("variables", OPT, 0, 100, "further names"),
     STR("language", OPT, NULL, 0, 16, "a mark of yours"),
     END};
+
+#define SCHEDULE_FIELDS                                                                                         \
+    {"to", NGX_WAGW_T_ANY, F_OPT, "chatId", 0, 0, "jid|jids", NULL, "required: one recipient, or up to 1000"},  \
+    ISO("sendAt", OPT, "when; 400 when more than a minute in the past"),                                        \
+    STR("cron", OPT, NULL, 9, 200, "or again and again: minute hour day month weekday"),                        \
+    STR("timezone", OPT, NULL, 1, 64, "of cron, such as Europe/Berlin; default UTC"),                           \
+    ISO("until", OPT, "the end of cron"),                                                                       \
+    OBJ("content", "any send body, with its type: text, image, poll, location, ..."),                           \
+    STR("templateId", OPT, NULL, 1, 64, "or a template, as it is now; 422 when a variable is missing"),         \
+    OBJ("variables", "{name: value} of its placeholders"),                                                      \
+    {"ttl", NGX_WAGW_T_INT, F_OPT, NULL, 1, 2592000, NULL, NULL,                                                \
+     "seconds that a run may wait for its instance, default 86400"},                                            \
+    INT("priority", 0, 9, NULL, "in the instance's send queue, default 5")
+
+const ngx_wagw_field_t ngx_wagw_fields_schedule_create[] = {INSTANCE, SCHEDULE_FIELDS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_schedule_update[] = {SCHEDULE_FIELDS, END};
+
+const ngx_wagw_field_t ngx_wagw_fields_schedule_list[] = {
+    STR("instanceId", OPT, NULL, 1, 64, "only of this instance"),
+    ENUM("status", OPT, "scheduled|running|done|failed|cancelled", NULL, "only with this status"),
+    LIMIT("50"), OFFSET, END};
 /* clang-format on */

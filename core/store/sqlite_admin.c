@@ -97,6 +97,7 @@ int wagw_store_instance_delete(wagw_store_t *s, uint32_t num, bool keep_messages
         "DELETE FROM jobs WHERE inst = ?1",
         "DELETE FROM queues WHERE inst = ?1",
         "DELETE FROM templates WHERE inst = ?1",
+        "DELETE FROM schedules WHERE inst = ?1",
     };
     static const char *const messages[] = {
         "DELETE FROM reactions WHERE chat IN (SELECT num FROM chats WHERE inst = ?1)",

@@ -76,9 +76,10 @@ static int sends_insert(wagw_store_t *s, wagw_sends_t *j, size_t n)
     }
 
     st = wagw_sql(s, "INSERT INTO jobs (id, inst, kind, priority, delay_ms, jitter_ms, created_ms, next_ms, expires_ms,"
-                     " total, pending, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)");
-    wagw_sql_bind(st, "suiiuuiiiib", j->id, j->instance, (int64_t)j->kind, (int64_t)j->priority, j->delay_ms,
-                  j->jitter_ms, j->created_ms, j->next_ms, j->expires_ms, (int64_t)n, content);
+                     " total, pending, content, schedule) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11,"
+                     " ?12)");
+    wagw_sql_bind(st, "suiiuuiiiibi", j->id, j->instance, (int64_t)j->kind, (int64_t)j->priority, j->delay_ms,
+                  j->jitter_ms, j->created_ms, j->next_ms, j->expires_ms, (int64_t)n, content, (int64_t)j->schedule);
     rc = wagw_sql_run(s, st);
 
     if (rc == WAGW_OK) {
@@ -119,12 +120,16 @@ int wagw_store_sends_each(wagw_store_t *s, wagw_sends_pt cb, void *data)
     st = wagw_sql(s, "SELECT " SENDS_COLUMNS ", (SELECT i.recipient FROM job_items i WHERE i.job = j.num AND"
                      " i.status = 0 ORDER BY i.at LIMIT 1), (SELECT i.message_id FROM job_items i WHERE i.job = j.num "
                      "AND i.status = 0"
-                     " ORDER BY i.at LIMIT 1) FROM jobs j WHERE j.status = 0 ORDER BY j.num");
+                     " ORDER BY i.at LIMIT 1), j.schedule, c.id, c.status FROM jobs j LEFT JOIN schedules c ON"
+                     " c.num = j.schedule WHERE j.status = 0 ORDER BY j.num");
 
     while ((rc = wagw_sql_step(s, st)) == WAGW_OK) {
         sends_row(st, &j);
         j.to = wagw_sql_str(st, 15);
         j.message_id = wagw_sql_str(st, 16);
+        j.schedule = (uint64_t)sqlite3_column_int64(st, 17);
+        j.schedule_id = wagw_sql_str(st, 18);
+        j.cancelled = sqlite3_column_int(st, 19) == WAGW_SCHEDULE_CANCELLED;
 
         rc = cb(data, &j);
         if (rc != WAGW_OK) {
@@ -314,6 +319,10 @@ int wagw_store_sends_result(wagw_store_t *s, const wagw_sends_result_t *r)
                                                                    : WAGW_SENDS_FAILED),
                       r->now_ms, r->rest ? r->code : WAGW_STR_NULL);
         rc = wagw_sql_run(s, st);
+    }
+
+    if (rc == WAGW_OK && wagw_sql_changes(s) > 0) {
+        rc = wagw_store_schedule_ended(s, r->num, r->now_ms);
     }
 
     return rc;

@@ -275,6 +275,9 @@ typedef struct {
     uint32_t total, pending, sent, failed;
     wagw_str_t content;        /* JSON; sealed at rest */
     wagw_str_t to, message_id; /* of the first one that is pending; read only */
+    uint64_t schedule;         /* whose it is, 0 none */
+    wagw_str_t schedule_id;    /* read only */
+    bool cancelled;            /* its schedule was; read only */
 } wagw_sends_t;
 
 typedef int (*wagw_sends_pt)(void *data, const wagw_sends_t *j);
@@ -338,6 +341,64 @@ int wagw_store_template_get(wagw_store_t *s, const wagw_scope_t *scope, wagw_str
 typedef int (*wagw_template_pt)(void *data, const wagw_template_t *t);
 int wagw_store_templates(wagw_store_t *s, const wagw_scope_t *scope, uint32_t instance, wagw_str_t q, uint32_t limit,
                          uint32_t offset, wagw_template_pt cb, void *data, uint64_t *total);
+
+/* Sends of the future (sqlite_schedules.c). */
+typedef enum {
+    WAGW_SCHEDULED = 0,
+    WAGW_SCHEDULE_RUNNING,
+    WAGW_SCHEDULE_DONE,
+    WAGW_SCHEDULE_FAILED,
+    WAGW_SCHEDULE_CANCELLED
+} wagw_schedule_status_t;
+
+const char *wagw_schedule_status_name(unsigned status);
+
+typedef struct {
+    uint64_t num;
+    wagw_str_t id;
+    uint32_t instance;
+    wagw_str_t instance_id; /* read only */
+    uint8_t status, priority;
+    int64_t next_ms;            /* due, 0 never again */
+    int64_t send_ms;            /* 0: by cron */
+    wagw_str_t cron, time_zone; /* empty zone: UTC */
+    int64_t until_ms, ttl_ms;
+    int64_t created_ms, updated_ms, finished_ms, last_ms;
+    uint32_t runs, sent, failed; /* messages, the last two */
+    wagw_str_t code, error, template_id;
+    wagw_str_t to;   /* JSON array */
+    wagw_str_t body; /* JSON object; sealed at rest */
+} wagw_schedule_t;
+
+typedef int (*wagw_schedule_pt)(void *data, const wagw_schedule_t *c);
+
+/* WAGW_DUPLICATE: the id is there; WAGW_STATE: the instance has gone. */
+int wagw_store_schedule_create(wagw_store_t *s, const wagw_schedule_t *c);
+/* What a caller may change, and next_ms; WAGW_NOT_FOUND: it is not waiting any more. */
+int wagw_store_schedule_update(wagw_store_t *s, const wagw_schedule_t *c);
+/* Never again; one that has ended stays as it is. */
+int wagw_store_schedule_cancel(wagw_store_t *s, wagw_str_t id, int64_t now_ms);
+/* In arena a; scope as of templates. */
+int wagw_store_schedule_get(wagw_store_t *s, const wagw_scope_t *scope, wagw_str_t id, wagw_arena_t *a,
+                            wagw_schedule_t *c);
+/* Newest first; instance 0 and status -1: any. */
+int wagw_store_schedules(wagw_store_t *s, const wagw_scope_t *scope, uint32_t instance, int status, uint32_t limit,
+                         uint32_t offset, wagw_schedule_pt cb, void *data, uint64_t *total);
+/* The first one due at or before now, in arena a; WAGW_NOT_FOUND. */
+int wagw_store_schedule_due(wagw_store_t *s, int64_t now_ms, wagw_arena_t *a, wagw_schedule_t *c);
+/* When the next one is due, 0 never. */
+int wagw_store_schedule_next(wagw_store_t *s, int64_t *next_ms);
+/*
+ * Claims a due time: it was due_ms and is next_ms from here on, and its job is
+ * made (sets j->schedule and num).  WAGW_NOT_FOUND: somebody did.
+ */
+int wagw_store_schedule_fire(wagw_store_t *s, uint64_t num, int64_t due_ms, int64_t next_ms, int64_t now_ms,
+                             wagw_sends_t *j, const wagw_sends_item_t *items, size_t n);
+/* It cannot be run at all. */
+int wagw_store_schedule_broken(wagw_store_t *s, uint64_t num, int64_t now_ms, wagw_str_t code, wagw_str_t error);
+/* A job of it has ended: what is told by the schedule.  Part of wagw_store_sends_result(). */
+int wagw_store_schedule_ended(wagw_store_t *s, uint64_t job, int64_t now_ms);
+int wagw_store_schedules_prune(wagw_store_t *s, int64_t before_ms);
 
 /*
  * Deletes at most `limit` messages of before, with what hangs on them; not what is starred, kept or still to be sent.
