@@ -246,7 +246,6 @@ struct ngx_wagw_instance_s {
     unsigned is_dirty : 1;
     unsigned open_failed : 1;
     unsigned is_starting : 1;
-    unsigned autostart : 1; /* the staggered start connects; else it was asked for */
 };
 
 /* Makes the engine and the registry slot of a stored row (at start, and after

@@ -427,18 +427,15 @@ int wagw_blocklist_notified(wagw_turn_t *t, const wagw_node_t *b)
 
 static int blocklist_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
-    int code = node ? wagw_iq_error(node, NULL) : 0;
     size_t n;
     account_t a;
     wagw_str_t *now;
     wagw_buf_t b = {0};
     wagw_json_t j;
-    wagw_result_t r;
     const wagw_node_t *list;
 
-    if (node == NULL || code) {
-        wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
-        return wagw_turn_reply(t, command, &r);
+    if (node == NULL || wagw_iq_error(node, NULL)) {
+        return wagw_iq_failed(t, command, node);
     }
     list = wagw_node_find(node, "list");
     WAGW_TRY(list_read(t, list, &now, &n));
@@ -462,15 +459,11 @@ int wagw_blocklist_command(wagw_turn_t *t, uint64_t command)
 
 static int block_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command, bool block)
 {
-    int code = node ? wagw_iq_error(node, NULL) : 0;
     account_t a;
-    wagw_result_t r;
     const wagw_node_t *list = wagw_node_find(node, "list");
 
-    if (node == NULL || code) {
-        wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
-        WAGW_TRY(wagw_turn_reply(t, command, &r));
-        return WAGW_OK;
+    if (node == NULL || wagw_iq_error(node, NULL)) {
+        return wagw_iq_failed(t, command, node);
     }
     WAGW_TRY(account_load(t, &a));
     if (list && !wagw_node_attr_is(list, "matched", "false")) {
@@ -509,27 +502,21 @@ static int block_send(wagw_turn_t *t, uint64_t command, const wagw_jid_t *lid, b
 
 static int block_lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command, bool block)
 {
-    int code = node ? wagw_iq_error(node, NULL) : 0;
+    int rc;
     wagw_jid_t pn, lid;
-    wagw_str_t val;
-    wagw_result_t r;
-    const wagw_node_t *u;
 
     if (command == 0) {
         return WAGW_OK; /* the caller went away before anything was done */
     }
-    if (node == NULL || code) {
-        wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
-        return wagw_turn_reply(t, command, &r);
+    if (node == NULL || wagw_iq_error(node, NULL)) {
+        return wagw_iq_failed(t, command, node);
     }
-    u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
-    val = wagw_node_get(wagw_node_find(u, "lid"), "val");
-    if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK &&
-        wagw_jid_is_lid(&lid)) {
-        WAGW_TRY(wagw_lid_learn(t, &pn, &lid, "server"));
-        return block_send(t, command, &lid, block);
+    rc = wagw_usync_lid(t, node, &pn, &lid);
+    if (rc == WAGW_NOT_FOUND) {
+        return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");
     }
-    return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");
+    WAGW_TRY(rc);
+    return block_send(t, command, &lid, block);
 }
 
 static int block_lid(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
@@ -546,7 +533,6 @@ int wagw_block_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
     bool block = wagw_param_bool(params, "block", true);
     wagw_jid_t jid, lid;
-    wagw_node_t *iq, *query, *list;
 
     WAGW_TRY(wagw_param_jid(t, command, params, "phoneNumber", NULL, &jid));
     if (wagw_jid_empty(&jid)) {
@@ -559,10 +545,7 @@ int wagw_block_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
     if (wagw_jid_is_lid(&lid)) {
         return block_send(t, command, &lid, block);
     }
-    WAGW_TRY(wagw_usync(t, "background", &iq, &query, &list));
-    wagw_node_child(&t->arena, query, "lid");
-    wagw_node_attr_jid(&t->arena, wagw_node_child(&t->arena, list, "user"), "jid", &jid);
-    return wagw_iq_send_for(t, iq, block ? block_lid : unblock_lid, command);
+    return wagw_usync_ask_lid(t, &jid, block ? block_lid : unblock_lid, command);
 }
 
 /* ---- privacy ---------------------------------------------------------------------------------- */

@@ -221,15 +221,13 @@ struct wagw_turn_s {
     wagw_txn_t txn;
     wagw_arena_t arena;
     wagw_creds_t *creds; /* copy being changed, or NULL */
-    bool instance_changed;
     wagw_out_t *out, **out_last;
     wagw_then_t *then, **then_last;
     uint32_t nevents;
     const cJSON *asked; /* in the handler of an answer: what wagw_iq_send_params() was given, else NULL */
 };
 
-void wagw_turn_push(wagw_client_t *c, wagw_item_t *item);       /* takes it, runs when possible */
-void wagw_turn_push_front(wagw_client_t *c, wagw_item_t *item); /* ahead of what waits */
+void wagw_turn_push(wagw_client_t *c, wagw_item_t *item); /* takes it, runs when possible */
 void wagw_turn_run(wagw_client_t *c);
 void wagw_turn_marks(wagw_client_t *c, uint64_t seq, bool lost);
 void wagw_turn_flush(wagw_client_t *c); /* emits what is durable */
@@ -281,6 +279,8 @@ void wagw_iq_drop_all(wagw_client_t *c);            /* connection lost: queues f
 void wagw_iq_free(wagw_iq_t *iq);
 /* Fills r for a WhatsApp error code (12 section 13). */
 void wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text);
+/* Answers the command with the failure that `node` is; NULL: nothing came. */
+int wagw_iq_failed(wagw_turn_t *t, uint64_t command, const wagw_node_t *node);
 
 /* ---- jobs (send.c) ---------------------------------------------------------- */
 
@@ -630,6 +630,12 @@ int wagw_param_jid(wagw_turn_t *t, uint64_t command, const cJSON *params, const 
 int wagw_command_ok(wagw_turn_t *t, uint64_t command, wagw_buf_t *data, const char *message);
 /* An empty usync request (11 section 7): its <query> and <list> are to be filled. */
 int wagw_usync(wagw_turn_t *t, const char *context, wagw_node_t **iq, wagw_node_t **query, wagw_node_t **list);
+/* The first <user> of its answer (NULL: none). */
+const wagw_node_t *wagw_usync_user(const wagw_node_t *answer);
+/* Asks for the LID of a number; the handler gives the answer to wagw_usync_lid(). */
+int wagw_usync_ask_lid(wagw_turn_t *t, const wagw_jid_t *pn, wagw_iq_pt handler, uint64_t command);
+/* Learns the pair; WAGW_NOT_FOUND: WhatsApp has no LID for the number. */
+int wagw_usync_lid(wagw_turn_t *t, const wagw_node_t *answer, wagw_jid_t *pn, wagw_jid_t *lid);
 int wagw_product_command(wagw_turn_t *t, uint64_t command, const cJSON *params); /* catalog.c */
 int wagw_discard_command(wagw_turn_t *t, uint64_t command, const cJSON *params); /* discard.c */
 int wagw_exists_command(wagw_turn_t *t, uint64_t command, const cJSON *params);

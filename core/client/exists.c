@@ -27,6 +27,33 @@ int wagw_usync(wagw_turn_t *t, const char *context, wagw_node_t **iq, wagw_node_
     return *list ? WAGW_OK : WAGW_NOMEM;
 }
 
+const wagw_node_t *wagw_usync_user(const wagw_node_t *answer)
+{
+    return wagw_node_find(wagw_node_find(wagw_node_find(answer, "usync"), "list"), "user");
+}
+
+int wagw_usync_ask_lid(wagw_turn_t *t, const wagw_jid_t *pn, wagw_iq_pt handler, uint64_t command)
+{
+    wagw_node_t *iq, *query, *list;
+
+    WAGW_TRY(wagw_usync(t, "background", &iq, &query, &list));
+    wagw_node_child(&t->arena, query, "lid");
+    wagw_node_attr_jid(&t->arena, wagw_node_child(&t->arena, list, "user"), "jid", pn);
+    return command ? wagw_iq_send_for(t, iq, handler, command) : wagw_iq_send(t, iq, handler, 0);
+}
+
+int wagw_usync_lid(wagw_turn_t *t, const wagw_node_t *answer, wagw_jid_t *pn, wagw_jid_t *lid)
+{
+    const wagw_node_t *u = wagw_usync_user(answer);
+    wagw_str_t val = wagw_node_get(wagw_node_find(u, "lid"), "val");
+
+    if (val.n == 0 || wagw_node_get_jid(u, "jid", pn) != WAGW_OK || wagw_jid_parse(lid, val) != WAGW_OK ||
+        !wagw_jid_is_lid(lid)) {
+        return WAGW_NOT_FOUND;
+    }
+    return wagw_lid_learn(t, pn, lid, "usync");
+}
+
 /* Digits of what a caller calls a phone number; 0 when it is none. */
 static size_t digits(char out[32], wagw_str_t s)
 {
@@ -84,25 +111,21 @@ static int exists_user(wagw_turn_t *t, const wagw_node_t *u, char phone[32], exi
 
 static int exists_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
-    int code = node ? wagw_iq_error(node, NULL) : 0;
     char phone[32];
     exists_t e;
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
-    wagw_result_t r;
     const wagw_node_t *u;
 
     if (command == 0) {
         return WAGW_OK; /* the caller went away */
     }
-    if (node == NULL || code) {
-        wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
-        return wagw_turn_reply(t, command, &r);
+    if (node == NULL || wagw_iq_error(node, NULL)) {
+        return wagw_iq_failed(t, command, node);
     }
     /* found ones by number; who asked completes the rest */
     wagw_json_open(&j, '[');
-    for (u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user"); u;
-         u = wagw_node_find_next(u, "user")) {
+    for (u = wagw_usync_user(node); u; u = wagw_node_find_next(u, "user")) {
         int rc = exists_user(t, u, phone, &e);
 
         if (rc != WAGW_OK) {
@@ -186,24 +209,18 @@ static int lid_reply(wagw_turn_t *t, uint64_t command, const wagw_jid_t *pn, con
 
 static int lid_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
-    int code = node ? wagw_iq_error(node, NULL) : 0;
+    int rc;
     wagw_jid_t pn, lid;
-    wagw_str_t val;
-    wagw_result_t r;
-    const wagw_node_t *u;
 
-    if (node == NULL || code) {
-        wagw_iq_result(&r, &t->arena, code, WAGW_STR_NULL);
-        return wagw_turn_reply(t, command, &r);
+    if (node == NULL || wagw_iq_error(node, NULL)) {
+        return wagw_iq_failed(t, command, node);
     }
-    u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
-    val = wagw_node_get(wagw_node_find(u, "lid"), "val");
-    if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK &&
-        wagw_jid_is_lid(&lid)) {
-        WAGW_TRY(wagw_lid_learn(t, &pn, &lid, "usync"));
-        return command ? lid_reply(t, command, &pn, &lid) : WAGW_OK;
+    rc = wagw_usync_lid(t, node, &pn, &lid);
+    if (rc == WAGW_NOT_FOUND) {
+        return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");
     }
-    return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "WhatsApp has no LID for this number");
+    WAGW_TRY(rc);
+    return command ? lid_reply(t, command, &pn, &lid) : WAGW_OK;
 }
 
 int wagw_lid_of_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
@@ -211,7 +228,6 @@ int wagw_lid_of_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
     int rc;
     char phone[32];
     wagw_jid_t pn, lid;
-    wagw_node_t *iq, *query, *list, *u;
 
     if (digits(phone, wagw_param_str(params, "phoneNumber")) == 0) {
         return wagw_turn_fail(t, command, 400, "INVALID_JID", "Not a phone number");
@@ -227,9 +243,5 @@ int wagw_lid_of_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
     if (t->c->conn != WAGW_CONN_OPEN) {
         return wagw_turn_fail(t, command, 404, "LID_NOT_FOUND", "The LID of this number is not known");
     }
-    WAGW_TRY(wagw_usync(t, "background", &iq, &query, &list));
-    wagw_node_child(&t->arena, query, "lid");
-    u = wagw_node_child(&t->arena, list, "user");
-    wagw_node_attr_jid(&t->arena, u, "jid", &pn);
-    return wagw_iq_send_for(t, iq, lid_answer, command);
+    return wagw_usync_ask_lid(t, &pn, lid_answer, command);
 }

@@ -283,3 +283,13 @@ void wagw_iq_result(wagw_result_t *r, wagw_arena_t *a, int code, wagw_str_t text
     }
     wagw_buf_free(&b);
 }
+
+int wagw_iq_failed(wagw_turn_t *t, uint64_t command, const wagw_node_t *node)
+{
+    wagw_str_t text = WAGW_STR_NULL;
+    wagw_result_t r;
+    int code = node ? wagw_iq_error(node, &text) : 0;
+
+    wagw_iq_result(&r, &t->arena, code, text);
+    return wagw_turn_reply(t, command, &r);
+}

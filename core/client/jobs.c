@@ -256,15 +256,7 @@ int wagw_job_field_error(wagw_turn_t *t, uint64_t command, const char *field, co
     wagw_json_t j = wagw_json(&b);
     wagw_result_t r = {0};
 
-    wagw_json_open(&j, '{');
-    wagw_json_key(&j, "fields");
-    wagw_json_open(&j, '[');
-    wagw_json_open(&j, '{');
-    wagw_json_kcstr(&j, "field", field);
-    wagw_json_kcstr(&j, "reason", reason);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
+    wagw_json_field(&j, field, reason);
     r.status = 400;
     r.code = "VALIDATION_FAILED";
     r.error = "A field is not valid";

@@ -283,33 +283,25 @@ static void asked_then(wagw_client_t *c, void *arg)
 
 static int pair_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t arg)
 {
+    int rc;
     wagw_jid_t pn, lid;
-    wagw_str_t val;
-    const wagw_node_t *u;
 
     (void)arg;
-    u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
-    val = wagw_node_get(wagw_node_find(u, "lid"), "val");
-    if (val.n && wagw_node_get_jid(u, "jid", &pn) == WAGW_OK && wagw_jid_parse(&lid, val) == WAGW_OK) {
-        return wagw_lid_learn(t, &pn, &lid, "usync");
-    }
-    return WAGW_OK;
+    rc = wagw_usync_lid(t, node, &pn, &lid);
+    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
 /* News may come under the LID: whose it is must be known by then. */
 static int subscribe_send(wagw_turn_t *t, const wagw_jid_t *chat)
 {
     wagw_jid_t to, lid;
-    wagw_node_t *n = wagw_node(&t->arena, "presence"), *iq, *query, *list;
+    wagw_node_t *n = wagw_node(&t->arena, "presence");
 
     /* named as real clients name it, whatever the account's mode */
     WAGW_TRY(wagw_lid_in(t, chat, false, &to));
     WAGW_TRY(wagw_lid_in(t, chat, true, &lid));
     if (wagw_jid_is_pn(&lid)) {
-        WAGW_TRY(wagw_usync(t, "background", &iq, &query, &list));
-        wagw_node_child(&t->arena, query, "lid");
-        wagw_node_attr_jid(&t->arena, wagw_node_child(&t->arena, list, "user"), "jid", &to);
-        WAGW_TRY(wagw_iq_send(t, iq, pair_answer, 0));
+        WAGW_TRY(wagw_usync_ask_lid(t, &to, pair_answer, 0));
     }
     wagw_node_attrc(&t->arena, n, "type", "subscribe");
     wagw_node_attr_jid(&t->arena, n, "to", &to);

@@ -10,16 +10,6 @@
 #define PICTURE_MAX (1u << 20)
 #define LIST_MAX 64
 
-static int failed(wagw_turn_t *t, uint64_t command, const wagw_node_t *node)
-{
-    wagw_str_t text = WAGW_STR_NULL;
-    wagw_result_t r;
-    int code = node ? wagw_iq_error(node, &text) : 0;
-
-    wagw_iq_result(&r, &t->arena, code, text);
-    return wagw_turn_reply(t, command, &r);
-}
-
 static bool bad(const wagw_node_t *node)
 {
     return node == NULL || wagw_iq_error(node, NULL) != 0;
@@ -28,7 +18,7 @@ static bool bad(const wagw_node_t *node)
 /* An answer that holds nothing: `message` says that it was done. */
 static int done(wagw_turn_t *t, const wagw_node_t *node, uint64_t command, const char *message)
 {
-    return bad(node) ? failed(t, command, node) : wagw_command_ok(t, command, NULL, message);
+    return bad(node) ? wagw_iq_failed(t, command, node) : wagw_command_ok(t, command, NULL, message);
 }
 
 static void kstr_or_null(wagw_json_t *j, const char *key, wagw_str_t s)
@@ -51,7 +41,7 @@ static int picture_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comm
     const wagw_node_t *p;
 
     if (node == NULL || (code && code != 401 && code != 403 && code != 404)) {
-        return failed(t, command, node);
+        return wagw_iq_failed(t, command, node);
     }
     p = code ? NULL : wagw_node_find(node, "picture");
     wagw_json_open(&j, '{');
@@ -106,7 +96,7 @@ static int picture_set_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t 
         return wagw_turn_fail(t, command, 415, "UNSUPPORTED_MEDIA", "WhatsApp does not take this picture");
     }
     if (bad(node)) {
-        return failed(t, command, node);
+        return wagw_iq_failed(t, command, node);
     }
     wagw_json_open(&j, '{');
     kstr_or_null(&j, "pictureId", wagw_node_get(wagw_node_find(node, "picture"), "id"));
@@ -160,9 +150,9 @@ static int about_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comman
     const wagw_node_t *u, *s;
 
     if (bad(node)) {
-        return failed(t, command, node);
+        return wagw_iq_failed(t, command, node);
     }
-    u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
+    u = wagw_usync_user(node);
     s = wagw_node_find(u, "status");
     text = wagw_node_data(s);
     if (wagw_node_get_u64(s, "t", &at) != WAGW_OK || at >= (1ull << 40) || text.n == 0) {
@@ -239,7 +229,7 @@ static int privacy_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comm
     const wagw_node_t *c;
 
     if (bad(node)) {
-        return failed(t, command, node);
+        return wagw_iq_failed(t, command, node);
     }
     WAGW_TRY(wagw_privacy_seen(t, wagw_node_find(node, "privacy")));
     wagw_json_open(&j, '{');
@@ -298,9 +288,9 @@ static int disappearing_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t
     const wagw_node_t *u;
 
     if (bad(node)) {
-        return failed(t, command, node);
+        return wagw_iq_failed(t, command, node);
     }
-    u = wagw_node_find(wagw_node_find(wagw_node_find(node, "usync"), "list"), "user");
+    u = wagw_usync_user(node);
     if (wagw_node_get_u64(wagw_node_find(u, "disappearing_mode"), "duration", &s) != WAGW_OK || s > UINT32_MAX) {
         s = 0;
     }
@@ -331,7 +321,7 @@ static int qr_link_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comm
     wagw_json_t j = wagw_json(&b);
 
     if (bad(node)) {
-        return failed(t, command, node);
+        return wagw_iq_failed(t, command, node);
     }
     if (code.n == 0) {
         return wagw_turn_fail(t, command, 502, "WA_ERROR", "WhatsApp gave no link");
@@ -399,7 +389,7 @@ static int business_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t com
     const wagw_node_t *p, *k;
 
     if (bad(node) && !(node && wagw_iq_error(node, NULL) == 404)) {
-        return failed(t, command, node);
+        return wagw_iq_failed(t, command, node);
     }
     p = wagw_node_find(wagw_node_find(node, "business_profile"), "profile");
     if (p == NULL || wagw_node_get_jid(p, "jid", &jid) != WAGW_OK) {

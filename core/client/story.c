@@ -574,14 +574,10 @@ static int privacy_reply(wagw_turn_t *t, uint64_t command)
 
 static int privacy_asked(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
-    int code;
-    wagw_str_t text = WAGW_STR_NULL;
-    wagw_result_t r;
+    int code = node ? wagw_iq_error(node, NULL) : 0;
 
-    code = node ? wagw_iq_error(node, &text) : 0;
     if (node == NULL || (code && code != 404)) {
-        wagw_iq_result(&r, &t->arena, code, text);
-        return wagw_turn_reply(t, command, &r);
+        return wagw_iq_failed(t, command, node);
     }
     WAGW_TRY(wagw_story_answer(t, node));
     return privacy_reply(t, command);

@@ -45,23 +45,6 @@ void wagw_turn_push(wagw_client_t *c, wagw_item_t *item)
     wagw_turn_run(c);
 }
 
-void wagw_turn_push_front(wagw_client_t *c, wagw_item_t *item)
-{
-    /* a parked or running turn belongs to the head: the new one goes behind it */
-    wagw_item_t **at = &c->items;
-
-    if ((c->loading || c->running) && *at) {
-        at = &(*at)->next;
-    }
-    item->next = *at;
-    if (*at == NULL) {
-        c->items_last = &item->next;
-    }
-    *at = item;
-    c->items_bytes += item->bytes;
-    wagw_turn_run(c);
-}
-
 static void item_pop(wagw_client_t *c, wagw_item_t *item, int rc)
 {
     c->items = item->next;

@@ -23,8 +23,7 @@ typedef enum {
 typedef struct {
     uint8_t state; /* wagw_noise_state_t */
     bool server;
-    bool intro_seen; /* server side */
-    uint32_t n_hs;   /* handshake counter */
+    uint32_t n_hs; /* handshake counter */
     uint32_t n_send;
     uint32_t n_recv;
     uint8_t h[32]; /* wiped at the switch to transport */

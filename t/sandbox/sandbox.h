@@ -32,7 +32,6 @@ typedef struct sbx_s sbx_t;
 #define SBX_PREKEY_SIZE 35 /* 3-byte id, 32-byte key */
 #define SBX_PREKEYS_LOW 5
 #define SBX_PREKEYS_MAX 5000
-#define SBX_SERVER_TEXT "s.whatsapp.net"
 
 /* ---- util.c: string map, shared stanzas, node logs, small helpers ---- */
 

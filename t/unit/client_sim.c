@@ -444,11 +444,6 @@ bool sim_step(sim_t *w)
     return false;
 }
 
-uint64_t sim_steps(const sim_t *w)
-{
-    return w->steps;
-}
-
 void sim_run(sim_t *w)
 {
     uint64_t from = w->steps;

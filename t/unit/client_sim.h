@@ -126,7 +126,6 @@ void sim_start(sim_engine_t *e, bool pair);
 void sim_run(sim_t *w);
 /* One queued callback; false: nothing was queued. */
 bool sim_step(sim_t *w);
-uint64_t sim_steps(const sim_t *w);
 /* Lets time pass, ticking each engine when it wants to. */
 void sim_advance(sim_t *w, int64_t ms);
 void sim_release(sim_engine_t *e); /* what hold_* held back */
@@ -281,7 +280,6 @@ struct sim_s {
     sim_account_t *accounts;
     sim_conn_t *conns;
     uint32_t nconns;
-    uint64_t stanza_ids;
     wagw_arena_t arena; /* of the log */
     sim_log_t *log, **log_last;
     struct sim_ratchet_s *ratchets;
@@ -291,7 +289,6 @@ struct sim_s {
 };
 
 sim_account_t *sim_account(sim_t *w, const char *pn, const char *lid);
-void sim_adopt(sim_account_t *a, sim_engine_t *e); /* the account the engine's QR will be scanned by */
 sim_device_t *sim_device_of(sim_engine_t *e);
 sim_device_t *sim_device(sim_account_t *a, uint16_t id);
 /* The phone scans what the engine shows; pair-success goes out. */
