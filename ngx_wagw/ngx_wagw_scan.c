@@ -457,6 +457,9 @@ int ngx_wagw_scan_hash(ngx_wagw_scan_t *s, wagw_str_t type, uint8_t hash[32])
     if (d == NULL) {
         return WAGW_NOMEM;
     }
+    if (boundary.n > SCAN_BOUNDARY) {
+        boundary = WAGW_STR_NULL; /* nothing that was taken has one of that length */
+    }
     for (at = 0; at < s->size; at = end + (off_t)boundary.n) {
         end = boundary.n ? scan_find(s, at, boundary) : -1;
         rc = end == -2 ? WAGW_IO : scan_hash_range(s, d, at, end == -1 ? s->size : end);

@@ -49,8 +49,8 @@ static void fuzz_base64(wagw_str_t s, bool escaped)
 
     wagw_buf_u8(&quoted, '"');
     wagw_buf_str(&quoted, s);
-    wagw_buf_u8(&quoted, '"');
-    json = escaped && ok ? cJSON_ParseWithLength((char *)quoted.p, quoted.n) : NULL;
+    wagw_buf_add(&quoted, "\"", 2);
+    json = escaped && ok ? cJSON_ParseWithOpts((char *)quoted.p, NULL, true) : NULL; /* one string and nothing behind */
     if (cJSON_IsString(json)) {
         need(fuzz_decode(&other, wagw_cstr(json->valuestring), s.n + 1, false));
         need(wagw_str_eq(wagw_buf_view(&d.out), wagw_buf_view(&other.out)));
