@@ -63,18 +63,20 @@ void ngx_wagw_call_invalid(ngx_wagw_call_t *call, const char *field, const char 
     ngx_memzero(&b, sizeof(b));
     j = wagw_json(&b);
 
-    wagw_json_open(&j, '{');
-    wagw_json_key(&j, "fields");
-    wagw_json_open(&j, '[');
-    wagw_json_open(&j, '{');
-    wagw_json_kcstr(&j, "field", field);
-    wagw_json_kcstr(&j, "reason", reason);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
+    wagw_json_field(&j, field, reason);
 
     ngx_wagw_call_fail(call, 400, "VALIDATION_FAILED", "Validation failed", wagw_buf_view(&b));
     wagw_buf_free(&b);
+}
+
+bool ngx_wagw_call_timer(ngx_wagw_call_t *call, const char *field, int64_t seconds)
+{
+    if (seconds == 0 || seconds == 86400 || seconds == 604800 || seconds == 7776000) {
+        return true;
+    }
+
+    ngx_wagw_call_invalid(call, field, "must be 0, 86400, 604800 or 7776000");
+    return false;
 }
 
 void ngx_wagw_call_store_failed(ngx_wagw_call_t *call)
@@ -116,6 +118,24 @@ void ngx_wagw_list_free(ngx_wagw_list_t *list)
 {
     wagw_buf_free(&list->json);
     wagw_buf_free(&list->next_cursor);
+}
+
+void ngx_wagw_call_counted(ngx_wagw_call_t *call, const wagw_result_t *r)
+{
+    cJSON *data;
+    wagw_buf_t extra = {0};
+
+    if (r->status >= 300) {
+        ngx_wagw_call_result(call, r);
+        return;
+    }
+
+    data = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
+    wagw_buf_printf(&extra, "\"count\":%d", cJSON_GetArraySize(data));
+    cJSON_Delete(data);
+
+    ngx_wagw_call_ok(call, (ngx_uint_t)r->status, r->data, r->message, wagw_buf_view(&extra));
+    wagw_buf_free(&extra);
 }
 
 void ngx_wagw_call_list(ngx_wagw_call_t *call, ngx_wagw_list_t *list, const char *message)

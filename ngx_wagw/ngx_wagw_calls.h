@@ -27,10 +27,16 @@ void ngx_wagw_param_set(ngx_wagw_call_t *call, const char *name, const char *val
 
 /* 400 VALIDATION_FAILED with details.fields. */
 void ngx_wagw_call_invalid(ngx_wagw_call_t *call, const char *field, const char *reason);
+/* Seconds of a disappearing timer as WhatsApp's clients offer them (0 off);
+ * false: the call was answered. */
+bool ngx_wagw_call_timer(ngx_wagw_call_t *call, const char *field, int64_t seconds);
 /* 503 DB_UNAVAILABLE: a store job came back with something unexpected. */
 void ngx_wagw_call_store_failed(ngx_wagw_call_t *call);
 /* data and message, 200; frees the buffer. */
 void ngx_wagw_call_data(ngx_wagw_call_t *call, ngx_uint_t status, wagw_buf_t *data, const char *message);
+
+/* A reply of the engine as it is, with `count` of its list or map beside it. */
+void ngx_wagw_call_counted(ngx_wagw_call_t *call, const wagw_result_t *r);
 
 /* A listing: data is the array; count, total (UINT64_MAX unknown) and
  * pagination go to the top level.  Frees the buffers. */
@@ -68,9 +74,9 @@ ngx_uint_t ngx_wagw_call_sees(ngx_wagw_call_t *call, ngx_str_t *instance_id);
 /* Owner start: the uptime counts from here. */
 void ngx_wagw_calls_started(void);
 /* A master key is configured. */
-ngx_uint_t ngx_wagw_webhook_master_key(void);
+ngx_uint_t ngx_wagw_calls_master_key(void);
 /* At most so many instances (wagw_owner_connections). */
-ngx_uint_t ngx_wagw_webhook_instance_limit(void);
+ngx_uint_t ngx_wagw_calls_instance_limit(void);
 /* UUID v4 text, NUL-terminated. */
 void ngx_wagw_uuid(char out[37]);
 

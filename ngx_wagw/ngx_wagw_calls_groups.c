@@ -256,19 +256,6 @@ NGX_WAGW_HANDLER(group_export)
 
 /* ---- making, joining, leaving ------------------------------------------------------- */
 
-/* The timers that WhatsApp's clients offer. */
-static ngx_int_t group_timer_ok(ngx_wagw_call_t *call)
-{
-    int64_t s = ngx_wagw_param_int(call, "ephemeral", 0);
-
-    if (s == 0 || s == 86400 || s == 604800 || s == 7776000) {
-        return NGX_OK;
-    }
-
-    ngx_wagw_call_invalid(call, "ephemeral", "must be 0, 86400, 604800 or 7776000");
-    return NGX_DECLINED;
-}
-
 /* With a picture: it is read first, the group is made, then it is set; without it the group is made all the same. */
 typedef struct {
     ngx_wagw_call_t *call;
@@ -357,7 +344,7 @@ NGX_WAGW_HANDLER(group_create)
     group_clean(call, "_descId");
     group_clean(call, "groupId");
 
-    if (group_timer_ok(call) != NGX_OK) {
+    if (!ngx_wagw_call_timer(call, "ephemeral", ngx_wagw_param_int(call, "ephemeral", 0))) {
         return;
     }
 
@@ -506,7 +493,7 @@ NGX_WAGW_HANDLER(group_settings_put)
         return;
     }
 
-    if (group_timer_ok(call) == NGX_OK) {
+    if (ngx_wagw_call_timer(call, "ephemeral", ngx_wagw_param_int(call, "ephemeral", 0))) {
         ngx_wagw_call_command(call, WAGW_CMD_GROUP_SETTINGS);
     }
 }
@@ -561,23 +548,6 @@ NGX_WAGW_HANDLER(group_announce_put)
 
 /* ---- members ---------------------------------------------------------------------------------- */
 
-static void results_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
-{
-    cJSON *data;
-    wagw_buf_t extra = {0};
-
-    if (r->status >= 300) {
-        ngx_wagw_call_result(call, r);
-        return;
-    }
-
-    data = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
-    wagw_buf_printf(&extra, "\"count\":%d", cJSON_GetArraySize(data));
-    cJSON_Delete(data);
-    ngx_wagw_call_ok(call, (ngx_uint_t)r->status, r->data, r->message, wagw_buf_view(&extra));
-    wagw_buf_free(&extra);
-}
-
 static void members_command_with(ngx_wagw_call_t *call, const char *action,
                                  void (*reply)(ngx_wagw_call_t *call, const wagw_result_t *r))
 {
@@ -587,7 +557,7 @@ static void members_command_with(ngx_wagw_call_t *call, const char *action,
 
 static void members_command(ngx_wagw_call_t *call, const char *action)
 {
-    members_command_with(call, action, results_reply);
+    members_command_with(call, action, ngx_wagw_call_counted);
 }
 
 NGX_WAGW_HANDLER(group_add)
@@ -749,19 +719,19 @@ NGX_WAGW_HANDLER(group_invite)
 
 NGX_WAGW_HANDLER(group_requests)
 {
-    group_command(call, WAGW_CMD_GROUP_REQUESTS, results_reply);
+    group_command(call, WAGW_CMD_GROUP_REQUESTS, ngx_wagw_call_counted);
 }
 
 NGX_WAGW_HANDLER(group_approve)
 {
     group_flag(call, "approve");
-    group_command(call, WAGW_CMD_GROUP_DECIDE, results_reply);
+    group_command(call, WAGW_CMD_GROUP_DECIDE, ngx_wagw_call_counted);
 }
 
 NGX_WAGW_HANDLER(group_reject)
 {
     group_clean(call, "approve");
-    group_command(call, WAGW_CMD_GROUP_DECIDE, results_reply);
+    group_command(call, WAGW_CMD_GROUP_DECIDE, ngx_wagw_call_counted);
 }
 
 /* ---- messages ------------------------------------------------------------------------------------ */

@@ -280,7 +280,7 @@ NGX_WAGW_HANDLER(instance_create)
         return;
     }
 
-    if (instance_count() >= ngx_wagw_webhook_instance_limit()) {
+    if (instance_count() >= ngx_wagw_calls_instance_limit()) {
         ngx_wagw_call_fail_retry(call, 503, "CAPACITY", "No room for another instance", WAGW_STR_NULL, NULL, 60);
         return;
     }

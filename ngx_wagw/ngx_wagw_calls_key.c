@@ -293,7 +293,7 @@ NGX_WAGW_HANDLER(key_create)
 
     if (!(call->perm & NGX_WAGW_PERM_ADMIN)) {
 
-        if (ngx_wagw_webhook_master_key() || call->from_loopback != 1) {
+        if (ngx_wagw_calls_master_key() || call->from_loopback != 1) {
             ngx_wagw_call_fail(call, 401, "AUTH_MISSING", "API key is required", WAGW_STR_NULL);
             return;
         }

@@ -238,11 +238,7 @@ static void link_written(ngx_wagw_media_t *m)
     wagw_json_t j = wagw_json(&b);
     ngx_wagw_kept_t *k = m->upload;
 
-    if (m->status == 0 && !ngx_wagw_kept_add(k->path, k->enc_size, k->expires_ms, false)) {
-        ngx_wagw_media_fail(m, 503, "CAPACITY", "There is no room for further uploads");
-    }
-    if (m->status) {
-        ngx_wagw_media_answer(m);
+    if (!ngx_wagw_media_upload_kept(m)) {
         return;
     }
     snprintf(url, sizeof(url), "/api/media/%.*s/%s", (int)m->call->instance_id.len, m->call->instance_id.data, k->id);

@@ -7,10 +7,8 @@
 
 /* ---- keeping ---- */
 
-static void upload_stored(ngx_wagw_media_t *m)
+bool ngx_wagw_media_upload_kept(ngx_wagw_media_t *m)
 {
-    wagw_buf_t b = {0};
-    wagw_json_t j = wagw_json(&b);
     ngx_wagw_kept_t *k = m->upload;
 
     if (m->status == 0 && !ngx_wagw_kept_add(k->path, k->enc_size, k->expires_ms, false)) {
@@ -18,6 +16,18 @@ static void upload_stored(ngx_wagw_media_t *m)
     }
     if (m->status) {
         ngx_wagw_media_answer(m);
+        return false;
+    }
+    return true;
+}
+
+static void upload_stored(ngx_wagw_media_t *m)
+{
+    wagw_buf_t b = {0};
+    wagw_json_t j = wagw_json(&b);
+    ngx_wagw_kept_t *k = m->upload;
+
+    if (!ngx_wagw_media_upload_kept(m)) {
         return;
     }
     wagw_json_open(&j, '{');

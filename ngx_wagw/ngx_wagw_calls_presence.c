@@ -2,28 +2,9 @@
 
 /* Presence and calls: the engine knows both; here only counts are added. */
 
-/* `count` of a list or a map beside its data. */
-static void counted_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
-{
-    cJSON *data;
-    wagw_buf_t extra = {0};
-
-    if (r->status >= 300) {
-        ngx_wagw_call_result(call, r);
-        return;
-    }
-
-    data = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
-    wagw_buf_printf(&extra, "\"count\":%d", cJSON_GetArraySize(data));
-    cJSON_Delete(data);
-
-    ngx_wagw_call_ok(call, (ngx_uint_t)r->status, r->data, r->message, wagw_buf_view(&extra));
-    wagw_buf_free(&extra);
-}
-
 static void counted(ngx_wagw_call_t *call, wagw_cmd_t cmd)
 {
-    call->reply = counted_reply;
+    call->reply = ngx_wagw_call_counted;
     ngx_wagw_call_command(call, cmd);
 }
 

@@ -421,8 +421,7 @@ NGX_WAGW_HANDLER(privacy_put)
     const cJSON *v;
     const ngx_wagw_field_t *f;
 
-    if (seconds != 0 && seconds != 86400 && seconds != 604800 && seconds != 7776000) {
-        ngx_wagw_call_invalid(call, "defaultDisappearing", "one of 0, 86400, 604800, 7776000");
+    if (!ngx_wagw_call_timer(call, "defaultDisappearing", seconds)) {
         return;
     }
 

@@ -351,8 +351,7 @@ NGX_WAGW_HANDLER(chat_ephemeral)
     static const char *const others[] = {"announcement", "locked", "memberAddMode", "joinApproval", "_at", "ephemeral"};
     int64_t seconds = ngx_wagw_param_int(call, "expiration", -1);
 
-    if (seconds != 0 && seconds != 86400 && seconds != 604800 && seconds != 7776000) {
-        ngx_wagw_call_invalid(call, "expiration", "one of 0, 86400, 604800, 7776000");
+    if (!ngx_wagw_call_timer(call, "expiration", seconds)) {
         return;
     }
 

@@ -272,6 +272,8 @@ ngx_fd_t ngx_wagw_kept_open(ngx_wagw_kept_t *k);
 void ngx_wagw_kept_store(ngx_wagw_task_t *task);
 /* Loop, after _store(): counts it; false: there is no room, the file has gone. */
 bool ngx_wagw_kept_add(const char *path, uint64_t bytes, int64_t expires_ms, bool received);
+/* Takes a stored m->upload into account; false: the call was answered with what went wrong. */
+bool ngx_wagw_media_upload_kept(ngx_wagw_media_t *m);
 /* NGX_DECLINED: there was none. */
 ngx_int_t ngx_wagw_kept_remove(const char *path);
 /* The instance was deleted. */

@@ -7,20 +7,6 @@
 
 /* ---- base64 ---- */
 
-static int base64_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
-
 static bool base64_char(ngx_wagw_base64_t *d, uint32_t c)
 {
     int v;
@@ -32,7 +18,7 @@ static bool base64_char(ngx_wagw_base64_t *d, uint32_t c)
     if (c == '\n' || c == '\r' || c == ' ' || c == '\t') {
         return true;
     }
-    v = c < 0x80 ? base64_value((uint8_t)c) : -1;
+    v = c < 0x80 ? wagw_base64_value((uint8_t)c) : -1;
     if (v < 0 || d->end) {
         return false;
     }

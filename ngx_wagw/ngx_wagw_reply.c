@@ -44,15 +44,7 @@ ngx_int_t ngx_wagw_refuse_field(ngx_wagw_ctx_t *ctx, const char *code, const cha
     wagw_buf_t b = {0};
     wagw_json_t j = wagw_json(&b);
 
-    wagw_json_open(&j, '{');
-    wagw_json_key(&j, "fields");
-    wagw_json_open(&j, '[');
-    wagw_json_open(&j, '{');
-    wagw_json_kcstr(&j, "field", field);
-    wagw_json_kcstr(&j, "reason", reason);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
-    wagw_json_close(&j);
+    wagw_json_field(&j, field, reason);
     if (reply_details(ctx, &b) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -75,12 +75,12 @@ ngx_queue_t *ngx_wagw_webhook_global(void)
     return &hooks.global;
 }
 
-ngx_uint_t ngx_wagw_webhook_master_key(void)
+ngx_uint_t ngx_wagw_calls_master_key(void)
 {
     return hooks.wmcf == NULL || hooks.wmcf->master_key;
 }
 
-ngx_uint_t ngx_wagw_webhook_instance_limit(void)
+ngx_uint_t ngx_wagw_calls_instance_limit(void)
 {
     return hooks.wmcf ? hooks.wmcf->owner_connections : 0;
 }

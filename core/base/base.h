@@ -156,6 +156,7 @@ int wagw_hex_decode(wagw_buf_t *out, wagw_str_t in);       /* WAGW_MALFORMED */
 int wagw_hex_fixed(uint8_t *out, size_t n, wagw_str_t in); /* exactly n bytes */
 int wagw_base64_encode(wagw_buf_t *out, wagw_str_t in);
 int wagw_base64url_encode(wagw_buf_t *out, wagw_str_t in); /* no padding */
+int wagw_base64_value(uint8_t c);                          /* of a character of either alphabet, -1: of none */
 int wagw_base64_decode(wagw_buf_t *out, wagw_str_t in);    /* either alphabet, padding optional, blanks refused */
 
 /*
@@ -264,6 +265,8 @@ void wagw_json_kbool(wagw_json_t *j, const char *k, bool v);
 void wagw_json_knull(wagw_json_t *j, const char *k);
 void wagw_json_kiso(wagw_json_t *j, const char *k, int64_t ms);
 void wagw_json_kraw(wagw_json_t *j, const char *k, wagw_str_t json);
+/* The details of VALIDATION_FAILED for one field: {"fields":[{"field","reason"}]}. */
+void wagw_json_field(wagw_json_t *j, const char *field, const char *reason);
 
 /* Civil time <-> ms since 1970 (UTC); core/ has no clock but formats times. */
 size_t wagw_iso_text(int64_t ms, char out[32]); /* "2026-01-02T03:04:05.678Z" */

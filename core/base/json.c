@@ -249,3 +249,16 @@ void wagw_json_kraw(wagw_json_t *j, const char *k, wagw_str_t json)
     wagw_json_key(j, k);
     wagw_json_raw(j, json);
 }
+
+void wagw_json_field(wagw_json_t *j, const char *field, const char *reason)
+{
+    wagw_json_open(j, '{');
+    wagw_json_key(j, "fields");
+    wagw_json_open(j, '[');
+    wagw_json_open(j, '{');
+    wagw_json_kcstr(j, "field", field);
+    wagw_json_kcstr(j, "reason", reason);
+    wagw_json_close(j);
+    wagw_json_close(j);
+    wagw_json_close(j);
+}

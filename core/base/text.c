@@ -121,7 +121,7 @@ int wagw_base64url_encode(wagw_buf_t *out, wagw_str_t in)
     return base64_encode(out, in, base64_url, false);
 }
 
-static int base64_value(uint8_t c)
+int wagw_base64_value(uint8_t c)
 {
     if (c >= 'A' && c <= 'Z') {
         return c - 'A';
@@ -160,7 +160,7 @@ int wagw_base64_decode(wagw_buf_t *out, wagw_str_t in)
         return rc;
     }
     for (i = 0; i < in.n; i++) {
-        int d = base64_value(in.p[i]);
+        int d = wagw_base64_value(in.p[i]);
 
         if (d < 0) {
             out->n = start;

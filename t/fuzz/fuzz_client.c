@@ -7,6 +7,7 @@
  */
 
 #include "client_sim.h"
+#include "../unit/pb.h"
 
 #include <zlib.h>
 
@@ -26,21 +27,6 @@ static void begin(void)
     sim_run(world.w);
     alive = true;
     inputs = 0;
-}
-
-static void put_varint(wagw_buf_t *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7) {
-        wagw_buf_u8(b, (uint8_t)(v | 0x80));
-    }
-    wagw_buf_u8(b, (uint8_t)v);
-}
-
-static void put_field(wagw_buf_t *b, uint32_t num, wagw_str_t v)
-{
-    put_varint(b, (uint64_t)num << 3 | 2);
-    put_varint(b, v.n);
-    wagw_buf_str(b, v);
 }
 
 static void from(sim_peer_t *p, wagw_str_t message, bool peer)

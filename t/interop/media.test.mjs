@@ -9,7 +9,7 @@ import http from 'node:http';
 import { downloadMediaMessage, generateMessageIDV2 } from '@whiskeysockets/baileys';
 import { Sandbox, Client } from './lib.mjs';
 import { Gateway } from './gateway.mjs';
-import { png, mp4, opus } from './files.mjs';
+import { png, mp4, opus, raw as ask, multipart as form } from './files.mjs';
 
 // the sandbox's media host has a certificate of its own
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
@@ -93,37 +93,8 @@ async function sendTo(where, body) {
   return gw.ok('POST', `/api/message/send/${where}`, { instanceId: me.id, to: a.phone, ...body });
 }
 
-// multipart: fields, then the file, then the fields behind it
-function multipart(where, fields, file, { name = 'file', fileName = 'x.bin', type = 'application/octet-stream', behind = {}, where: path } = {}) {
-  const boundary = `----b${crypto.randomBytes(8).toString('hex')}`;
-  const field = ([k, v]) => Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${k}"\r\n\r\n${v}\r\n`);
-  const body = Buffer.concat([
-    ...Object.entries(fields).map(field),
-    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${name}"; filename="${fileName}"\r\nContent-Type: ${type}\r\n\r\n`),
-    file, Buffer.from('\r\n'),
-    ...Object.entries(behind).map(field),
-    Buffer.from(`--${boundary}--\r\n`),
-  ]);
-  return raw('POST', path ?? `/api/message/send/${where}`, body, { 'Content-Type': `multipart/form-data; boundary=${boundary}` });
-}
-
-function raw(method, where, body, headers = {}) {
-  return new Promise((resolve, reject) => {
-    const req = http.request({
-      host: '127.0.0.1', port: gw.port, path: where, method,
-      headers: { 'X-API-Key': gw.key, ...(body ? { 'Content-Length': body.length } : {}), ...headers },
-    }, res => {
-      const parts = [];
-      res.on('data', d => parts.push(d));
-      res.on('end', () => {
-        const all = Buffer.concat(parts);
-        resolve({ status: res.statusCode, headers: res.headers, body: /json/.test(res.headers['content-type'] ?? '') ? JSON.parse(all) : all });
-      });
-    });
-    req.on('error', reject);
-    req.end(body);
-  });
-}
+const raw = (...request) => ask(gw, ...request);
+const multipart = (where, fields, file, how) => form(gw, `/api/message/send/${where}`, fields, file, how);
 
 // ---- to Baileys ----
 
@@ -261,7 +232,7 @@ test('a sound becomes a voice note, a video of another kind an MP4', async () =>
 
   // one that no frame could hold
   const noise = made('-f', 'lavfi', '-i', 'nullsrc=size=640x480:rate=10:duration=4,geq=random(1)*255:128:128', '-c:v', 'libvpx', '-b:v', '20M', '-f', 'webm');
-  const large = await multipart(null, { }, noise, { fileName: 'x.webm', where: `/api/media/${me.id}/convert/video` });
+  const large = await form(gw, `/api/media/${me.id}/convert/video`, {}, noise, { fileName: 'x.webm' });
   assert.equal(large.status, 200, JSON.stringify(large.body).slice(0, 300));
   assert.ok(large.body.data.size > 1 << 20, `${large.body.data.size} bytes`);
   assert.equal(Buffer.from(large.body.data.base64, 'base64').length, large.body.data.size);

@@ -5,6 +5,7 @@
  */
 
 #include "client_sim.h"
+#include "pb.h"
 #include "vectors.h"
 
 #include <zlib.h>
@@ -329,21 +330,6 @@ static void a_conflict_is_settled(void **state)
 }
 
 /* ---- what cannot be repaired ---- */
-
-static void put_varint(wagw_buf_t *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7) {
-        wagw_buf_u8(b, (uint8_t)(v | 0x80));
-    }
-    wagw_buf_u8(b, (uint8_t)v);
-}
-
-static void put_field(wagw_buf_t *b, uint32_t num, wagw_str_t v)
-{
-    put_varint(b, (uint64_t)num << 3 | 2);
-    put_varint(b, v.n);
-    wagw_buf_str(b, v);
-}
 
 /* Twice refused; what the engine then asks its phone for, or NULL. */
 static const cJSON *spoilt(sim_two_t *p)

@@ -4,6 +4,7 @@
  */
 
 #include "client_sim.h"
+#include "pb.h"
 #include "../../core/history/history.h"
 
 #include <zlib.h>
@@ -24,21 +25,6 @@ static int teardown(void **state)
     (void)state;
     wagw_arena_free(&arena);
     return 0;
-}
-
-static void put_varint(wagw_buf_t *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7) {
-        wagw_buf_u8(b, (uint8_t)(v | 0x80));
-    }
-    wagw_buf_u8(b, (uint8_t)v);
-}
-
-static void put_field(wagw_buf_t *b, uint32_t num, wagw_str_t v)
-{
-    put_varint(b, (uint64_t)num << 3 | 2);
-    put_varint(b, v.n);
-    wagw_buf_str(b, v);
 }
 
 static void put_text(wagw_buf_t *b, uint32_t num, const char *s)

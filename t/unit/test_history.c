@@ -4,6 +4,7 @@
  */
 
 #include "client_sim.h"
+#include "pb.h"
 #include "../../core/history/history.h"
 #include "../../core/media/media.h"
 #include "../../core/message/message.h"
@@ -361,21 +362,6 @@ static wagw_str_t deflated(wagw_str_t in)
 
     assert_int_equal(compress2(p, &n, in.p, in.n, 9), Z_OK);
     return wagw_str(p, n);
-}
-
-static void put_varint(wagw_buf_t *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7) {
-        wagw_buf_u8(b, (uint8_t)(v | 0x80));
-    }
-    wagw_buf_u8(b, (uint8_t)v);
-}
-
-static void put_field(wagw_buf_t *b, uint32_t num, wagw_str_t v)
-{
-    put_varint(b, (uint64_t)num << 3 | 2);
-    put_varint(b, v.n);
-    wagw_buf_str(b, v);
 }
 
 static int drain(wagw_str_t zlib, size_t max, wagw_history_info_t *info)
