@@ -18,7 +18,7 @@ struct sch_s {
     wagw_schedule_t c;
     wagw_template_t t; /* named by templateId */
     char uuid[37];
-    int64_t now_ms;
+    int64_t now_ms, was_ms;    /* the due time that was read */
     const char *field, *wrong; /* found out on the store's thread */
     uint32_t instance;
     int status;
@@ -480,6 +480,30 @@ static void sch_template_done(ngx_wagw_job_t *job)
     }
 }
 
+/* Other variables for what is scheduled already. */
+static ngx_int_t sch_variables(ngx_wagw_call_t *call, sch_t *c)
+{
+    ngx_int_t rc = NGX_DECLINED;
+    cJSON *body = cJSON_ParseWithLength((const char *)c->c.body.p, c->c.body.n);
+    const cJSON *content = cJSON_GetObjectItemCaseSensitive(body, "content");
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, "type"));
+
+    if (content == NULL || type == NULL) {
+        sch_no_memory(call);
+    } else if (c->c.template_id.n) {
+        c->t.id = c->c.template_id;
+        c->t.type = wagw_arena_str(&c->arena, wagw_cstr(type));
+        c->t.content = sch_text(c, content);
+        rc = sch_template(call, c);
+    } else {
+        rc = sch_check(call, type, content);
+        rc = rc == NGX_OK ? sch_body(call, c, type, content) : rc;
+    }
+    cJSON_Delete(body);
+
+    return rc;
+}
+
 /* Everything but who it is; then `then`. */
 static void sch_take(ngx_wagw_call_t *call, sch_t *c, void (*then)(ngx_wagw_call_t *call, sch_t *c))
 {
@@ -506,8 +530,10 @@ static void sch_take(ngx_wagw_call_t *call, sch_t *c, void (*then)(ngx_wagw_call
         return;
     }
 
-    if (content == NULL && c->c.body.n && ngx_wagw_param(call, "variables") == NULL) {
-        then(call, c);
+    if (content == NULL && c->c.body.n) {
+        if (ngx_wagw_param(call, "variables") == NULL || sch_variables(call, c) == NGX_OK) {
+            then(call, c);
+        }
         return;
     }
 
@@ -620,7 +646,7 @@ static int sch_update_run(wagw_store_t *s, ngx_wagw_job_t *job)
     ngx_wagw_call_t *call = job->data;
     sch_t *c = call->data;
 
-    return sch_first(c) ? wagw_store_schedule_update(s, &c->c) : WAGW_OK;
+    return sch_first(c) ? wagw_store_schedule_update(s, &c->c, c->was_ms) : WAGW_OK;
 }
 
 static void sch_update_done(ngx_wagw_job_t *job)
@@ -651,6 +677,7 @@ static void sch_change(ngx_wagw_call_t *call, sch_t *c)
     if (c->c.status != WAGW_SCHEDULED) {
         ngx_wagw_schedule_not_waiting(call);
     } else {
+        c->was_ms = c->c.next_ms;
         sch_take(call, c, sch_update);
     }
 }

@@ -89,7 +89,7 @@ int wagw_store_schedule_create(wagw_store_t *s, const wagw_schedule_t *c)
     return wagw_sql_run(s, st);
 }
 
-int wagw_store_schedule_update(wagw_store_t *s, const wagw_schedule_t *c)
+int wagw_store_schedule_update(wagw_store_t *s, const wagw_schedule_t *c, int64_t was_ms)
 {
     int rc;
     wagw_str_t body;
@@ -102,9 +102,9 @@ int wagw_store_schedule_update(wagw_store_t *s, const wagw_schedule_t *c)
 
     st = wagw_sql(s, "UPDATE schedules SET priority = ?2, next_ms = ?3, send_ms = ?4, cron = ?5, timezone = ?6,"
                      " until_ms = ?7, ttl_ms = ?8, updated_ms = ?9, template = ?10, recipients = ?11, body = ?12"
-                     " WHERE id = ?1 AND status = 0");
-    wagw_sql_bind(st, "siiissiiissb", c->id, (int64_t)c->priority, c->next_ms, c->send_ms, c->cron, c->time_zone,
-                  c->until_ms, c->ttl_ms, c->updated_ms, c->template_id, c->to, body);
+                     " WHERE id = ?1 AND status = 0 AND next_ms = ?13");
+    wagw_sql_bind(st, "siiissiiissbi", c->id, (int64_t)c->priority, c->next_ms, c->send_ms, c->cron, c->time_zone,
+                  c->until_ms, c->ttl_ms, c->updated_ms, c->template_id, c->to, body, was_ms);
     rc = wagw_sql_run(s, st);
 
     return rc == WAGW_OK && wagw_sql_changes(s) == 0 ? WAGW_NOT_FOUND : rc;

@@ -374,8 +374,9 @@ typedef int (*wagw_schedule_pt)(void *data, const wagw_schedule_t *c);
 
 /* WAGW_DUPLICATE: the id is there; WAGW_STATE: the instance has gone. */
 int wagw_store_schedule_create(wagw_store_t *s, const wagw_schedule_t *c);
-/* What a caller may change, and next_ms; WAGW_NOT_FOUND: it is not waiting any more. */
-int wagw_store_schedule_update(wagw_store_t *s, const wagw_schedule_t *c);
+/* What a caller may change, and next_ms, which was was_ms: a due time that was
+ * claimed meanwhile does not come back.  WAGW_NOT_FOUND: so it is, or it is not waiting any more. */
+int wagw_store_schedule_update(wagw_store_t *s, const wagw_schedule_t *c, int64_t was_ms);
 /* Never again; one that has ended stays as it is. */
 int wagw_store_schedule_cancel(wagw_store_t *s, wagw_str_t id, int64_t now_ms);
 /* In arena a; scope as of templates. */

@@ -170,9 +170,12 @@ test('a template as it was scheduled', opts, async () => {
   const s = await made({ sendAt: iso(HOUR), templateId: t.id, variables: { what: 'rent' } });
   assert.deepEqual([s.templateId, s.type, s.variables], [t.id, 'text', { what: 'rent' }]);
   await gw.ok('DELETE', `/api/templates/${t.id}`);
-  await gw.ok('PUT', `/api/schedules/${s.id}`, { sendAt: iso() });
+  const without = await gw.call('PUT', `/api/schedules/${s.id}`, { variables: {} });
+  assert.deepEqual([without.status, without.body.details.fields[0].field], [422, 'variables.what']);
+  const put = await gw.ok('PUT', `/api/schedules/${s.id}`, { variables: { what: 'the rent' }, sendAt: iso() });
+  assert.deepEqual([put.templateId, put.content], [t.id, { message: 'Due: {{what}}' }]);
   await sent(s.id);
-  assert.equal(await texts(user, 'Due: rent'), 1);
+  assert.equal(await texts(user, 'Due: the rent'), 1);
 });
 
 test('what is wrong schedules nothing; idempotent; a bound key', opts, async () => {
