@@ -222,7 +222,7 @@ static uint64_t tlv_le(const uint8_t *p, size_t n)
 
 int wagw_tlv_next(wagw_tlv_t *r, uint8_t *tag, uint64_t *u, wagw_str_t *s)
 {
-    const uint8_t *p = r->in.p + r->at;
+    const uint8_t *p;
     size_t left = r->in.n - r->at;
     size_t head, n;
 
@@ -230,8 +230,10 @@ int wagw_tlv_next(wagw_tlv_t *r, uint8_t *tag, uint64_t *u, wagw_str_t *s)
     *s = WAGW_STR_NULL;
 
     if (left == 0) {
-        return WAGW_NOT_FOUND;
+        return WAGW_NOT_FOUND; /* of an empty value there may be no bytes at all */
     }
+
+    p = r->in.p + r->at;
 
     if (left < 2 || p[0] == 0) {
         return WAGW_MALFORMED;
