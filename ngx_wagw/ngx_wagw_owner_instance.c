@@ -9,8 +9,9 @@
 #include <openssl/rand.h>
 
 #define CACHE_BYTES (64 * 1024 * 1024)
-#define START_MS 25 /* every so often, */
-#define START_N 6   /* so many: 240 a second */
+#define START_MS 25   /* every so often, */
+#define START_N 6     /* so many: 240 a second, */
+#define START_CATCH 4 /* also when the loop is late: so many rounds at once */
 
 static struct {
     ngx_wagw_main_conf_t *wmcf;
@@ -22,6 +23,7 @@ static struct {
     ngx_event_t dirty_ev;
     ngx_queue_t starting;
     ngx_event_t start_ev;
+    ngx_msec_t start_due; /* of the next round */
 } ins;
 
 int64_t ngx_wagw_now_ms(void)
@@ -397,9 +399,21 @@ static void instances_start(ngx_event_t *ev)
 {
     ngx_wagw_instance_t *in;
     ngx_queue_t *q;
-    ngx_uint_t i;
+    ngx_uint_t i, rounds;
 
-    for (i = 0; i < START_N && !ngx_queue_empty(&ins.starting); i++) {
+    /* the timer fires late under load: what it missed is made up for */
+    rounds =
+        (ngx_msec_int_t)(ngx_current_msec - ins.start_due) > 0 ? 1 + (ngx_current_msec - ins.start_due) / START_MS : 1;
+
+    if (rounds > START_CATCH) {
+        rounds = START_CATCH;
+        ins.start_due = ngx_current_msec + START_MS;
+
+    } else {
+        ins.start_due += rounds * START_MS;
+    }
+
+    for (i = 0; i < rounds * START_N && !ngx_queue_empty(&ins.starting); i++) {
         q = ngx_queue_head(&ins.starting);
         ngx_queue_remove(q);
         in = ngx_queue_data(q, ngx_wagw_instance_t, start);
@@ -408,7 +422,8 @@ static void instances_start(ngx_event_t *ev)
     }
 
     if (!ngx_queue_empty(&ins.starting)) {
-        ngx_add_timer(ev, START_MS);
+        ngx_add_timer(ev,
+                      (ngx_msec_int_t)(ins.start_due - ngx_current_msec) > 0 ? ins.start_due - ngx_current_msec : 1);
     }
 }
 
@@ -422,6 +437,7 @@ void ngx_wagw_instance_autostart(ngx_wagw_instance_t *in)
     ngx_queue_insert_tail(&ins.starting, &in->start);
 
     if (!ins.start_ev.timer_set) {
+        ins.start_due = ngx_current_msec + 1;
         ngx_add_timer(&ins.start_ev, 1);
     }
 }
