@@ -52,7 +52,7 @@ void ngx_wagw_tasks_stop(void);
 void ngx_wagw_random(void *unused, uint8_t *p, size_t n);
 ngx_int_t ngx_wagw_instances_init(ngx_cycle_t *cycle, ngx_wagw_main_conf_t *wmcf);
 void ngx_wagw_instances_done(void);
-/* Connects it when its turn comes: 240 a second. */
+/* Connects it when its turn comes: 320 a second. */
 void ngx_wagw_instance_autostart(ngx_wagw_instance_t *in);
 /* No memory for a socket: tells the engine on the loop's next turn. */
 void ngx_wagw_instance_open_failed(ngx_wagw_instance_t *in);

@@ -10,7 +10,7 @@
 
 #define CACHE_BYTES (64 * 1024 * 1024)
 #define START_MS 25   /* every so often, */
-#define START_N 6     /* so many: 240 a second, */
+#define START_N 8     /* so many: 320 a second, */
 #define START_CATCH 4 /* also when the loop is late: so many rounds at once */
 
 static struct {

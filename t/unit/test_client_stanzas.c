@@ -632,7 +632,7 @@ static const char *const later[] = {
     "getCollections",
     "getOrderDetails",
     "getBotListV2",
-    /* presence, calls, profile, receipts: to be moved up */
+    /* played by other tests, in other forms */
     "fetchStatus",
     "getUSyncDevices",
     "sendPresenceUpdate available",
@@ -658,57 +658,51 @@ static bool is_later(const char *name)
     return false;
 }
 
+typedef enum { ROW_FAILED, ROW_PASSED, ROW_LATER, ROWS } verdict_t;
+
+static verdict_t play(const cJSON *row, uint64_t seed)
+{
+    const char *name = vec_str(row, "name");
+
+    for (unsigned i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+        if (strcmp(operations[i].name, name) == 0) {
+            return play_operation(&operations[i], row) ? ROW_PASSED : ROW_FAILED;
+        }
+    }
+    for (unsigned i = 0; i < sizeof(pushes) / sizeof(pushes[0]); i++) {
+        if (strcmp(pushes[i].name, name) == 0) {
+            return play_push(&pushes[i], row, seed) ? ROW_PASSED : ROW_FAILED;
+        }
+    }
+    if (is_later(name)) {
+        vec_later("stanzas", name);
+        return ROW_LATER;
+    }
+    print_message("%s: a row that nobody knows\n", name);
+    return ROW_FAILED;
+}
+
 static void stanzas(void **state)
 {
-    unsigned i, passed = 0, failed = 0, put_off = 0, seed = 1;
+    static const char *const lists[] = {"operations", "incoming"};
+    unsigned n[ROWS] = {0};
+    uint64_t seed = 1;
     cJSON *root = vec_load("stanzas");
     const cJSON *row;
-    bool ok;
 
     (void)state;
     if (root == NULL) {
         return;
     }
-    cJSON_ArrayForEach(row, vec_get(root, "operations"))
-    {
-        for (i = 0;
-             i < sizeof(operations) / sizeof(operations[0]) && strcmp(operations[i].name, vec_str(row, "name")) != 0;
-             i++) { /* void */
+    for (unsigned i = 0; i < 2; i++) {
+        cJSON_ArrayForEach(row, vec_get(root, lists[i]))
+        {
+            n[play(row, ++seed)]++;
         }
-        if (i < sizeof(operations) / sizeof(operations[0])) {
-            ok = play_operation(&operations[i], row);
-        } else if (is_later(vec_str(row, "name"))) {
-            vec_later("stanzas", vec_str(row, "name"));
-            put_off++;
-            continue;
-        } else {
-            print_message("%s: a row that nobody knows\n", vec_str(row, "name"));
-            ok = false;
-        }
-        passed += ok;
-        failed += !ok;
     }
-    cJSON_ArrayForEach(row, vec_get(root, "incoming"))
-    {
-        for (i = 0; i < sizeof(pushes) / sizeof(pushes[0]) && strcmp(pushes[i].name, vec_str(row, "name")) != 0;
-             i++) { /* void */
-        }
-        if (i < sizeof(pushes) / sizeof(pushes[0])) {
-            ok = play_push(&pushes[i], row, ++seed);
-        } else if (is_later(vec_str(row, "name"))) {
-            vec_later("stanzas", vec_str(row, "name"));
-            put_off++;
-            continue;
-        } else {
-            print_message("%s: a row that nobody knows\n", vec_str(row, "name"));
-            ok = false;
-        }
-        passed += ok;
-        failed += !ok;
-    }
-    vec_count("stanzas", passed, failed, put_off);
+    vec_count("stanzas", n[ROW_PASSED], n[ROW_FAILED], n[ROW_LATER]);
     cJSON_Delete(root);
-    assert_int_equal(failed, 0);
+    assert_int_equal(n[ROW_FAILED], 0);
 }
 
 int main(void)
