@@ -263,6 +263,9 @@ ngx_wagw_instance_t *ngx_wagw_call_instance(ngx_wagw_call_t *call);
 ngx_queue_t *ngx_wagw_instances(void);
 /* Gives the call to the engine; the reply goes to the caller by itself. */
 void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd);
+/* fn on the loop's next round, unless the call has ended by then: a reply runs inside of the engine, which cannot be
+ * given the next command there.  One at a time. */
+void ngx_wagw_call_later(ngx_wagw_call_t *call, ngx_wagw_call_pt fn);
 wagw_client_shared_t *ngx_wagw_shared(void);
 int64_t ngx_wagw_now_ms(void);
 

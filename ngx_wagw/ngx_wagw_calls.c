@@ -38,6 +38,30 @@ int64_t ngx_wagw_param_time(ngx_wagw_call_t *call, const char *name)
     return s.n && wagw_iso_parse(s, &ms) == WAGW_OK ? ms : 0;
 }
 
+ngx_int_t ngx_wagw_call_json(ngx_wagw_call_t *call, const cJSON *o, wagw_str_t *out)
+{
+    char *text;
+    size_t n;
+    u_char *p;
+
+    text = cJSON_PrintUnformatted(o);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_strlen(text);
+    p = ngx_pnalloc(call->pool, n + 1);
+
+    if (p) {
+        ngx_memcpy(p, text, n + 1);
+        *out = wagw_str(p, n);
+    }
+
+    cJSON_free(text);
+
+    return p ? NGX_OK : NGX_ERROR;
+}
+
 void ngx_wagw_param_set(ngx_wagw_call_t *call, const char *name, const char *value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(call->params, name);

@@ -20,6 +20,8 @@ int ngx_wagw_param_bool(ngx_wagw_call_t *call, const char *name);
 /* ms since 1970, 0 when absent or not a time. */
 int64_t ngx_wagw_param_time(ngx_wagw_call_t *call, const char *name);
 cJSON *ngx_wagw_param(ngx_wagw_call_t *call, const char *name);
+/* o as JSON text in the call's pool; NGX_ERROR without memory. */
+ngx_int_t ngx_wagw_call_json(ngx_wagw_call_t *call, const cJSON *o, wagw_str_t *out);
 /* Adds or replaces a text parameter. */
 void ngx_wagw_param_set(ngx_wagw_call_t *call, const char *name, const char *value);
 

@@ -9,21 +9,15 @@
 #define EXISTS_DIGITS 32
 
 typedef struct {
-    ngx_wagw_call_t *call;
     cJSON *found; /* what the engine answered so far */
     cJSON *asked; /* all numbers, as the caller wrote them */
     int at;
-    ngx_event_t next; /* the engine is still in its own call: the next query begins from the loop */
     unsigned many : 1;
 } exists_t;
 
 static void exists_cleanup(void *data)
 {
     exists_t *e = data;
-
-    if (e->next.posted) {
-        ngx_delete_posted_event(&e->next);
-    }
 
     cJSON_Delete(e->found);
     cJSON_Delete(e->asked);
@@ -79,28 +73,25 @@ static void exists_one(wagw_json_t *j, exists_t *e, const char *number)
     wagw_json_close(j);
 }
 
-static void exists_ask(exists_t *e)
+static void exists_ask(ngx_wagw_call_t *call)
 {
     int i;
     cJSON *list;
+    exists_t *e = call->data;
 
-    cJSON_DeleteItemFromObjectCaseSensitive(e->call->params, "phoneNumbers");
-    list = cJSON_AddArrayToObject(e->call->params, "phoneNumbers");
+    cJSON_DeleteItemFromObjectCaseSensitive(call->params, "phoneNumbers");
+    list = cJSON_AddArrayToObject(call->params, "phoneNumbers");
 
     for (i = 0; i < EXISTS_CHUNK && e->at < cJSON_GetArraySize(e->asked); i++, e->at++) {
         cJSON_AddItemToArray(list, cJSON_Duplicate(cJSON_GetArrayItem(e->asked, e->at), 0));
     }
 
-    ngx_wagw_call_command(e->call, WAGW_CMD_CHECK_EXISTS);
+    ngx_wagw_call_command(call, WAGW_CMD_CHECK_EXISTS);
 }
 
-static void exists_next(ngx_event_t *ev)
+static void exists_answer(ngx_wagw_call_t *call)
 {
-    exists_ask((exists_t *)((u_char *)ev - offsetof(exists_t, next)));
-}
-
-static void exists_answer(exists_t *e)
-{
+    exists_t *e = call->data;
     const cJSON *number;
     wagw_json_t j;
     ngx_wagw_list_t list;
@@ -111,7 +102,7 @@ static void exists_answer(exists_t *e)
 
     if (!e->many) {
         exists_one(&j, e, cJSON_GetStringValue(cJSON_GetArrayItem(e->asked, 0)));
-        ngx_wagw_call_data(e->call, 200, &list.json, NULL);
+        ngx_wagw_call_data(call, 200, &list.json, NULL);
         return;
     }
 
@@ -124,7 +115,7 @@ static void exists_answer(exists_t *e)
     }
 
     wagw_json_close(&j);
-    ngx_wagw_call_list(e->call, &list, NULL);
+    ngx_wagw_call_list(call, &list, NULL);
 }
 
 static void exists_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
@@ -146,11 +137,11 @@ static void exists_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
     cJSON_Delete(rows);
 
     if (e->at < cJSON_GetArraySize(e->asked)) {
-        ngx_post_event(&e->next, &ngx_posted_events);
+        ngx_wagw_call_later(call, exists_ask);
         return;
     }
 
-    exists_answer(e);
+    exists_answer(call);
 }
 
 static void exists_begin(ngx_wagw_call_t *call, ngx_uint_t many)
@@ -166,11 +157,7 @@ static void exists_begin(ngx_wagw_call_t *call, ngx_uint_t many)
         return;
     }
 
-    e->call = call;
     e->many = many;
-    e->next.handler = exists_next;
-    e->next.data = call;
-    e->next.log = ngx_cycle->log;
     e->found = cJSON_CreateArray();
     e->asked = cJSON_CreateArray();
     cln = ngx_pool_cleanup_add(call->pool, 0);
@@ -199,7 +186,7 @@ static void exists_begin(ngx_wagw_call_t *call, ngx_uint_t many)
         cJSON_AddItemToArray(e->asked, one);
     }
 
-    exists_ask(e);
+    exists_ask(call);
 }
 
 NGX_WAGW_HANDLER(check_exists)

@@ -258,8 +258,6 @@ NGX_WAGW_HANDLER(group_export)
 
 /* With a picture: it is read first, the group is made, then it is set; without it the group is made all the same. */
 typedef struct {
-    ngx_wagw_call_t *call;
-    ngx_event_t next; /* the engine is still in its own call */
     cJSON *picture;
     wagw_buf_t made; /* the answer */
 } group_new_t;
@@ -267,10 +265,6 @@ typedef struct {
 static void group_new_cleanup(void *data)
 {
     group_new_t *g = data;
-
-    if (g->next.posted) {
-        ngx_delete_posted_event(&g->next);
-    }
 
     cJSON_Delete(g->picture);
     wagw_buf_free(&g->made);
@@ -284,14 +278,13 @@ static void group_pictured(ngx_wagw_call_t *call, const wagw_result_t *r)
                      r->status == 200 ? WAGW_STR_NULL : WAGW_STR("\"note\":\"WhatsApp did not take the picture\""));
 }
 
-static void group_picture_next(ngx_event_t *ev)
+static void group_picture_next(ngx_wagw_call_t *call)
 {
-    group_new_t *g = ev->data;
+    group_new_t *g = call->data;
 
-    cJSON_AddItemToObject(g->call->params, "_picture", g->picture);
+    cJSON_AddItemToObject(call->params, "_picture", g->picture);
     g->picture = NULL;
-    g->call->reply = group_pictured;
-    ngx_wagw_call_command(g->call, WAGW_CMD_PICTURE_SET);
+    group_command(call, WAGW_CMD_PICTURE_SET, group_pictured);
 }
 
 static void group_new_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
@@ -307,7 +300,7 @@ static void group_new_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
         ngx_wagw_call_result(call, r);
     } else {
         ngx_wagw_param_set(call, "groupId", id);
-        ngx_post_event(&g->next, &ngx_posted_events);
+        ngx_wagw_call_later(call, group_picture_next);
     }
 
     cJSON_Delete(data);
@@ -330,11 +323,7 @@ static void group_new(ngx_wagw_call_t *call)
 
     cln->handler = group_new_cleanup;
     cln->data = g;
-    g->call = call;
     g->picture = cJSON_DetachItemFromObjectCaseSensitive(call->params, "_picture");
-    g->next.handler = group_picture_next;
-    g->next.data = g;
-    g->next.log = ngx_cycle->log;
     group_command(call, WAGW_CMD_GROUP_CREATE, group_new_reply);
 }
 
@@ -586,21 +575,15 @@ NGX_WAGW_HANDLER(group_demote)
  */
 
 typedef struct {
-    ngx_wagw_call_t *call;
     cJSON *results;
     int at;
-    ngx_event_t next; /* the engine is still in its own call */
 } invite_t;
+
+static void invite_next(ngx_wagw_call_t *call);
 
 static void invite_cleanup(void *data)
 {
-    invite_t *v = data;
-
-    if (v->next.posted) {
-        ngx_delete_posted_event(&v->next);
-    }
-
-    cJSON_Delete(v->results);
+    cJSON_Delete(((invite_t *)data)->results);
 }
 
 /* The message's own answer: WhatsApp's result of adding stays what it is. */
@@ -620,16 +603,15 @@ static void invite_sent(ngx_wagw_call_t *call, const wagw_result_t *r)
 
     cJSON_Delete(sent);
     v->at++;
-    ngx_post_event(&v->next, &ngx_posted_events);
+    ngx_wagw_call_later(call, invite_next);
 }
 
-static void invite_next(ngx_event_t *ev)
+static void invite_next(ngx_wagw_call_t *call)
 {
     char *text;
     cJSON *item, *code;
     ngx_wagw_list_t list;
-    invite_t *v = (invite_t *)((u_char *)ev - offsetof(invite_t, next));
-    ngx_wagw_call_t *call = v->call;
+    invite_t *v = call->data;
 
     for (; v->at < cJSON_GetArraySize(v->results); v->at++) {
         item = cJSON_GetArrayItem(v->results, v->at);
@@ -672,7 +654,7 @@ static void invite_added(ngx_wagw_call_t *call, const wagw_result_t *r)
     v->results = cJSON_ParseWithLength((const char *)r->data.p, r->data.n);
     cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_kind");
     cJSON_AddNumberToObject(call->params, "_kind", WAGW_BUILD_GROUP_INVITE);
-    ngx_post_event(&v->next, &ngx_posted_events);
+    ngx_wagw_call_later(call, invite_next);
 }
 
 static void invite_named(ngx_wagw_call_t *call, const wagw_result_t *r)
@@ -705,10 +687,6 @@ NGX_WAGW_HANDLER(group_invite)
 
     cln->handler = invite_cleanup;
     cln->data = v;
-    v->call = call;
-    v->next.handler = invite_next;
-    v->next.data = v;
-    v->next.log = ngx_cycle->log;
 
     if (ngx_wagw_param_str(call, "message").n) {
         ngx_wagw_param_set(call, "caption", cJSON_GetStringValue(ngx_wagw_param(call, "message")));

@@ -205,30 +205,6 @@ ngx_int_t ngx_wagw_hook_check(ngx_wagw_call_t *call, const char *url, const char
 
 /* ---- the row --------------------------------------------------------------------- */
 
-static ngx_int_t hook_text(ngx_wagw_call_t *call, const cJSON *o, wagw_str_t *out)
-{
-    char *text;
-    size_t n;
-    u_char *p;
-
-    text = cJSON_PrintUnformatted(o);
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_strlen(text);
-    p = ngx_pnalloc(call->pool, n + 1);
-
-    if (p) {
-        ngx_memcpy(p, text, n + 1);
-        *out = wagw_str(p, n);
-    }
-
-    cJSON_free(text);
-
-    return p ? NGX_OK : NGX_ERROR;
-}
-
 /* The parameter when it is there (null empties), else what was. */
 static ngx_int_t hook_part(ngx_wagw_call_t *call, const char *name, wagw_str_t *out)
 {
@@ -261,7 +237,7 @@ static ngx_int_t hook_part(ngx_wagw_call_t *call, const char *name, wagw_str_t *
         return NGX_OK;
     }
 
-    return cJSON_IsNull(v) ? NGX_OK : hook_text(call, v, out);
+    return cJSON_IsNull(v) ? NGX_OK : ngx_wagw_call_json(call, v, out);
 }
 
 static ngx_int_t hook_options(ngx_wagw_call_t *call, ngx_wagw_hook_full_t *old, wagw_str_t *out)
@@ -295,7 +271,7 @@ static ngx_int_t hook_options(ngx_wagw_call_t *call, ngx_wagw_hook_full_t *old, 
     }
 
     if (o) {
-        rc = hook_text(call, o, out);
+        rc = ngx_wagw_call_json(call, o, out);
     }
 
 done:

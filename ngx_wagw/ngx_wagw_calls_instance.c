@@ -47,30 +47,6 @@ static instance_ctx_t *instance_ctx(ngx_wagw_call_t *call)
     return ctx;
 }
 
-static ngx_int_t instance_text(ngx_wagw_call_t *call, const cJSON *o, wagw_str_t *out)
-{
-    char *text;
-    size_t n;
-    u_char *p;
-
-    text = cJSON_PrintUnformatted(o);
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_strlen(text);
-    p = ngx_pnalloc(call->pool, n + 1);
-
-    if (p) {
-        ngx_memcpy(p, text, n + 1);
-        *out = wagw_str(p, n);
-    }
-
-    cJSON_free(text);
-
-    return p ? NGX_OK : NGX_ERROR;
-}
-
 static void instance_no_memory(ngx_wagw_call_t *call)
 {
     ngx_wagw_call_fail(call, 500, "INTERNAL", "Internal error", WAGW_STR_NULL);
@@ -290,8 +266,8 @@ NGX_WAGW_HANDLER(instance_create)
     ctx->row.created_ms = ngx_wagw_now_ms();
     ctx->row.updated_ms = ctx->row.created_ms;
 
-    if (instance_text(call, ctx->settings, &ctx->row.settings) != NGX_OK ||
-        instance_text(call, ctx->metadata, &ctx->row.metadata) != NGX_OK) {
+    if (ngx_wagw_call_json(call, ctx->settings, &ctx->row.settings) != NGX_OK ||
+        ngx_wagw_call_json(call, ctx->metadata, &ctx->row.metadata) != NGX_OK) {
         instance_no_memory(call);
         return;
     }
@@ -509,8 +485,8 @@ static void instance_change(ngx_wagw_call_t *call, void (*answer)(ngx_wagw_call_
     }
 
     if (ctx->row.name.p == NULL || (ctx->row.phone.n && ctx->row.phone.p == NULL) ||
-        instance_text(call, ctx->settings, &ctx->row.settings) != NGX_OK ||
-        instance_text(call, ctx->metadata, &ctx->row.metadata) != NGX_OK || update_hook(call, ctx, in) != NGX_OK) {
+        ngx_wagw_call_json(call, ctx->settings, &ctx->row.settings) != NGX_OK ||
+        ngx_wagw_call_json(call, ctx->metadata, &ctx->row.metadata) != NGX_OK || update_hook(call, ctx, in) != NGX_OK) {
         instance_no_memory(call);
         return;
     }

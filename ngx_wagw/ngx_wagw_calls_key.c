@@ -159,34 +159,12 @@ ngx_int_t ngx_wagw_key_permissions(ngx_wagw_call_t *call, uint32_t *bits)
 /* A JSON list into the call's pool; empty when the parameter is absent or has no items. */
 static ngx_int_t key_list(ngx_wagw_call_t *call, const char *name, wagw_str_t *out)
 {
-    char *text;
-    size_t n;
-    u_char *p;
     cJSON *list;
 
     *out = WAGW_STR_NULL;
     list = ngx_wagw_param(call, name);
 
-    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0) {
-        return NGX_OK;
-    }
-
-    text = cJSON_PrintUnformatted(list);
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_strlen(text);
-    p = ngx_pnalloc(call->pool, n + 1);
-
-    if (p) {
-        ngx_memcpy(p, text, n + 1);
-        *out = wagw_str(p, n);
-    }
-
-    cJSON_free(text);
-
-    return p ? NGX_OK : NGX_ERROR;
+    return cJSON_GetArraySize(list) ? ngx_wagw_call_json(call, list, out) : NGX_OK;
 }
 
 ngx_int_t ngx_wagw_key_instances(ngx_wagw_call_t *call, wagw_str_t *out)

@@ -103,28 +103,22 @@ void ngx_wagw_call_command_at(ngx_wagw_call_t *call, wagw_cmd_t cmd, const char 
 
 typedef struct {
     lookup_t l; /* first: the look-up's job finds it in call->data */
-    ngx_wagw_call_t *call;
     cJSON *to;
     int at;
     wagw_buf_t results;
-    ngx_event_t next; /* the engine is still in its own call */
 } forward_t;
 
 static void forward_cleanup(void *data)
 {
     forward_t *f = data;
 
-    if (f->next.posted) {
-        ngx_delete_posted_event(&f->next);
-    }
-
     cJSON_Delete(f->to);
     wagw_buf_free(&f->results);
 }
 
-static void forward_one(forward_t *f)
+static void forward_one(ngx_wagw_call_t *call)
 {
-    ngx_wagw_call_t *call = f->call;
+    forward_t *f = call->data;
 
     /* its own message id, the same in every try of the call */
     cJSON_DeleteItemFromObjectCaseSensitive(call->params, "_part");
@@ -133,13 +127,13 @@ static void forward_one(forward_t *f)
     ngx_wagw_call_command(call, WAGW_CMD_FORWARD);
 }
 
-static void forward_next(ngx_event_t *ev)
+static void forward_next(ngx_wagw_call_t *call)
 {
     ngx_wagw_list_t list;
-    forward_t *f = (forward_t *)((u_char *)ev - offsetof(forward_t, next));
+    forward_t *f = call->data;
 
     if (f->at < cJSON_GetArraySize(f->to)) {
-        forward_one(f);
+        forward_one(call);
         return;
     }
 
@@ -150,7 +144,7 @@ static void forward_next(ngx_event_t *ev)
     list.json.failed = list.json.failed || f->results.failed;
     list.count = (uint32_t)f->at;
     list.total = UINT64_MAX;
-    ngx_wagw_call_list(f->call, &list, "Message forwarded");
+    ngx_wagw_call_list(call, &list, "Message forwarded");
 }
 
 /* A SendResult, or why there is none; inside an op. */
@@ -183,7 +177,7 @@ static void forward_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
     }
 
     f->at++;
-    ngx_post_event(&f->next, &ngx_posted_events);
+    ngx_wagw_call_later(call, forward_next);
 }
 
 static void forward_looked(ngx_wagw_job_t *job)
@@ -193,7 +187,7 @@ static void forward_looked(ngx_wagw_job_t *job)
 
     if (lookup_found(call, &f->l, job->rc)) {
         call->reply = forward_reply;
-        forward_one(f);
+        forward_one(call);
     }
 }
 
@@ -215,18 +209,14 @@ static void forward_many(ngx_wagw_call_t *call)
 
     cln->handler = forward_cleanup;
     cln->data = f;
-    f->call = call;
     f->to = cJSON_DetachItemFromObjectCaseSensitive(call->params, "to");
-    f->next.handler = forward_next;
-    f->next.data = f;
-    f->next.log = ngx_cycle->log;
     f->l.num = ngx_wagw_call_instance(call)->num;
     f->l.id = ngx_wagw_param_str(call, "messageId");
     f->l.field = "fromChatId";
 
     if (ngx_wagw_param_str(call, "fromChatId").n) {
         call->reply = forward_reply;
-        forward_one(f);
+        forward_one(call);
         return;
     }
 

@@ -17,8 +17,6 @@ typedef struct {
 } step_t;
 
 typedef struct {
-    ngx_wagw_call_t *call;
-    ngx_event_t next; /* the engine is still in its own call: the next question begins from the loop */
     step_t step[STEPS_MAX];
     ngx_uint_t n, at;
     cJSON *data; /* what was answered so far */
@@ -26,23 +24,14 @@ typedef struct {
     void (*end)(ngx_wagw_call_t *call, cJSON *data);
 } steps_t;
 
-static void steps_ask(steps_t *s);
+static void steps_ask(ngx_wagw_call_t *call);
 
 static void steps_cleanup(void *data)
 {
     steps_t *s = data;
 
-    if (s->next.posted) {
-        ngx_delete_posted_event(&s->next);
-    }
-
     cJSON_Delete(s->data);
     cJSON_Delete(s->given);
-}
-
-static void steps_next(ngx_event_t *ev)
-{
-    steps_ask((steps_t *)((u_char *)ev - offsetof(steps_t, next)));
 }
 
 static void steps_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
@@ -66,26 +55,27 @@ static void steps_reply(ngx_wagw_call_t *call, const wagw_result_t *r)
     cJSON_Delete(answer);
 
     if (++s->at < s->n) {
-        ngx_post_event(&s->next, &ngx_posted_events);
+        ngx_wagw_call_later(call, steps_ask);
         return;
     }
 
     s->end(call, s->data);
 }
 
-static void steps_ask(steps_t *s)
+static void steps_ask(ngx_wagw_call_t *call)
 {
-    cJSON *p = s->call->params;
+    steps_t *s = call->data;
+    cJSON *p = call->params;
     step_t *step = &s->step[s->at];
 
     if (step->name) {
-        ngx_wagw_param_set(s->call, "name", step->name);
+        ngx_wagw_param_set(call, "name", step->name);
         cJSON_DeleteItemFromObjectCaseSensitive(p, "value");
         cJSON_DeleteItemFromObjectCaseSensitive(p, "duration");
         cJSON_AddItemToObject(p, cJSON_IsNumber(step->value) ? "duration" : "value", cJSON_Duplicate(step->value, 0));
     }
 
-    ngx_wagw_call_command(s->call, step->cmd);
+    ngx_wagw_call_command(call, step->cmd);
 }
 
 static steps_t *steps_make(ngx_wagw_call_t *call, void (*end)(ngx_wagw_call_t *call, cJSON *data))
@@ -98,11 +88,7 @@ static steps_t *steps_make(ngx_wagw_call_t *call, void (*end)(ngx_wagw_call_t *c
         return NULL;
     }
 
-    s->call = call;
     s->end = end;
-    s->next.handler = steps_next;
-    s->next.data = call;
-    s->next.log = ngx_cycle->log;
     s->data = cJSON_CreateObject();
     cln = ngx_pool_cleanup_add(call->pool, 0);
 
@@ -176,7 +162,7 @@ NGX_WAGW_HANDLER(contact_about)
     if (s) {
         steps_add(s, WAGW_CMD_ABOUT);
         steps_add(s, WAGW_CMD_PICTURE);
-        steps_ask(s);
+        steps_ask(call);
     }
 }
 
@@ -252,7 +238,7 @@ NGX_WAGW_HANDLER(profile_get)
     if (s) {
         steps_add(s, WAGW_CMD_ABOUT);
         steps_add(s, WAGW_CMD_PICTURE);
-        steps_ask(s);
+        steps_ask(call);
     }
 }
 
@@ -398,11 +384,13 @@ static void data_end(ngx_wagw_call_t *call, cJSON *data)
     cJSON_free(text);
 }
 
-static void privacy_read(steps_t *s)
+static void privacy_read(ngx_wagw_call_t *call)
 {
+    steps_t *s = call->data;
+
     steps_add(s, WAGW_CMD_PRIVACY);
     steps_add(s, WAGW_CMD_DISAPPEARING);
-    steps_ask(s);
+    steps_ask(call);
 }
 
 NGX_WAGW_HANDLER(privacy_get)
@@ -410,7 +398,7 @@ NGX_WAGW_HANDLER(privacy_get)
     steps_t *s = steps_make(call, data_end);
 
     if (s) {
-        privacy_read(s);
+        privacy_read(call);
     }
 }
 
@@ -447,7 +435,7 @@ NGX_WAGW_HANDLER(privacy_put)
         return;
     }
 
-    privacy_read(s);
+    privacy_read(call);
 }
 
 /* ---- links, business ----------------------------------------------------------------------- */

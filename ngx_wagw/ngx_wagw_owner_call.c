@@ -31,6 +31,9 @@ typedef struct {
     wagw_arena_t arena;
     char id[32]; /* message id for what this call sends */
 
+    ngx_event_t next; /* ngx_wagw_call_later() */
+    ngx_wagw_call_pt step;
+
     /* where the message is that this one quotes */
     wagw_cmd_t cmd;
     uint32_t num;
@@ -120,6 +123,10 @@ static void call_finish(open_call_t *o, ngx_uint_t status, const char *content_t
 
     if (call->timer.timer_set) {
         ngx_del_timer(&call->timer);
+    }
+
+    if (o->next.posted) {
+        ngx_delete_posted_event(&o->next);
     }
 
     call->owner = NULL;
@@ -634,6 +641,24 @@ static bool call_quotes(ngx_wagw_call_t *call, ngx_wagw_instance_t *in, wagw_cmd
     ngx_wagw_call_store(call, 0, quoted_run, quoted_done);
 
     return true;
+}
+
+static void call_step(ngx_event_t *ev)
+{
+    open_call_t *o = ev->data;
+
+    o->step(o->call);
+}
+
+void ngx_wagw_call_later(ngx_wagw_call_t *call, ngx_wagw_call_pt fn)
+{
+    open_call_t *o = call->owner;
+
+    o->step = fn;
+    o->next.handler = call_step;
+    o->next.data = o;
+    o->next.log = ngx_cycle->log;
+    ngx_post_event(&o->next, &ngx_posted_events);
 }
 
 void ngx_wagw_call_command(ngx_wagw_call_t *call, wagw_cmd_t cmd)

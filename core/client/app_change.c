@@ -34,7 +34,7 @@ static wagw_str_t data_of(wagw_turn_t *t, wagw_buf_t *b)
     return s;
 }
 
-static wagw_str_t index_of(wagw_turn_t *t, const wagw_str_t *part, size_t n)
+wagw_str_t wagw_app_index_text(wagw_turn_t *t, const wagw_str_t *part, size_t n)
 {
     wagw_buf_t b = {0};
     wagw_str_t s = WAGW_STR_NULL;
@@ -58,7 +58,7 @@ static int chat_index(wagw_turn_t *t, wagw_app_collection_t c, wagw_str_t *part,
     wagw_str_t other, key;
 
     part[1] = wagw_jid_str(&t->arena, chat);
-    *index = index_of(t, part, n);
+    *index = wagw_app_index_text(t, part, n);
     if (index->p == NULL) {
         return WAGW_NOMEM;
     }
@@ -71,7 +71,7 @@ static int chat_index(wagw_turn_t *t, wagw_app_collection_t c, wagw_str_t *part,
     }
     twin = wagw_jid_user(&twin);
     part[1] = wagw_jid_str(&t->arena, &twin);
-    other = index_of(t, part, n);
+    other = wagw_app_index_text(t, part, n);
     if (other.p == NULL) {
         return WAGW_NOMEM;
     }
@@ -528,7 +528,7 @@ static int contact(wagw_turn_t *t, uint64_t command, const cJSON *params)
     lid_only = wagw_jid_is_lid(&who);
     part[0] = lid_only ? WAGW_STR("lid_contact") : WAGW_STR("contact");
     part[1] = wagw_jid_str(&t->arena, &who);
-    ch.index = index_of(t, part, 2);
+    ch.index = wagw_app_index_text(t, part, 2);
     rc = wagw_lid_twin(t, &who, &twin);
     if (rc != WAGW_OK && rc != WAGW_NOT_FOUND) {
         return rc;
@@ -584,7 +584,7 @@ static int push_name(wagw_turn_t *t, uint64_t command, const cJSON *params)
     Wa__SyncActionValue v = WA__SYNC_ACTION_VALUE__INIT;
     Wa__SyncActionValue__PushNameSetting a = WA__SYNC_ACTION_VALUE__PUSH_NAME_SETTING__INIT;
 
-    ch.index = index_of(t, &part, 1);
+    ch.index = wagw_app_index_text(t, &part, 1);
     a.name = dup(t, name);
     v.pushnamesetting = &a;
     ch.value = wagw_app_value(t, &v);
@@ -655,7 +655,7 @@ static int status_privacy(wagw_turn_t *t, uint64_t command, const cJSON *params)
     a.has_mode = 1;
     a.mode = m == WAGW_STORY_ALLOW ? 0 : m == WAGW_STORY_DENY ? 1 : 2;
     v.statusprivacy = &a;
-    ch.index = index_of(t, &part, 1);
+    ch.index = wagw_app_index_text(t, &part, 1);
     ch.value = wagw_app_value(t, &v);
     return wagw_app_queue(t, command, WAGW_APP_REGULAR_HIGH, &ch, 1, "Status privacy updated successfully",
                           data_of(t, &b));

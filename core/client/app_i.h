@@ -143,4 +143,11 @@ struct wagw_hist_s {
 
 int wagw_history_apply(wagw_turn_t *t, wagw_hist_t *h, const wagw_history_item_t *it);
 
+/* The index of a mutation as JSON text, in the arena; p NULL without memory. */
+wagw_str_t wagw_app_index_text(wagw_turn_t *t, const wagw_str_t *part, size_t n);
+
+/* A question to the phone: peerDataOperationRequestMessage (self.c; 05). */
+struct Wa__Message__PeerDataOperationRequestMessage;
+int wagw_peer_ask(wagw_turn_t *t, const struct Wa__Message__PeerDataOperationRequestMessage *req, const char *priority);
+
 #endif

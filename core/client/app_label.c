@@ -384,18 +384,6 @@ static int highest_one(void *data, wagw_str_t key, wagw_str_t value)
     return WAGW_OK;
 }
 
-static wagw_str_t index_json(wagw_turn_t *t, const wagw_str_t *part, size_t n)
-{
-    wagw_buf_t b = {0};
-    wagw_str_t s = WAGW_STR_NULL;
-
-    if (wagw_app_index(&b, part, n) == WAGW_OK) {
-        s = wagw_arena_str(&t->arena, wagw_buf_view(&b));
-    }
-    wagw_buf_free(&b);
-    return s;
-}
-
 /* Create (no labelId), change, delete (remove). */
 static int label_put(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
@@ -423,7 +411,7 @@ static int label_put(wagw_turn_t *t, uint64_t command, const cJSON *params)
     l.color = (int32_t)wagw_param_int(params, "color", l.color);
     part[0] = WAGW_STR("label_edit");
     part[1] = id;
-    ch.index = index_json(t, part, 2);
+    ch.index = wagw_app_index_text(t, part, 2);
     a.name = (char *)wagw_arena_str(&t->arena, l.name).p;
     a.has_color = a.has_deleted = 1;
     a.color = l.color;
@@ -500,7 +488,7 @@ static int label_set(wagw_turn_t *t, uint64_t command, const cJSON *params, wagw
         part[3] = message;
         part[4] = part[5] = WAGW_STR("0");
         ch[n] = (wagw_app_do_t){.version = 3};
-        ch[n].index = index_json(t, part, message.n ? 6 : 3);
+        ch[n].index = wagw_app_index_text(t, part, message.n ? 6 : 3);
         a.has_labeled = 1;
         a.labeled = on;
         v.labelassociationaction = &a;

@@ -118,10 +118,7 @@ int wagw_app_copy_ask(wagw_turn_t *t, wagw_app_collection_t c)
 {
     int rc;
     int64_t at;
-    wagw_str_t out;
     wagw_buf_t b = {0};
-    Wa__Message m = WA__MESSAGE__INIT;
-    Wa__Message__ProtocolMessage pm = WA__MESSAGE__PROTOCOL_MESSAGE__INIT;
     Wa__Message__PeerDataOperationRequestMessage req = WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__INIT;
     Wa__Message__PeerDataOperationRequestMessage__SyncDCollectionFatalRecoveryRequest q =
         WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__SYNC_DCOLLECTION_FATAL_RECOVERY_REQUEST__INIT;
@@ -136,15 +133,7 @@ int wagw_app_copy_ask(wagw_turn_t *t, wagw_app_collection_t c)
     req.has_peerdataoperationrequesttype = 1;
     req.peerdataoperationrequesttype = 8;
     req.syncdcollectionfatalrecoveryrequest = &q;
-    pm.has_type = 1;
-    pm.type = 16;
-    pm.peerdataoperationrequestmessage = &req;
-    m.protocolmessage = &pm;
-    out = pack(t, &m);
-    if (out.p == NULL) {
-        return WAGW_NOMEM;
-    }
-    WAGW_TRY(wagw_peer_send(t, out, "high"));
+    WAGW_TRY(wagw_peer_ask(t, &req, "high"));
     wagw_client_log(t->c, WAGW_LOG_NOTICE, "app state %s: the phone is asked for its copy", wagw_app_name(c));
     wagw_tlv_put_u(&b, 1, (uint64_t)t->now);
     rc = b.failed ? WAGW_NOMEM : wagw_txn_put(&t->txn, WAGW_REC_META, asked_key(t, c), wagw_buf_view(&b));

@@ -61,11 +61,6 @@ int wagw_group_param(wagw_turn_t *t, uint64_t command, const cJSON *params, wagw
     return WAGW_OK;
 }
 
-static bool failed(const wagw_node_t *node)
-{
-    return node == NULL || wagw_iq_error(node, NULL) != 0;
-}
-
 /* ---- one group ------------------------------------------------------------------------ */
 
 static int group_reply(wagw_turn_t *t, uint64_t command, int status, const wagw_jid_t *id, const wagw_group_t *g,
@@ -93,7 +88,7 @@ static int get_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     wagw_jid_t id;
     wagw_group_t g;
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     WAGW_TRY(wagw_group_store(t, wagw_node_find(node, "group"), &id, &g));
@@ -210,7 +205,7 @@ static int list_reply(wagw_turn_t *t, uint64_t command, const cJSON *params)
 
 static int list_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
 {
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     WAGW_TRY(wagw_group_all_answer(t, node));
@@ -249,7 +244,7 @@ static int described(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     if (wagw_jid_parse(&id, wagw_param_str(t->asked, "groupId")) != WAGW_OK) {
         return WAGW_OK;
     }
-    if (!failed(node)) {
+    if (!!wagw_iq_ok(node)) {
         wagw_node_t *n = wagw_node(&t->arena, "description");
 
         wagw_node_attr(&t->arena, n, "id", wagw_param_str(t->asked, "_descId"));
@@ -312,7 +307,7 @@ static int create_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comma
     wagw_node_t *iq, *d;
     const wagw_node_t *group = wagw_node_find(node, "group");
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     WAGW_TRY(wagw_group_store(t, group, &id, NULL));
@@ -424,7 +419,7 @@ static int look_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command
     wagw_group_person_t owner;
     const wagw_node_t *n = wagw_node_find(node, "group");
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     rc = wagw_group_read(t, n, &id, &g);
@@ -477,7 +472,7 @@ static int join_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command
     wagw_json_t j = wagw_json(&b);
     const wagw_node_t *n = wagw_node_find(node, "group");
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     pending = n == NULL && wagw_node_find(node, "membership_approval_request") != NULL;
@@ -536,7 +531,7 @@ static int code_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command
     wagw_json_t j = wagw_json(&b);
     wagw_str_t code = wagw_node_get(wagw_node_find(node, "invite"), "code");
 
-    if (failed(node) || code.n == 0) {
+    if (!wagw_iq_ok(node) || code.n == 0) {
         return wagw_group_failed(t, command, node);
     }
     wagw_json_open(&j, '{');
@@ -568,7 +563,7 @@ static int subject_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comm
     wagw_jid_t id;
     wagw_node_t *k;
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     if (wagw_jid_parse(&id, wagw_param_str(t->asked, "groupId")) == WAGW_OK) {

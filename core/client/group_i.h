@@ -8,6 +8,12 @@
 
 #include "client_i.h"
 
+/* An answer came, and it is a result. */
+static inline bool wagw_iq_ok(const wagw_node_t *node)
+{
+    return node != NULL && wagw_iq_error(node, NULL) == 0;
+}
+
 /* A person as callers see one. */
 typedef struct {
     wagw_jid_t jid; /* phone form when known, else the LID; may be empty */

@@ -6,11 +6,6 @@
 #include "group_i.h"
 #include "app_i.h"
 
-static bool failed(const wagw_node_t *node)
-{
-    return node == NULL || wagw_iq_error(node, NULL) != 0;
-}
-
 /* ---- participants -------------------------------------------------------------------- */
 
 int wagw_group_name_members(wagw_turn_t *t, wagw_node_t *n, const cJSON *names, const wagw_group_t *g,
@@ -84,7 +79,7 @@ static int members_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comm
     const char *action = (const char *)wagw_param_str(t->asked, "action").p;
     const wagw_node_t *answers = action ? wagw_node_find(node, action) : NULL;
 
-    if (failed(node) || answers == NULL) {
+    if (!wagw_iq_ok(node) || answers == NULL) {
         return wagw_group_failed(t, command, node);
     }
     if (wagw_jid_parse(&id, wagw_param_str(t->asked, "groupId")) == WAGW_OK) {
@@ -124,7 +119,7 @@ static int requests_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t com
     wagw_group_person_t who;
     const wagw_node_t *list = wagw_node_find(node, "membership_approval_requests"), *r;
 
-    if (failed(node) || list == NULL) {
+    if (!wagw_iq_ok(node) || list == NULL) {
         return wagw_group_failed(t, command, node);
     }
     wagw_json_open(&j, '[');
@@ -179,7 +174,7 @@ static int decide_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comma
     const wagw_node_t *n = wagw_node_find(node, "membership_requests_action");
 
     n = wagw_node_find(n, approve ? "approve" : "reject");
-    if (failed(node) || n == NULL) {
+    if (!wagw_iq_ok(node) || n == NULL) {
         return wagw_group_failed(t, command, node);
     }
     return results_reply(t, command, n, NULL); /* who came in is told by a notification */
@@ -215,7 +210,7 @@ static int leave_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comman
     wagw_jid_t me = wagw_jid_user(&wagw_turn_me(t)->jid), lid = wagw_jid_user(&wagw_turn_me(t)->lid);
     const wagw_node_t *g = wagw_node_find(wagw_node_find(node, "leave"), "group");
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     if (wagw_node_get_u64(g, "error", &code) == WAGW_OK && code >= 400) {
@@ -256,7 +251,7 @@ static int emptied(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     wagw_jid_t id;
     const wagw_node_t *answers = wagw_node_find(node, "remove");
 
-    if (failed(node) || answers == NULL || wagw_jid_parse(&id, wagw_param_str(t->asked, "groupId")) != WAGW_OK) {
+    if (!wagw_iq_ok(node) || answers == NULL || wagw_jid_parse(&id, wagw_param_str(t->asked, "groupId")) != WAGW_OK) {
         return wagw_group_failed(t, command, node);
     }
     WAGW_TRY(wagw_group_applied(t, &id, answers));
@@ -272,7 +267,7 @@ static int end_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t command)
     wagw_group_t g;
     wagw_node_t *iq, *k;
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     WAGW_TRY(wagw_group_store(t, wagw_node_find(node, "group"), &id, &g));
@@ -401,7 +396,7 @@ static int setting_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t comm
     wagw_jid_t id;
     wagw_node_t *k;
 
-    if (failed(node) || at >= NSETTINGS || wagw_jid_parse(&id, wagw_param_str(t->asked, "groupId")) != WAGW_OK) {
+    if (!wagw_iq_ok(node) || at >= NSETTINGS || wagw_jid_parse(&id, wagw_param_str(t->asked, "groupId")) != WAGW_OK) {
         return wagw_group_failed(t, command, node);
     }
     if (setting_node(t, &id, at, t->asked, &k) == NULL) {
@@ -441,7 +436,7 @@ static int description_answer(wagw_turn_t *t, const wagw_node_t *node, uint64_t 
         cJSON_Delete(copy);
         return rc;
     }
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     k = wagw_node(&t->arena, "description");
@@ -465,7 +460,7 @@ static int description_read(wagw_turn_t *t, const wagw_node_t *node, uint64_t co
     wagw_node_t *iq, *k;
     const wagw_creds_t *me = wagw_turn_me(t);
 
-    if (failed(node)) {
+    if (!wagw_iq_ok(node)) {
         return wagw_group_failed(t, command, node);
     }
     WAGW_TRY(wagw_group_store(t, wagw_node_find(node, "group"), &id, &g));

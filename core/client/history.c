@@ -537,16 +537,12 @@ static int gone_run(wagw_turn_t *t, uint64_t unused)
 int wagw_history_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
 {
     int rc;
-    size_t n;
     char text[WAGW_JID_TEXT_MAX];
-    uint8_t *p;
     int64_t count = wagw_param_int(params, "count", 50);
     wagw_jid_t chat;
     wagw_str_t id = wagw_param_str(params, "before");
     wagw_result_t r = {0};
     wagw_row_message_t row;
-    Wa__Message m = WA__MESSAGE__INIT;
-    Wa__Message__ProtocolMessage pm = WA__MESSAGE__PROTOCOL_MESSAGE__INIT;
     Wa__Message__PeerDataOperationRequestMessage req = WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__INIT;
     Wa__Message__PeerDataOperationRequestMessage__HistorySyncOnDemandRequest q =
         WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__HISTORY_SYNC_ON_DEMAND_REQUEST__INIT;
@@ -577,17 +573,7 @@ int wagw_history_command(wagw_turn_t *t, uint64_t command, const cJSON *params)
     req.has_peerdataoperationrequesttype = 1;
     req.peerdataoperationrequesttype = 3;
     req.historysyncondemandrequest = &q;
-    pm.has_type = 1;
-    pm.type = 16;
-    pm.peerdataoperationrequestmessage = &req;
-    m.protocolmessage = &pm;
-    n = wa__message__get_packed_size(&m);
-    p = wagw_arena_alloc(&t->arena, n + 1);
-    if (p == NULL) {
-        return WAGW_NOMEM;
-    }
-    wa__message__pack(&m, p);
-    WAGW_TRY(wagw_peer_send(t, wagw_str(p, n), "high_force"));
+    WAGW_TRY(wagw_peer_ask(t, &req, "high_force"));
     r.status = 202;
     r.message = "The phone was asked for older messages";
     return wagw_turn_reply(t, command, &r);

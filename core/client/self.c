@@ -3,6 +3,7 @@
  * phone's answers (04 sections 12.4, 15; 07, 08).
  */
 
+#include "app_i.h"
 #include "client_i.h"
 
 #include "wa.pb-c.h"
@@ -289,18 +290,34 @@ static void asked_then(wagw_client_t *c, void *arg)
     wagw_client_timer(c, WAGW_TIMER_PHONE, next);
 }
 
+int wagw_peer_ask(wagw_turn_t *t, const Wa__Message__PeerDataOperationRequestMessage *req, const char *priority)
+{
+    size_t n;
+    uint8_t *p;
+    Wa__Message m = WA__MESSAGE__INIT;
+    Wa__Message__ProtocolMessage pm = WA__MESSAGE__PROTOCOL_MESSAGE__INIT;
+
+    pm.has_type = 1;
+    pm.type = 16;
+    pm.peerdataoperationrequestmessage = (Wa__Message__PeerDataOperationRequestMessage *)req;
+    m.protocolmessage = &pm;
+    n = wa__message__get_packed_size(&m);
+    p = wagw_arena_alloc(&t->arena, n + 1);
+    if (p == NULL) {
+        return WAGW_NOMEM;
+    }
+    wa__message__pack(&m, p);
+    return wagw_peer_send(t, wagw_str(p, n), priority);
+}
+
 int wagw_phone_ask(wagw_turn_t *t, uint64_t unused)
 {
     char chat[WAGW_JID_TEXT_MAX], participant[WAGW_JID_TEXT_MAX];
-    size_t n;
-    uint8_t *p;
     wagw_ask_t *a;
 
     (void)unused;
     for (a = t->c->asks; a; a = a->next) {
-        Wa__Message m = WA__MESSAGE__INIT;
         Wa__MessageKey key = WA__MESSAGE_KEY__INIT;
-        Wa__Message__ProtocolMessage pm = WA__MESSAGE__PROTOCOL_MESSAGE__INIT;
         Wa__Message__PeerDataOperationRequestMessage req = WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__INIT;
         Wa__Message__PeerDataOperationRequestMessage__PlaceholderMessageResendRequest one =
             WA__MESSAGE__PEER_DATA_OPERATION_REQUEST_MESSAGE__PLACEHOLDER_MESSAGE_RESEND_REQUEST__INIT;
@@ -323,18 +340,7 @@ int wagw_phone_ask(wagw_turn_t *t, uint64_t unused)
         req.peerdataoperationrequesttype = 4;
         req.n_placeholdermessageresendrequest = 1;
         req.placeholdermessageresendrequest = &list;
-        pm.has_type = 1;
-        pm.type = 16;
-        pm.peerdataoperationrequestmessage = &req;
-        m.protocolmessage = &pm;
-
-        n = wa__message__get_packed_size(&m);
-        p = wagw_arena_alloc(&t->arena, n + 1);
-        if (p == NULL) {
-            return WAGW_NOMEM;
-        }
-        wa__message__pack(&m, p);
-        WAGW_TRY(wagw_peer_send(t, wagw_str(p, n), "high_force"));
+        WAGW_TRY(wagw_peer_ask(t, &req, "high_force"));
     }
     return wagw_turn_then(t, asked_then, NULL, 0);
 }

@@ -154,8 +154,6 @@ void wagw_media_probe(wagw_media_facts_t *f, uint64_t size, wagw_media_read_pt r
 
 /* A mimetype for a file name, NULL when the suffix says nothing. */
 const char *wagw_media_mime_of_name(wagw_str_t name);
-/* A suffix for a mimetype, "bin" when there is none. */
-const char *wagw_media_suffix(wagw_str_t mimetype);
 
 /* ---- waveform of a voice note -------------------------------------------------------- */
 

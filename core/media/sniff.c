@@ -249,19 +249,3 @@ const char *wagw_media_mime_of_name(wagw_str_t name)
     }
     return NULL;
 }
-
-const char *wagw_media_suffix(wagw_str_t mimetype)
-{
-    size_t n = 0, k;
-
-    while (n < mimetype.n && mimetype.p[n] != ';' && mimetype.p[n] != ' ') {
-        n++;
-    }
-    for (size_t i = 0; i < sizeof(sniff_names) / sizeof(sniff_names[0]); i++) {
-        k = strcspn(sniff_names[i].mimetype, ";");
-        if (k == n && strncasecmp(sniff_names[i].mimetype, (const char *)mimetype.p, n) == 0) {
-            return sniff_names[i].suffix;
-        }
-    }
-    return "bin";
-}

@@ -208,12 +208,8 @@ int wagw_reporting_token(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_
 int wagw_reporting_token_of(uint8_t out[16], size_t *n, wagw_str_t bytes, wagw_str_t id, wagw_str_t sender,
                             wagw_str_t chat);
 
-/*
- * The contract's message object (3.4) from a stored row; also the core of
- * the message.* events.  Opens and closes the object.
- */
-void wagw_message_object(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id);
-/* The same members into an object that is open already; self is the own user
+/* The members of the contract's message object (3.4; also the core of the message.* events) from a stored row, into
+ * an object that is open; self is the own user
  * jid, which rows do not hold (empty: `from`/`to` of the own side are null). */
 void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id, wagw_str_t self);
 /* What no column holds: location, contacts, poll, the raw content of an unknown type ... */

@@ -179,10 +179,3 @@ void wagw_message_members(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_
 
     wagw_json_kiso(j, "createdAt", m->created_ms);
 }
-
-void wagw_message_object(wagw_json_t *j, const wagw_row_message_t *m, wagw_str_t instance_id)
-{
-    wagw_json_open(j, '{');
-    wagw_message_members(j, m, instance_id, WAGW_STR_NULL);
-    wagw_json_close(j);
-}

@@ -378,10 +378,3 @@ int wagw_tx_leave(wagw_store_t *s, bool own, int rc)
 
     return rc != WAGW_OK ? rc : end;
 }
-
-int wagw_store_ping(wagw_store_t *s)
-{
-    int64_t v;
-
-    return store_int(s, "SELECT num FROM migrations LIMIT 1", &v);
-}

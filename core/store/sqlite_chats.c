@@ -63,11 +63,6 @@ int wagw_store_lid_get(wagw_store_t *s, uint32_t num, wagw_str_t lid_user, wagw_
     return record_get(s, num, WAGW_REC_PN_OF, lid_user, pn_user);
 }
 
-int wagw_store_pn_get(wagw_store_t *s, uint32_t num, wagw_str_t pn_user, wagw_buf_t *lid_user)
-{
-    return record_get(s, num, WAGW_REC_LID_OF, pn_user, lid_user);
-}
-
 int wagw_other_form(wagw_store_t *s, uint32_t inst, wagw_str_t jid, wagw_buf_t *other)
 {
     int rc;

@@ -76,17 +76,6 @@ static int deliveries_each(wagw_store_t *s, sqlite3_stmt *st, wagw_delivery_pt c
     return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
-int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data)
-{
-    sqlite3_stmt *st;
-
-    st = wagw_sql(s, "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE status = 0 AND next_ms <= ?1"
-                     " ORDER BY next_ms, num LIMIT ?2");
-    wagw_sql_bind(st, "iu", now_ms, limit);
-
-    return deliveries_each(s, st, cb, data);
-}
-
 static int later_due(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, int64_t *next_ms)
 {
     sqlite3_stmt *st;
@@ -146,24 +135,6 @@ int wagw_store_deliveries_spread(wagw_store_t *s, wagw_str_t webhook_id, int64_t
     wagw_sql_bind(st, "siuuu", webhook_id, now_ms, limit, (uint32_t)SPREAD_ROWS, (uint32_t)SPREAD_EACH);
 
     return deliveries_each(s, st, cb, data);
-}
-
-int wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms)
-{
-    sqlite3_stmt *st;
-    int rc;
-
-    st = wagw_sql(s, "SELECT min(next_ms) FROM deliveries WHERE status = 0");
-    rc = wagw_sql_step(s, st);
-
-    *next_ms = 0;
-
-    if (rc == WAGW_OK) {
-        *next_ms = sqlite3_column_int64(st, 0);
-        wagw_sql_done(st);
-    }
-
-    return rc == WAGW_NOT_FOUND ? WAGW_OK : rc;
 }
 
 int wagw_store_delivery_result(wagw_store_t *s, const wagw_delivery_t *d)

@@ -137,7 +137,6 @@ int wagw_store_contact_get(wagw_store_t *s, uint32_t num, wagw_str_t jid, wagw_b
 int wagw_store_lids(wagw_store_t *s, uint32_t num, uint32_t limit, uint32_t offset, wagw_buf_t *json, uint32_t *count,
                     uint64_t *total);
 int wagw_store_lid_get(wagw_store_t *s, uint32_t num, wagw_str_t lid_user, wagw_buf_t *pn_user);
-int wagw_store_pn_get(wagw_store_t *s, uint32_t num, wagw_str_t pn_user, wagw_buf_t *lid_user);
 
 /* API keys: only the SHA-256 is stored. */
 typedef struct {
@@ -203,11 +202,9 @@ int wagw_row_delivery_encode(wagw_buf_t *out, const wagw_delivery_t *d);
 int wagw_row_delivery_decode(wagw_delivery_t *d, wagw_str_t in);
 
 typedef int (*wagw_delivery_pt)(void *data, const wagw_delivery_t *d);
-/* Pending ones due at or before now, oldest first, at most limit. */
-int wagw_store_deliveries_due(wagw_store_t *s, int64_t now_ms, uint32_t limit, wagw_delivery_pt cb, void *data);
-/* The same for one webhook, by due time and row number.  ordered: only the oldest pending row of each (instance, chat),
- * so that a row waiting for its retry holds back its chat (rows queued while the webhook's options said ordered).
- * *next_ms: the earliest later due time of that webhook, 0 none. */
+/* Pending ones of a webhook that are due at or before now, by due time and row number, at most limit.  ordered: only
+ * the oldest pending row of each (instance, chat), so that a row waiting for its retry holds back its chat (rows queued
+ * while the webhook's options said ordered). *next_ms: the earliest later due time of that webhook, 0 none. */
 int wagw_store_deliveries_of(wagw_store_t *s, wagw_str_t webhook_id, int64_t now_ms, bool ordered, uint32_t limit,
                              wagw_delivery_pt cb, void *data, int64_t *next_ms);
 /* Of one webhook's oldest due rows (a bounded number) the first few of each (instance, chat), at most limit: what lies
@@ -228,8 +225,6 @@ int wagw_store_deliveries_prune(wagw_store_t *s, uint32_t instance, int64_t befo
 /* Re-arms deliveries: by id, or by instance/status/since; *n how many. */
 int wagw_store_deliveries_retry(wagw_store_t *s, wagw_str_t id, uint32_t instance, int status, int64_t since_ms,
                                 int64_t now_ms, uint64_t *n);
-/* The earliest next_ms of what is pending, 0 when nothing is. */
-int wagw_store_deliveries_next(wagw_store_t *s, int64_t *next_ms);
 
 /* Idempotency (contract 1.8): key = sha256 of key id, method, path, header. */
 typedef struct {
@@ -409,6 +404,5 @@ int wagw_store_retention(wagw_store_t *s, uint32_t num, int64_t before_ms, bool 
                          uint32_t *deleted);
 
 /* Maintenance numbers for health. */
-int wagw_store_ping(wagw_store_t *s);
 
 #endif

@@ -808,7 +808,9 @@ static void test_object(void **state)
     r.quoted = WAGW_STR("{\"id\":\"Q\"}");
     r.push_name = WAGW_STR("B\xff");
 
-    wagw_message_object(&j, &r, WAGW_STR("inst"));
+    wagw_json_open(&j, '{');
+    wagw_message_members(&j, &r, WAGW_STR("inst"), WAGW_STR_NULL);
+    wagw_json_close(&j);
     wagw_buf_u8(&b, 0);
     assert_false(b.failed);
     assert_true(wagw_utf8_valid(wagw_str(b.p, b.n - 1)));

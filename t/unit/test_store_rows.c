@@ -985,9 +985,6 @@ static void contacts_and_lids(void **state)
     assert_int_equal(wagw_store_lid_get(t.s, t.num, WAGW_STR("77001"), &user), WAGW_OK);
     assert_true(wagw_str_is(wagw_buf_view(&user), "15550001"));
     wagw_buf_reset(&user);
-    assert_int_equal(wagw_store_pn_get(t.s, t.num, WAGW_STR("15550001"), &user), WAGW_OK);
-    assert_true(wagw_str_is(wagw_buf_view(&user), "77001"));
-    assert_int_equal(wagw_store_pn_get(t.s, t.num, WAGW_STR("1"), &user), WAGW_NOT_FOUND);
 
     wagw_buf_free(&user);
     wagw_buf_free(&json);
