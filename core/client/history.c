@@ -95,7 +95,12 @@ int wagw_history_announced(wagw_turn_t *t, const wagw_incoming_t *in, wagw_str_t
         (notice.type == WAGW_SYNC_FULL && !t->c->conf.full_history)) {
         return WAGW_OK; /* not wanted; the receipt goes out all the same */
     }
-    n = snprintf(key, sizeof(key), "hist|%013lld|%.*s", (long long)in->t_ms, (int)in->id.n, (const char *)in->id.p);
+    /* by the server's second, and within it as the phone counts them */
+    n = snprintf(key, sizeof(key), "hist|%013lld|%05d|%.*s", (long long)in->t_ms,
+                 notice.chunk < 0       ? 0
+                 : notice.chunk > 99999 ? 99999
+                                        : (int)notice.chunk,
+                 (int)in->id.n, (const char *)in->id.p);
     WAGW_TRY(wagw_txn_put(&t->txn, WAGW_REC_META, wagw_str(key, (size_t)n), bytes));
     return wagw_turn_then(t, begin_then, NULL, 0);
 }
